@@ -1,0 +1,145 @@
+import { constants } from 'node:os'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+import type { DataSource } from 'typeorm'
+import { runtimeOf, withDefaultLogger } from '../../backgrounded'
+import { milliseconds } from '../../job/duration'
+import type { Worker } from '../../worker/worker'
+import { loadDataSource } from '../load-data-source'
+import { terminalLogger } from '../terminal-logger'
+
+interface Flags {
+  readonly dataSource: string
+  readonly queues?: readonly string[]
+  readonly concurrency?: number
+  readonly once?: boolean
+  readonly pollInterval?: number
+  readonly shutdownTimeout?: number
+  readonly require: readonly string[]
+}
+
+type Log = ReturnType<typeof terminalLogger>
+
+export function workerCommand(): Command {
+  return new Command('worker')
+    .description('Runs background jobs until it is told to stop')
+    .requiredOption('-d, --data-source <file>', 'compiled file that exports the DataSource, as dist/data-source.js')
+    .option(
+      '-q, --queues <names>',
+      'queues to work on, in order of preference, separated by commas (default: all)',
+      queueNames,
+    )
+    .option('-c, --concurrency <number>', 'jobs at a time (default: 1 on SQLite, 10 elsewhere)', positiveNumber)
+    .option('--once', 'run what is due, print the counts, and exit: 1 if a job failed')
+    .option(
+      '--poll-interval <time>',
+      "how often to look for jobs where the store does not tell, in ms or as '5s' (default: 1s)",
+      time,
+    )
+    .option(
+      '--shutdown-timeout <time>',
+      "how long to wait for running jobs at a stop, in ms or as '1m' (default: 30s)",
+      time,
+    )
+    .option(
+      '-r, --require <module>',
+      'load a module first; may be repeated',
+      (module: string, all: string[]) => [...all, module],
+      [],
+    )
+    .action(run)
+}
+
+async function run(flags: Flags): Promise<void> {
+  for (const module of flags.require) createRequire(join(process.cwd(), 'worker.js'))(module)
+  const log = terminalLogger()
+  const dataSource = await loadDataSource(flags.dataSource)
+  // A worker never changes the schema, whatever the data source is set to do in the application.
+  dataSource.setOptions({ synchronize: false, migrationsRun: false, dropSchema: false })
+  withDefaultLogger(dataSource, log)
+  await dataSource.initialize()
+  const { queues, concurrency, pollInterval, shutdownTimeout } = flags
+  const runtime = runtimeOf(dataSource)
+  const worker = runtime.createWorker({ queues, concurrency, pollInterval, shutdownTimeout }, flags.once)
+  stopOnSignals(worker, dataSource, log)
+  const finished = worker.run()
+  log.info(bannerOf(dataSource, worker, flags), flags.once ? 'draining' : 'worker started')
+  try {
+    await finished
+  } catch (error) {
+    log.fatal({ err: error }, 'the worker cannot go on')
+    await dataSource.destroy().catch(() => {})
+    return exit(1)
+  }
+  if (flags.once) console.log(JSON.stringify(worker.counts))
+  if (isStopping) return
+  await dataSource.destroy()
+  exit(flags.once && worker.counts.failed > 0 ? 1 : 0)
+}
+
+let isStopping = false
+
+/** The first signal stops in order, the second one at once. */
+function stopOnSignals(worker: Worker, dataSource: DataSource, log: Log): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (isStopping) {
+        log.warn({ signal }, 'exiting at once: running jobs go back when their lease has ended')
+        exit(128 + constants.signals[signal])
+      }
+      isStopping = true
+      log.info({ signal }, 'stopping: waiting for running jobs; a second signal exits at once')
+      void stop(worker, dataSource, log)
+    })
+  }
+}
+
+async function stop(worker: Worker, dataSource: DataSource, log: Log): Promise<void> {
+  const { stillRunning } = await worker.stop({ exiting: true })
+  if (stillRunning.length > 0) {
+    log.warn({ jobs: stillRunning }, 'handed back jobs that did not end in time')
+    exit(0) // right now, so that a method that was handed back does not run on beside its next run
+  }
+  await dataSource.destroy().catch((error: unknown) => log.error({ err: error }, 'the data source did not close'))
+  log.info(worker.counts, 'worker stopped')
+  exit(0)
+}
+
+function exit(code: number): void {
+  process.exit(code)
+}
+
+function bannerOf(dataSource: DataSource, worker: Worker, { queues }: Flags): object {
+  const { handler, methods } = runtimeOf(dataSource)
+  return {
+    dataSource: `${dataSource.options.type} ${String(dataSource.options.database)}`,
+    handler: handler.name,
+    queues: queues?.join(', ') ?? 'all',
+    concurrency: worker.concurrency,
+    methods: methods.marked.flatMap((entity) => [
+      ...[...entity.methods.values()].map((method) => `${entity.name}.${method.name}`),
+      ...[...entity.statics.values()].map((method) => `${entity.name}.${method.name} (static)`),
+    ]),
+  }
+}
+
+function queueNames(value: string): string[] {
+  const names = value.split(',').map((name) => name.trim())
+  if (names.includes('')) throw new InvalidArgumentError('Give queue names, separated by commas.')
+  return names
+}
+
+function positiveNumber(value: string): number {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a whole number from 1 on.')
+  return number
+}
+
+function time(value: string): number {
+  try {
+    return milliseconds(/^\d+$/.test(value) ? Number(value) : value, 'the time')
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
+  }
+}

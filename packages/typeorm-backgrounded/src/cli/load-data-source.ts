@@ -1,0 +1,73 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, extname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { InstanceChecker, type DataSource } from 'typeorm'
+
+/**
+ * Loads the data source that a file exports, by the rules and with the messages of TypeORM's own CLI: the
+ * module, or exactly one of its exports, is a DataSource or a promise of one.
+ */
+export async function loadDataSource(file: string): Promise<DataSource> {
+  const path = resolve(process.cwd(), file)
+  const exported = await open(path)
+  if (!exported || typeof exported !== 'object')
+    throw new Error('Given data source file must contain export of a DataSource instance')
+  if (InstanceChecker.isDataSource(exported)) return exported
+
+  const values = await Promise.all(Object.values(exported))
+  const dataSources = new Set(values.filter((value) => InstanceChecker.isDataSource(value)))
+  // An ES module with a default export that is also exported by name shows one data source twice.
+  const [dataSource, ...more] = dataSources
+  if (!dataSource) throw new Error('Given data source file must contain export of a DataSource instance')
+  if (more.length > 0) throw new Error('Given data source file must contain only one export of DataSource instance')
+  return dataSource
+}
+
+async function open(path: string): Promise<unknown> {
+  try {
+    return isModule(path) ? await dynamicImport(pathToFileURL(path).href) : require(path)
+  } catch (error) {
+    if (isTypeScript(path) && !hasTypeScriptLoader()) {
+      throw new Error(
+        `Unable to open file: "${path}". Node cannot load TypeScript entities by itself: compile first and pass the compiled file ` +
+          `(-d dist/data-source.js), or add a loader that keeps decorator metadata, as in node --import @oxc-node/core/register ` +
+          `node_modules/.bin/typeorm-backgrounded worker -d ${path}`,
+        { cause: error },
+      )
+    }
+    throw new Error(`Unable to open file: "${path}". ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** TypeScript would turn `import()` into `require()` in a CommonJS build. */
+const dynamicImport = new Function('path', 'return import(path)') as (path: string) => Promise<unknown>
+
+function isModule(path: string): boolean {
+  const extension = extname(path)
+  if (extension === '.mjs' || extension === '.mts') return true
+  if (extension === '.cjs' || extension === '.cts') return false
+  return nearestPackageType(dirname(path)) === 'module'
+}
+
+function nearestPackageType(directory: string): unknown {
+  for (let at = directory; ; at = dirname(at)) {
+    const file = join(at, 'package.json')
+    if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { type?: unknown }).type
+    if (at === dirname(at)) return undefined
+  }
+}
+
+function isTypeScript(path: string): boolean {
+  return /^\.[cm]?ts$/.test(extname(path))
+}
+
+function hasTypeScriptLoader(): boolean {
+  const flags = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ')
+  const isTsNode = Symbol.for('ts-node.register.instance') in process
+  return (
+    isTsNode ||
+    'bun' in process.versions ||
+    /--(import|loader|require)|-r /.test(flags) ||
+    '.ts' in (require.extensions as object)
+  )
+}

@@ -1,0 +1,30 @@
+import pino, { type Logger } from 'pino'
+import pretty from 'pino-pretty'
+
+/** Lines for people on a terminal, JSON for machines elsewhere. LOG_LEVEL sets the level, default info. */
+export function terminalLogger(): Logger {
+  const level = process.env.LOG_LEVEL ?? 'info'
+  // Synchronous: a worker that is about to exit must have said why.
+  if (!process.stdout.isTTY) return pino({ level }, pino.destination({ sync: true }))
+  return pino(
+    { level },
+    pretty({
+      colorize: true,
+      ignore: 'pid,hostname',
+      translateTime: 'HH:MM:ss.l',
+      messageFormat: lineOf,
+      hideObject: false,
+      singleLine: true,
+      sync: true,
+    }),
+  )
+}
+
+/** "Photo#5.makeThumbnails completed": the job first, then what became of it. */
+function lineOf(line: Record<string, unknown>): string {
+  const job = line.job as { entity?: string; method?: string; key?: Record<string, unknown> } | undefined
+  const message = String(line.msg)
+  if (!job?.entity) return message
+  const key = job.key ? `#${Object.values(job.key).join(',')}` : ''
+  return `${job.entity}${key}.${job.method} ${message}`
+}

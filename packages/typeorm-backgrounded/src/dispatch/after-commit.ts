@@ -1,0 +1,109 @@
+import { MissingKeyError } from '../errors'
+import type { JobEnvelope } from '../job/envelope'
+import { keyText } from '../job/key-codec'
+import type { MarkedMethod } from '../metadata/method-table'
+import type { Dispatcher } from './dispatcher'
+import { classOf } from './envelope-maker'
+import type { RowChange } from './subscriber'
+
+/** Whether this very method of this row is what the current code runs in. */
+export type IsRunning = (entity: string, key: string, method: string) => boolean
+
+/**
+ * Enqueues `@AfterCommitBackgrounded` methods when their rows change. Called from TypeORM's after hooks, where
+ * an error would corrupt the caller's transaction: it never throws. What goes wrong inside a transaction makes
+ * its commit fail instead.
+ */
+export class AfterCommit {
+  private readonly plainInserts = new WeakSet<object>()
+  private readonly warned = new Set<string>()
+
+  constructor(
+    private readonly dispatcher: Dispatcher,
+    private readonly isRunning: IsRunning,
+  ) {}
+
+  /** While `work` runs, these objects are rows of a plain `insert()`, whose keys can be trusted. */
+  async duringInsert<T>(rows: unknown, work: () => Promise<T>): Promise<T> {
+    const objects = (Array.isArray(rows) ? rows : [rows]).filter(
+      (row): row is object => typeof row === 'object' && row !== null,
+    )
+    for (const row of objects) this.plainInserts.add(row)
+    try {
+      return await work()
+    } finally {
+      for (const row of objects) this.plainInserts.delete(row)
+    }
+  }
+
+  touched(change: RowChange): Promise<void> | void {
+    const entity =
+      this.dispatcher.host.methods.ofClass(classOf(change.entity)) ??
+      this.dispatcher.host.methods.ofClass(change.metadata.target as never)
+    if (!entity) return
+    const methods = [...entity.methods.values()].filter(({ afterCommit }) => afterCommit?.on.has(change.type))
+    if (methods.length === 0) return
+    if (!change.hasKey && !this.plainInserts.has(change.entity)) return this.warnOnce(change, entity.name)
+    return this.enqueueAll(change, methods)
+  }
+
+  private async enqueueAll(change: RowChange, methods: readonly MarkedMethod[]): Promise<void> {
+    for (const method of methods) {
+      try {
+        await this.enqueue(change, method)
+      } catch (error) {
+        this.fail(change, method, error)
+      }
+    }
+  }
+
+  private async enqueue(change: RowChange, method: MarkedMethod): Promise<void> {
+    const { entity, queryRunner } = change
+    const { type, databaseEntity, updatedColumns } = change
+    const { when } = method.afterCommit ?? {}
+    if (when && !when(entity, { type, manager: queryRunner.manager, queryRunner, databaseEntity, updatedColumns }))
+      return
+
+    const envelope = this.dispatcher.envelopes.makeFor(method, entity)
+    const key = keyText(envelope.key ?? {})
+    if (this.isRunning(method.entity.name, key, method.name)) return
+
+    const transaction = this.dispatcher.transactions.current(queryRunner)
+    if (!transaction) return this.enqueueOutside(envelope, change)
+    const rowEvent = `${method.entity.name} ${key} ${method.name}`
+    if (!transaction.hasRowEvent(rowEvent)) await this.dispatcher.submitInside(transaction, envelope, rowEvent)
+  }
+
+  /** `insert()` has no transaction of its own: the row is there already, and no commit will follow. */
+  private async enqueueOutside(envelope: JobEnvelope, { queryRunner }: RowChange): Promise<void> {
+    const { handler } = this.dispatcher.host
+    if (!handler.capabilities.transactional) return this.dispatcher.deliver([envelope], queryRunner)
+    // On the same connection: waiting here for another one of the pool could wait for ever.
+    const [result] = await handler.enqueue([envelope], queryRunner)
+    if (result?.state === 'failed') throw result.error
+    this.dispatcher.host.events.emit('enqueued', { job: envelope })
+  }
+
+  private fail({ queryRunner, entity }: RowChange, method: MarkedMethod, error: unknown): void {
+    const { events, logger } = this.dispatcher.host
+    const transaction = this.dispatcher.transactions.current(queryRunner)
+    const job = { id: '', entity: method.entity.name, method: method.name, queue: method.options.queue }
+    events.emit('enqueueFailed', { job, error })
+    if (transaction) transaction.fail(error)
+    const hint = error instanceof MissingKeyError ? ': the write gave the row no key' : ''
+    logger.error(
+      { err: error, job, row: entity.constructor.name },
+      `an @AfterCommitBackgrounded job could not be enqueued${hint}`,
+    )
+  }
+
+  private warnOnce({ type }: RowChange, entity: string): void {
+    if (this.warned.has(`${entity} ${type}`)) return
+    this.warned.add(`${entity} ${type}`)
+    this.dispatcher.host.logger.warn(
+      { entity, event: type },
+      `a write to ${entity} named no row (update(), softDelete(), restore(), upsert() or a query builder), so its @AfterCommitBackgrounded methods ` +
+        `were not enqueued: use save(), softRemove(), recover() or insert(), or call the generated method yourself`,
+    )
+  }
+}

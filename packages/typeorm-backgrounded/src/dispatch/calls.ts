@@ -1,0 +1,46 @@
+import type { JobEnvelope } from '../job/envelope'
+import { setCallListener } from '../metadata/registry'
+import type { CallOptions } from '../options'
+import type { JobReceipt } from './dispatcher'
+import type { Receiver } from './envelope-maker'
+import { routeOf, type Route } from './route'
+
+/** One background call. */
+export async function enqueueCall(
+  receiver: Receiver,
+  property: string,
+  args: readonly unknown[],
+  options: CallOptions = {},
+): Promise<JobReceipt> {
+  const { dispatcher, transaction } = routeOf(receiver, options)
+  const envelope = dispatcher.envelopes.make(receiver, property, args, options)
+  const [receipt] = await dispatcher.submit([envelope], transaction)
+  return receipt as JobReceipt
+}
+
+/**
+ * The same call for many rows, written together. Every call is checked before the first is sent.
+ * @throws the first error, when some could not be enqueued
+ */
+export async function enqueueCalls(
+  receivers: readonly Receiver[],
+  property: string,
+  args: readonly unknown[],
+  options: CallOptions = {},
+): Promise<JobReceipt[]> {
+  const groups: { route: Route; envelopes: JobEnvelope[] }[] = []
+  for (const receiver of receivers) {
+    const route = routeOf(receiver, options)
+    const envelope = route.dispatcher.envelopes.make(receiver, property, args, options)
+    const last = groups.at(-1)
+    if (last && last.route.dispatcher === route.dispatcher && last.route.transaction === route.transaction)
+      last.envelopes.push(envelope)
+    else groups.push({ route, envelopes: [envelope] })
+  }
+  const receipts = await Promise.all(
+    groups.map(({ route, envelopes }) => route.dispatcher.submit(envelopes, route.transaction)),
+  )
+  return receipts.flat()
+}
+
+setCallListener((receiver, property, args) => enqueueCall(receiver, property, args))

@@ -1,0 +1,209 @@
+import type { DataSource, QueryRunner } from 'typeorm'
+import { Batcher, runInHalves } from '../batcher'
+import { isConflictError, isConnectionError } from '../database-errors'
+import { BackgroundedError, EnqueueError } from '../errors'
+import type { BackgroundedEvents, JobSummary } from '../events'
+import type { EnqueueResult, Handler } from '../handlers/handler'
+import type { JobEnvelope } from '../job/envelope'
+import type { Logger } from '../logger'
+import type { MethodTable } from '../metadata/method-table'
+import { outsideAmbientScopes } from './ambient-transaction'
+import { EnvelopeMaker } from './envelope-maker'
+import type { OpenTransaction } from './open-transaction'
+import { TransactionBuffer } from './transaction-buffer'
+
+/** What a background call returns. */
+export interface JobReceipt {
+  /** UUIDv7; exists from the call on, before any commit. */
+  readonly id: string
+  /**
+   * `'enqueued'`: the store has it. `'deferred'`: it waits for the caller's commit. `'duplicate'`: the store
+   * had it already. `'performed'`: it has run.
+   */
+  readonly state: 'enqueued' | 'deferred' | 'duplicate' | 'performed'
+  readonly queue: string
+}
+
+export interface DispatcherHost {
+  readonly dataSource: DataSource
+  readonly source: string
+  readonly handler: Handler
+  readonly methods: MethodTable
+  readonly events: BackgroundedEvents
+  readonly logger: Logger
+  readonly now: () => number
+}
+
+/** Takes the calls of one data source to its handler, at once or after the caller's commit. */
+export class Dispatcher {
+  readonly transactions: TransactionBuffer
+  readonly envelopes: EnvelopeMaker
+  private readonly batcher: Batcher<JobEnvelope, EnqueueResult>
+  private readonly deliveries = new Set<Promise<void>>()
+  private lastDelivery: Promise<void> = Promise.resolve()
+  private firstFailure: { error: unknown } | undefined
+
+  constructor(readonly host: DispatcherHost) {
+    const { handler, source, methods, now } = host
+    this.envelopes = new EnvelopeMaker(source, methods, handler, now)
+    this.batcher = new Batcher((jobs) => this.store(jobs))
+    this.transactions = new TransactionBuffer({
+      write: handler.capabilities.transactional ? (jobs, runner) => handler.enqueue(jobs, runner) : undefined,
+      committed: (jobs, runner) => this.committed(jobs, runner),
+      rolledBackByCommit: (jobs) => this.rolledBackByCommit(jobs),
+    })
+  }
+
+  /**
+   * Takes jobs to the handler, or leaves them with the transaction that they follow. Receipts in order.
+   * @throws EnqueueError when the store refuses a job; with an inline handler, the method's own error
+   */
+  async submit(envelopes: readonly JobEnvelope[], transaction?: OpenTransaction): Promise<JobReceipt[]> {
+    if (transaction) return Promise.all(envelopes.map((envelope) => this.submitInside(transaction, envelope)))
+    const results = await this.send(envelopes)
+    return envelopes.map((envelope, index) => this.receipt(envelope, results[index] as EnqueueResult))
+  }
+
+  /** `rowEvent` names what must not be enqueued twice in one transaction. */
+  async submitInside(transaction: OpenTransaction, envelope: JobEnvelope, rowEvent?: string): Promise<JobReceipt> {
+    try {
+      await transaction.add(envelope, rowEvent)
+    } catch (error) {
+      this.reportFailure(envelope, error)
+      throw this.asEnqueueError(error, envelope)
+    }
+    return { id: envelope.id, state: 'deferred', queue: envelope.queue }
+  }
+
+  /** Sends in the background, once TypeORM has let go of `runner`; a failure is an event, a log line, and `settled`'s. */
+  deliver(envelopes: readonly JobEnvelope[], runner: QueryRunner): void {
+    const delivery = this.lastDelivery.then(async () => {
+      await nextMacrotask()
+      await this.transactions.free(runner)
+      await outsideAmbientScopes(() => this.sendAll(envelopes))
+    })
+    this.track(delivery)
+    this.lastDelivery = delivery
+  }
+
+  /**
+   * Resolves when everything that waited for a commit that has happened is with the handler.
+   * @throws the first error since the last call
+   */
+  async settled(): Promise<void> {
+    while (this.deliveries.size > 0) await Promise.all(this.deliveries)
+    await this.batcher.idle()
+    const failure = this.firstFailure
+    this.firstFailure = undefined
+    if (failure) throw failure.error
+  }
+
+  /** Like `settled`, for a process that is about to end: what failed has been logged. */
+  async flush(): Promise<void> {
+    await this.settled().catch(() => {})
+  }
+
+  private send(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    if (!this.host.handler.capabilities.batches) return this.store(envelopes)
+    return Promise.all(envelopes.map((envelope) => this.batcher.add(envelope)))
+  }
+
+  private async sendAll(envelopes: readonly JobEnvelope[]): Promise<void> {
+    const results = await this.store(envelopes)
+    for (const [index, envelope] of envelopes.entries()) {
+      try {
+        this.receipt(envelope, results[index] as EnqueueResult)
+      } catch (error) {
+        this.remember(error)
+        this.host.logger.error({ err: error, job: summaryOf(envelope) }, 'a job could not be enqueued after its commit')
+      }
+    }
+  }
+
+  /** One bad job does not keep the others out. */
+  private store(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    const isHopeless = (error: unknown) => isConnectionError(error) || isConflictError(error)
+    return runInHalves(
+      envelopes,
+      (some) => this.host.handler.enqueue(some),
+      (_, error) => ({ state: 'failed', error }),
+      isHopeless,
+    )
+  }
+
+  private receipt(envelope: JobEnvelope, result: EnqueueResult): JobReceipt {
+    if (result.state === 'failed') {
+      if (this.runsInline) throw result.error
+      this.reportFailure(envelope, result.error)
+      throw this.asEnqueueError(result.error, envelope)
+    }
+    if (result.delivered) this.track(this.whenDelivered(envelope, result.delivered))
+    else this.host.events.emit('enqueued', { job: summaryOf(envelope) })
+    return { id: envelope.id, state: result.state, queue: envelope.queue }
+  }
+
+  private async whenDelivered(envelope: JobEnvelope, delivered: Promise<void>): Promise<void> {
+    try {
+      await delivered
+      this.host.events.emit('enqueued', { job: summaryOf(envelope) })
+    } catch (error) {
+      this.reportFailure(envelope, error)
+      this.host.logger.error({ err: error, job: summaryOf(envelope) }, 'a deferred job could not be enqueued')
+      throw this.asEnqueueError(error, envelope)
+    }
+  }
+
+  private committed(jobs: readonly { envelope: JobEnvelope; isWritten: boolean }[], runner: QueryRunner): void {
+    const waiting: JobEnvelope[] = []
+    for (const { envelope, isWritten } of jobs) {
+      if (isWritten) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
+      else waiting.push(envelope)
+    }
+    if (waiting.length > 0) this.deliver(waiting, runner)
+  }
+
+  private rolledBackByCommit(jobs: readonly { envelope: JobEnvelope }[]): void {
+    if (jobs.length === 0) return
+    const dropped = jobs.map(({ envelope }) => summaryOf(envelope))
+    this.host.logger.warn(
+      { jobs: dropped },
+      'the database rolled a transaction back at its COMMIT, since a statement in it had failed: its jobs are dropped with it',
+    )
+  }
+
+  private track(delivery: Promise<void>): void {
+    const tracked = delivery
+      .catch((error: unknown) => this.remember(error))
+      .finally(() => this.deliveries.delete(tracked))
+    this.deliveries.add(tracked)
+  }
+
+  private remember(error: unknown): void {
+    this.firstFailure ??= { error }
+  }
+
+  private reportFailure(envelope: JobEnvelope, error: unknown): void {
+    this.host.events.emit('enqueueFailed', { job: summaryOf(envelope), error })
+  }
+
+  private asEnqueueError(error: unknown, { entity, method }: JobEnvelope): unknown {
+    if (error instanceof BackgroundedError) return error
+    return new EnqueueError(
+      `${entity}.${method} could not be enqueued: ${(error as Error)?.message ?? String(error)}`,
+      { cause: error },
+    )
+  }
+
+  private get runsInline(): boolean {
+    return this.host.handler.capabilities.consumes === 'inline'
+  }
+}
+
+export function summaryOf({ id, entity, key, method, queue }: JobEnvelope): JobSummary {
+  return { id, entity, key, method, queue }
+}
+
+/** TypeORM releases a transaction's connection right after its commit hooks have returned. */
+function nextMacrotask(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

@@ -1,0 +1,79 @@
+import type { DataSource } from 'typeorm'
+import { AmbiguousDataSourceError, NotAttachedError } from '../errors'
+import { shared } from '../metadata/registry'
+import type { CallOptions } from '../options'
+import { ambientScopes } from './ambient-transaction'
+import type { Dispatcher } from './dispatcher'
+import { classOf, type Receiver } from './envelope-maker'
+import type { OpenTransaction } from './open-transaction'
+import { rememberedTransaction } from './transaction-buffer'
+
+/** Where a call goes. */
+export interface Route {
+  readonly dispatcher: Dispatcher
+  /** The transaction that it follows; absent: it goes out at once. */
+  readonly transaction?: OpenTransaction
+}
+
+/** The dispatchers of the initialised data sources of this process. */
+const dispatchers = shared('dispatchers', () => new Map<DataSource, Dispatcher>())
+
+export function attachDispatcher(dispatcher: Dispatcher): void {
+  dispatchers.set(dispatcher.host.dataSource, dispatcher)
+}
+
+export function detachDispatcher(dispatcher: Dispatcher): void {
+  if (dispatchers.get(dispatcher.host.dataSource) === dispatcher) dispatchers.delete(dispatcher.host.dataSource)
+}
+
+/**
+ * Finds the data source and the transaction of a call: what the call says, the transaction in which this very
+ * entity was loaded or saved, the `transaction(…)` callback around the call, or none.
+ * @throws NotAttachedError, AmbiguousDataSourceError
+ */
+export function routeOf(receiver: Receiver, { manager }: CallOptions = {}): Route {
+  if (manager) return routeByManager(receiver, manager)
+  const remembered = rememberedTransaction(receiver)
+  const rememberedDispatcher = remembered && dispatcherOf(remembered.runner.manager)
+  if (manager === null) return { dispatcher: rememberedDispatcher ?? soleOwner(receiver) }
+  if (rememberedDispatcher) return { dispatcher: rememberedDispatcher, transaction: remembered }
+  return routeByAmbient(receiver) ?? routeByOwner(receiver)
+}
+
+function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['manager']>): Route {
+  const dispatcher = dispatcherOf(manager)
+  if (!dispatcher) throw NotAttachedError.forEntity(classOf(receiver).name)
+  return { dispatcher, transaction: manager.queryRunner && dispatcher.transactions.current(manager.queryRunner) }
+}
+
+function routeByAmbient(receiver: Receiver): Route | undefined {
+  for (const { dataSource, transaction } of ambientScopes()) {
+    const dispatcher = dispatchers.get(dataSource)
+    if (dispatcher && transaction.isOpen && owns(dispatcher, receiver)) return { dispatcher, transaction }
+  }
+  return undefined
+}
+
+function routeByOwner(receiver: Receiver): Route {
+  const dispatcher = soleOwner(receiver)
+  // typeorm-transactional shows its ambient transaction in the data source's manager.
+  const runner = dispatcher.host.dataSource.manager.queryRunner
+  return { dispatcher, transaction: runner && dispatcher.transactions.current(runner) }
+}
+
+function soleOwner(receiver: Receiver): Dispatcher {
+  const owners = [...dispatchers.values()].filter((dispatcher) => owns(dispatcher, receiver))
+  const { name } = classOf(receiver)
+  if (owners.length > 1) throw new AmbiguousDataSourceError(name, owners.length)
+  if (!owners[0]) throw NotAttachedError.forEntity(name)
+  return owners[0]
+}
+
+function owns(dispatcher: Dispatcher, receiver: Receiver): boolean {
+  return dispatcher.host.dataSource.isInitialized && dispatcher.host.methods.ofClass(classOf(receiver)) !== undefined
+}
+
+function dispatcherOf(manager: { dataSource?: DataSource; connection?: DataSource }): Dispatcher | undefined {
+  const dataSource = manager.dataSource ?? manager.connection // TypeORM 0.3 has the latter only
+  return dataSource && dispatchers.get(dataSource)
+}

@@ -1,0 +1,55 @@
+import { EventEmitter } from 'node:events'
+
+/** What an event says about a job. */
+export interface JobSummary {
+  readonly id: string
+  readonly entity: string
+  /** Primary columns by property path; absent for a static method. */
+  readonly key?: Readonly<Record<string, unknown>>
+  readonly method: string
+  readonly queue: string
+}
+
+/** A job that a worker has claimed. */
+export interface RunningJobSummary extends JobSummary {
+  /** 1 for the first run. */
+  readonly attempt: number
+  /** How many runs it may have. */
+  readonly attempts: number
+}
+
+/** The events of one data source, by name. All times are ms. */
+export interface BackgroundedEventMap {
+  /** The store has the job; for a deferred call, after its commit. */
+  enqueued: [event: { job: JobSummary }]
+  /** The store did not take the job. */
+  enqueueFailed: [event: { job: JobSummary; error: unknown }]
+  started: [event: { job: RunningJobSummary }]
+  completed: [event: { job: RunningJobSummary; duration: number }]
+  /** The attempt failed; the job runs again after `delay`. */
+  retried: [event: { job: RunningJobSummary; error: unknown; delay: number }]
+  /** The job failed for good and is kept. */
+  failed: [event: { job: RunningJobSummary; error: unknown }]
+  /** The job will not run, by its own or its row's state. */
+  discarded: [event: { job: RunningJobSummary; reason: string }]
+  /** The job went back without using an attempt. */
+  released: [event: { job: RunningJobSummary; reason: string; delay: number }]
+  /** Another worker may run the job; what this one did with it is not stored. */
+  leaseLost: [event: { job: RunningJobSummary }]
+}
+
+/** Typed emitter, see `backgroundedEvents`. A listener that throws is logged and harms no job. */
+export class BackgroundedEvents extends EventEmitter<BackgroundedEventMap> {
+  constructor(private readonly onListenerError: (error: unknown, event: string) => void) {
+    super()
+  }
+
+  override emit<E extends keyof BackgroundedEventMap>(event: E, ...payload: BackgroundedEventMap[E]): boolean {
+    try {
+      return (super.emit as (name: E, ...args: BackgroundedEventMap[E]) => boolean).call(this, event, ...payload)
+    } catch (error) {
+      this.onListenerError(error, event)
+      return true
+    }
+  }
+}

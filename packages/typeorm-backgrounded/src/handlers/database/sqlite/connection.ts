@@ -1,0 +1,182 @@
+import type { DataSource } from 'typeorm'
+import { isBusyError, isMissingTableError } from '../../../database-errors'
+import { MissingTableError } from '../../../errors'
+import { sleep } from '../../store-consumption'
+import type { HandlerHost } from '../../handler'
+
+/** The part of better-sqlite3's `Database` that is used here. */
+export interface SqliteDatabase {
+  readonly inTransaction: boolean
+  readonly memory: boolean
+  readonly name: string
+  prepare(sql: string): SqliteStatement
+  exec(sql: string): unknown
+  pragma(source: string, options?: { simple?: boolean }): unknown
+  close(): unknown
+}
+
+export interface SqliteStatement {
+  all(...parameters: readonly unknown[]): unknown[]
+  get(...parameters: readonly unknown[]): unknown
+  run(...parameters: readonly unknown[]): { changes: number }
+}
+
+export type SqliteConstructor = new (file: string, options?: object) => SqliteDatabase
+
+interface SqliteDriver {
+  readonly databaseConnection: SqliteDatabase
+  readonly sqlite: SqliteConstructor
+}
+
+interface SqliteOptions {
+  readonly key?: string
+  readonly nativeBinding?: string
+  readonly prepareDatabase?: (database: SqliteDatabase) => void | Promise<void>
+}
+
+const LONGEST_PAUSE = 50
+
+/**
+ * A connection of the job store's own, beside TypeORM's one: what it writes is in nobody's transaction. It
+ * never waits inside SQLite, which would stop the event loop, and with it the very transaction it waits for.
+ * An in-memory database has TypeORM's connection only; writes there wait until no transaction is open.
+ */
+export class SqliteConnection {
+  private own: SqliteDatabase | undefined
+  private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
+
+  constructor(private readonly host: HandlerHost) {}
+
+  /** better-sqlite3's class, as TypeORM loaded it. */
+  get Database(): SqliteConstructor {
+    return this.driver.sqlite
+  }
+
+  /** TypeORM's own connection. */
+  get shared(): SqliteDatabase {
+    return this.driver.databaseConnection
+  }
+
+  get isInMemory(): boolean {
+    return this.shared.memory
+  }
+
+  /** Changes when another connection has committed something. */
+  dataVersion(): unknown {
+    return this.own?.pragma('data_version', { simple: true })
+  }
+
+  /** Opens the connection and switches the file to write-ahead logging, so that readers and the writer do not wait for each other. */
+  async prepareForWork(): Promise<void> {
+    const database = await this.open()
+    if (database.memory) return
+    try {
+      database.pragma('journal_mode = WAL')
+    } catch (error) {
+      if (!isBusyError(error)) throw error // somebody uses it right now; WAL is faster, not necessary
+    }
+  }
+
+  /**
+   * Runs `work` in a write transaction. `work` must not await.
+   * @param patience ms to go on trying while somebody else writes; then the SQLITE_BUSY error
+   */
+  async write<T>(work: (run: StatementRunner) => T, patience = Infinity): Promise<T> {
+    const start = Date.now()
+    for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      try {
+        return await this.tryWrite(work)
+      } catch (error) {
+        if (isMissingTableError(error)) throw missingTable(error)
+        if (!isBusyError(error) || Date.now() - start >= patience) throw error
+      }
+      await sleep(pause * (0.5 + Math.random()))
+    }
+  }
+
+  /** Like `write`, but only once, with SQLITE_BUSY when somebody else writes. */
+  async tryWrite<T>(work: (run: StatementRunner) => T): Promise<T> {
+    const database = await this.open()
+    const isTest = this.host.isInsideTestTransaction()
+    if (database.inTransaction && !isTest) throw new BusyError()
+    const [begin, commit, rollback] = isTest ? NESTED : TOP_LEVEL
+    database.exec(begin)
+    try {
+      const result = work(this.runner(database))
+      database.exec(commit)
+      return result
+    } catch (error) {
+      if (database.inTransaction) database.exec(rollback)
+      throw error
+    }
+  }
+
+  /** Reads outside any transaction. */
+  async read<T>(work: (run: StatementRunner) => T): Promise<T> {
+    return work(this.runner(await this.open()))
+  }
+
+  close(): void {
+    this.own?.close()
+    this.own = undefined
+  }
+
+  private async open(): Promise<SqliteDatabase> {
+    // Inside a test's transaction only TypeORM's connection sees the rows.
+    if (this.isInMemory || this.host.isInsideTestTransaction()) return this.shared
+    if (this.own) return this.own
+    const { key, nativeBinding, prepareDatabase } = this.dataSource.options as SqliteOptions
+    const database = new this.Database(this.shared.name, {
+      timeout: 0,
+      fileMustExist: true,
+      nativeBinding: nativeBinding ?? null,
+    })
+    if (key) database.pragma(`key = ${JSON.stringify(key)}`)
+    await prepareDatabase?.(database)
+    // An acknowledgement that a power cut takes back means one more run, which is what at-least-once promises.
+    database.pragma('synchronous = NORMAL')
+    this.own ??= database
+    if (this.own !== database) database.close()
+    return this.own
+  }
+
+  private runner(database: SqliteDatabase): StatementRunner {
+    let statements = this.prepared.get(database)
+    if (!statements) this.prepared.set(database, (statements = new Map()))
+    const cache = statements
+    return (sql) => {
+      let statement = cache.get(sql)
+      if (!statement) cache.set(sql, (statement = database.prepare(sql)))
+      return statement
+    }
+  }
+
+  private get dataSource(): DataSource {
+    return this.host.dataSource
+  }
+
+  private get driver(): SqliteDriver {
+    return this.dataSource.driver as unknown as SqliteDriver
+  }
+}
+
+/** Prepares a statement, once for each connection. */
+export type StatementRunner = (sql: string) => SqliteStatement
+
+const TOP_LEVEL = ['BEGIN IMMEDIATE', 'COMMIT', 'ROLLBACK'] as const
+const NESTED = ['SAVEPOINT backgrounded', 'RELEASE backgrounded', 'ROLLBACK TO backgrounded'] as const
+
+class BusyError extends Error {
+  readonly code = 'SQLITE_BUSY'
+  constructor() {
+    super("a transaction is open on the process's one connection to this database")
+  }
+}
+
+function missingTable(cause: unknown): MissingTableError {
+  return new MissingTableError(
+    'The job table is not in the database: generate and run a migration (typeorm migration:generate), or let the application ' +
+      'create it with synchronize in development. A worker never changes the schema.',
+    { cause },
+  )
+}

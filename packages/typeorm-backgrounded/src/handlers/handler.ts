@@ -1,0 +1,168 @@
+import type { DataSource, EntitySchema, MixedList, QueryRunner } from 'typeorm'
+import type { JobEnvelope } from '../job/envelope'
+import type { Logger } from '../logger'
+
+/**
+ * Where jobs are kept. A handler is a translation: it takes envelopes, never entities, and decides nothing
+ * about a job by itself.
+ */
+export interface Handler {
+  /** For logs and messages, as `'database'`. */
+  readonly name: string
+  readonly capabilities: HandlerCapabilities
+  /** Called when the data source is initialised. May throw to refuse it. */
+  attach?(host: HandlerHost): void
+  /** Entities for the tables that it needs in the user's data source. `driver` is the data source's `type`. */
+  entities?(driver: string): EntityTargets
+  /**
+   * Stores jobs, all in one go where it can; one result per job, in order. A rejection means that none was stored.
+   * @param transaction the caller's open transaction; given only where `capabilities.transactional`
+   */
+  enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<readonly EnqueueResult[]>
+  /** Ends what keeps the process alive; `attach` may follow again. */
+  close?(): void | Promise<void>
+}
+
+export type EntityTargets = Extract<MixedList<string | Function | EntitySchema>, readonly unknown[]> // eslint-disable-line @typescript-eslint/no-unsafe-function-type
+
+export interface HandlerHost {
+  readonly dataSource: DataSource
+  /** Name of the data source in envelopes. */
+  readonly source: string
+  readonly logger: Logger
+  /** How long to keep completed jobs, in ms; 0: remove them at once. */
+  readonly keepCompleted: number
+  /** A test's own transaction, never to be committed, is open: what it wrote is seen through it only. */
+  isInsideTestTransaction(): boolean
+}
+
+/** What a handler can do, as data: read before every enqueue, and by the conformance suite. */
+export interface HandlerCapabilities {
+  /** Writes jobs inside the caller's transaction when given its query runner. */
+  readonly transactional: boolean
+  /** Concurrent calls are worth sending as one `enqueue`; otherwise each call is sent by itself, at once. */
+  readonly batches: boolean
+  /** Which options of a job it honours; the others are refused where they are written. */
+  readonly honours: { readonly delay: boolean; readonly priority: boolean; readonly keepCompleted: boolean }
+  /** `'worker'`: it is `Consumable`. `'inline'`: it runs jobs inside `enqueue`. `'never'`: it runs none. */
+  readonly consumes: 'worker' | 'inline' | 'never'
+  /** It is `Inspectable`. */
+  readonly inspects: boolean
+}
+
+/** What became of one job of an `enqueue`. */
+export type EnqueueResult =
+  | {
+      readonly state: 'enqueued' | 'duplicate' | 'performed' | 'deferred'
+      /** For `'deferred'`: settles when the store has the job, or has refused it. */
+      readonly delivered?: Promise<void>
+    }
+  | { readonly state: 'failed'; readonly error: unknown }
+
+/** A handler whose jobs a worker can run, or that runs them itself (`consumes: 'inline'`). */
+export interface Consumable {
+  /**
+   * Claims jobs while there are free slots, runs each through `execute`, applies its outcome, and tells
+   * `options.applied` once the store has it.
+   */
+  consume(options: ConsumeOptions, execute: Execute): Consumption
+}
+
+export type Execute = (job: ClaimedJob) => Promise<Outcome>
+
+export interface ConsumeOptions {
+  /** In order of preference; `'*'` for all. */
+  readonly queues: readonly string[] | '*'
+  /** Jobs at a time; default 1 on SQLite, 10 elsewhere. */
+  readonly concurrency?: number
+  /** ms between looks at a store that does not say when there is work. */
+  readonly pollInterval: number
+  /** End when nothing is due any more; what was released or failed meanwhile is not taken again. */
+  readonly once: boolean
+  /** The store has the outcome of this job. */
+  applied(job: ClaimedJob, outcome: Outcome): void
+  /** Somebody else has this job now; its outcome was not stored. */
+  lost(job: ClaimedJob): void
+}
+
+/** A running `consume`. */
+export interface Consumption {
+  /** Jobs at a time. */
+  readonly concurrency: number
+  /** Resolves when it has ended; rejects when it cannot go on. */
+  readonly finished: Promise<void>
+  /**
+   * Claims nothing more, waits for what is running until `deadline` (ms since the epoch), and resolves.
+   * With `exiting`, what still runs then goes back to the queue: the caller's exit ends it at once.
+   */
+  stop(deadline: number, options?: { exiting?: boolean }): Promise<void>
+}
+
+/** A job in the hands of this worker. */
+export interface ClaimedJob {
+  readonly id: string
+  readonly queue: string
+  /** As stored, unchecked: see `readEnvelope`. */
+  readonly envelope: unknown
+  /** Counted by the claim: 1 for the first run. */
+  readonly attempt: number
+  /** Its last worker died; it is not to be run now, only to be given an outcome. */
+  readonly died?: boolean
+  /** ms since the epoch: since when it has been going back for something this worker lacks. */
+  readonly releasedSince?: number
+  /** Aborts with the lease. */
+  readonly signal?: AbortSignal
+  /** Stores how far the job has come. */
+  progress?(value: unknown): void
+}
+
+/** What the handler does with a job that was claimed. Delays are in ms from now, on the store's clock. */
+export type Outcome =
+  | { readonly state: 'completed' }
+  /** Run again; the attempt is used. */
+  | { readonly state: 'retried'; readonly delay: number; readonly error: unknown }
+  /** Keep, with the error. */
+  | { readonly state: 'failed'; readonly error: unknown }
+  /** Do not run, keep the reason. */
+  | { readonly state: 'discarded'; readonly reason: string }
+  /** Give back; no attempt is used. `since`: keep it, and show it as `releasedSince` at the next claim. */
+  | {
+      readonly state: 'released'
+      readonly delay: number
+      readonly reason: string
+      readonly since?: number
+      readonly error?: unknown
+    }
+
+/** A handler whose jobs can be looked at and changed by hand. */
+export interface Inspectable {
+  find(query: JobQuery): Promise<readonly InspectedJob[]>
+  counts(): Promise<Readonly<Record<JobState, number>>>
+  /** Makes failed or discarded jobs due again; returns how many. */
+  retry(ids: readonly string[]): Promise<number>
+  /** Drops jobs that are not running; returns how many. */
+  discard(ids: readonly string[]): Promise<number>
+  pause(queue: string): Promise<void>
+  resume(queue: string): Promise<void>
+  /** Deletes kept jobs that ended before `query.before`; returns how many. */
+  prune(query: { before: Date; state?: JobState }): Promise<number>
+}
+
+export type JobState = 'waiting' | 'running' | 'completed' | 'failed' | 'discarded'
+
+export interface JobQuery {
+  readonly queue?: string
+  readonly entity?: string
+  readonly key?: Readonly<Record<string, unknown>>
+  readonly method?: string
+  readonly state?: JobState
+  readonly limit?: number
+}
+
+export interface InspectedJob {
+  readonly id: string
+  readonly state: JobState
+  readonly envelope: JobEnvelope
+  readonly attempt: number
+  readonly error?: string
+}

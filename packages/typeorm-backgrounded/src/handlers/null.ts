@@ -1,0 +1,18 @@
+import type { JobEnvelope } from '../job/envelope'
+import type { EnqueueResult, Handler, HandlerCapabilities } from './handler'
+
+/** Drops every job, for environments that must not run any. Calls are checked and encoded all the same. */
+export class NullHandler implements Handler {
+  readonly name = 'null'
+  readonly capabilities: HandlerCapabilities = {
+    transactional: false,
+    batches: false,
+    honours: { delay: true, priority: true, keepCompleted: true },
+    consumes: 'never',
+    inspects: false,
+  }
+
+  enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    return Promise.resolve(jobs.map(() => ({ state: 'enqueued' })))
+  }
+}

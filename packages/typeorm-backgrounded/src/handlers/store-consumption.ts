@@ -1,0 +1,202 @@
+import { LeaseLostError } from '../errors'
+import type { Logger } from '../logger'
+import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
+
+/** A store of jobs as the consumption loop needs it. */
+export interface JobStore {
+  /** Applies what has finished and claims up to `slots` due jobs, in one go where it can. */
+  exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged>
+  /** Resolves when there may be something due, or `signal` aborts. */
+  wait(signal: AbortSignal): Promise<void>
+  /** Called once the loop has ended. */
+  close(): void | Promise<void>
+}
+
+export interface FinishedJob {
+  readonly job: ClaimedJob
+  readonly outcome: Outcome
+}
+
+export interface Exchanged {
+  readonly claimed: readonly ClaimedJob[]
+  /** Finished jobs that this worker had lost. */
+  readonly lost: ReadonlySet<ClaimedJob>
+}
+
+const LONGEST_PAUSE = 5_000
+
+/**
+ * The loop of every handler that keeps jobs in a store of its own: claim free slots only, start what was
+ * claimed at once, and take every outcome along with the next claim.
+ */
+export class StoreConsumption implements Consumption {
+  readonly finished: Promise<void>
+  private readonly running = new Map<ClaimedJob, Promise<void>>()
+  private outcomes: FinishedJob[] = []
+  /** In a drain: released jobs stay claimed until the end, so that it does not take them again. */
+  private heldBack: FinishedJob[] = []
+  private isStopping = false
+  private isHandedBack = false
+  private pauses = 0
+  private wake = new AbortController()
+  private nextChange = withResolver()
+
+  constructor(
+    private readonly store: JobStore,
+    private readonly options: ConsumeOptions,
+    private readonly execute: Execute,
+    private readonly logger: Logger,
+    readonly concurrency: number,
+  ) {
+    this.finished = this.loop().finally(() => store.close())
+    // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.
+    this.finished.catch(() => {})
+  }
+
+  async stop(deadline: number, { exiting = false }: { exiting?: boolean } = {}): Promise<void> {
+    this.isStopping = true
+    this.changed()
+    const timeout = deadlineTimer(deadline)
+    await Promise.race([this.finished.catch(() => {}), timeout.passed])
+    timeout.clear()
+    if (exiting && this.running.size > 0) await this.handBack()
+  }
+
+  private async loop(): Promise<void> {
+    while (!this.isOver) {
+      const slots = this.isStopping ? 0 : this.concurrency - this.running.size
+      if (slots <= 0 && this.outcomes.length === 0) {
+        await this.nextChange.promise
+        continue
+      }
+      const exchanged = await this.exchange(slots)
+      if (!exchanged) continue
+      for (const job of exchanged.claimed) this.start(job)
+      if (exchanged.claimed.length > 0 || this.outcomes.length > 0 || this.isOver) continue
+      if (this.options.once && this.running.size === 0) break
+      await this.idle()
+    }
+    await this.giveBackHeld()
+  }
+
+  private get isOver(): boolean {
+    return this.isHandedBack || (this.isStopping && this.running.size === 0 && this.outcomes.length === 0)
+  }
+
+  private async exchange(slots: number): Promise<Exchanged | undefined> {
+    const finished = this.outcomes
+    this.outcomes = []
+    try {
+      const exchanged = await this.store.exchange(finished, slots)
+      this.pauses = 0
+      this.report(finished, exchanged.lost)
+      return exchanged
+    } catch (error) {
+      // Whether the store has the outcomes is unknown: they are sent again.
+      this.outcomes = [...finished, ...this.outcomes]
+      if (this.options.once) throw error
+      await this.pause(error)
+      return undefined
+    }
+  }
+
+  private report(finished: readonly FinishedJob[], lost: ReadonlySet<ClaimedJob>): void {
+    for (const { job, outcome } of finished) {
+      if (lost.has(job)) this.options.lost(job)
+      else this.options.applied(job, outcome)
+    }
+  }
+
+  private start(job: ClaimedJob): void {
+    const run = this.execute(job).then((outcome) => {
+      this.running.delete(job)
+      if (this.isHandedBack) return
+      const isHeld = this.options.once && outcome.state === 'released'
+      ;(isHeld ? this.heldBack : this.outcomes).push({ job, outcome })
+      this.changed()
+    })
+    this.running.set(job, run)
+  }
+
+  private changed(): void {
+    this.wake.abort()
+    this.nextChange.resolve()
+    this.nextChange = withResolver()
+  }
+
+  /** Until a job ends or the store has news. */
+  private async idle(): Promise<void> {
+    this.wake = new AbortController()
+    const { signal } = this.wake
+    // Only a drain, or a stop, can be here with nothing to ask of the store.
+    if (this.options.once || this.isStopping) await this.nextChange.promise
+    else await this.store.wait(signal)
+  }
+
+  private async pause(error: unknown): Promise<void> {
+    const delay = Math.min(100 * 2 ** this.pauses++, LONGEST_PAUSE)
+    this.logger.error({ err: error, retryIn: delay }, 'the job store cannot be reached')
+    this.wake = new AbortController()
+    await sleep(delay, this.isStopping ? undefined : this.wake.signal)
+  }
+
+  private async giveBackHeld(): Promise<void> {
+    const held = this.heldBack
+    this.heldBack = []
+    if (held.length === 0) return
+    const { lost } = await this.store.exchange(held, 0)
+    this.report(held, lost)
+  }
+
+  /** The process exits right after this: what still runs ends with it, and may be given back. */
+  private async handBack(): Promise<void> {
+    this.isHandedBack = true
+    const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped in the middle of the job.' }
+    const finished = [...this.outcomes, ...[...this.running.keys()].map((job) => ({ job, outcome }))]
+    this.outcomes = []
+    try {
+      const { lost } = await this.store.exchange(finished, 0)
+      this.report(finished, lost)
+    } catch (error) {
+      this.logger.error(
+        { err: error, jobs: finished.length },
+        'jobs could not be handed back; their lease ends with this process',
+      )
+    }
+    this.changed()
+  }
+}
+
+/** What a lost lease aborts a job's `signal` with. */
+export function loseLease(controller: AbortController): void {
+  controller.abort(new LeaseLostError())
+}
+
+/** Resolves after `delay` ms, or when `signal` aborts. */
+export function sleep(delay: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve()
+    const done = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, delay)
+    signal?.addEventListener('abort', done)
+  })
+}
+
+function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => void } {
+  let clear = () => {}
+  const passed = new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, Math.max(0, Math.min(deadline - Date.now(), 2 ** 31 - 1)))
+    clear = () => clearTimeout(timer)
+  })
+  return { passed, clear }
+}
+
+function withResolver(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
+}

@@ -1,0 +1,71 @@
+import type { JobEnvelope } from '../job/envelope'
+import type {
+  ClaimedJob,
+  Consumable,
+  Consumption,
+  ConsumeOptions,
+  EnqueueResult,
+  Execute,
+  Handler,
+  HandlerCapabilities,
+  Outcome,
+} from './handler'
+
+export interface SynchronousHandlerOptions {
+  /** Run delayed calls at once instead of refusing them, default false. */
+  readonly ignoreDelay?: boolean
+}
+
+/**
+ * Runs each job inside its call, through the same encoding, reload and checks as a worker: for tests and
+ * scripts. The call rejects with the method's own error, and nothing is retried. Inside a transaction the job
+ * runs after the commit; `settled(dataSource)` awaits it.
+ */
+export class SynchronousHandler implements Handler, Consumable {
+  readonly name = 'synchronous'
+  readonly capabilities: HandlerCapabilities
+  private consumer?: { options: ConsumeOptions; execute: Execute }
+
+  constructor({ ignoreDelay = false }: SynchronousHandlerOptions = {}) {
+    this.capabilities = {
+      transactional: false,
+      batches: false,
+      // One job runs at a time, in the order of the calls: there is no queue in which a priority could matter.
+      honours: { delay: ignoreDelay, priority: true, keepCompleted: false },
+      consumes: 'inline',
+      inspects: false,
+    }
+  }
+
+  consume(options: ConsumeOptions, execute: Execute): Consumption {
+    this.consumer = { options, execute }
+    return { concurrency: 1, finished: new Promise(() => {}), stop: () => Promise.resolve() }
+  }
+
+  async enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    const results: EnqueueResult[] = []
+    for (const job of jobs) results.push(await this.perform(job))
+    return results
+  }
+
+  private async perform(envelope: JobEnvelope): Promise<EnqueueResult> {
+    if (!this.consumer) throw new Error('SynchronousHandler runs jobs only while its data source is initialised.')
+    const { options, execute } = this.consumer
+    // Through JSON and back: what a worker would read is what runs.
+    const job: ClaimedJob = {
+      id: envelope.id,
+      queue: envelope.queue,
+      envelope: JSON.parse(JSON.stringify(envelope)),
+      attempt: 1,
+    }
+    const outcome = withoutRetry(await execute(job))
+    options.applied(job, outcome)
+    return outcome.state === 'failed' ? outcome : { state: 'performed' }
+  }
+}
+
+/** There is no later: an error that a worker would answer by running again is the caller's now. */
+function withoutRetry(outcome: Outcome): Outcome {
+  const isError = outcome.state === 'retried' || (outcome.state === 'released' && outcome.error !== undefined)
+  return isError ? { state: 'failed', error: outcome.error } : outcome
+}

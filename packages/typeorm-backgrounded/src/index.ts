@@ -1,0 +1,68 @@
+export { backgroundedEvents, createWorker, drain, resolve, settled, withBackgrounded } from './backgrounded'
+export type { BackgroundedOptions, DrainOptions } from './backgrounded'
+export { backgrounded } from './dispatch/proxy'
+export type { BackgroundedMethods, BackgroundedMethodsOfMany, InBackground, OrReference } from './dispatch/proxy'
+export type { JobReceipt } from './dispatch/dispatcher'
+export {
+  AmbiguousDataSourceError,
+  AssertionFailedError,
+  BackgroundedError,
+  DuplicateEntityNameError,
+  EnqueueError,
+  HandlerInUseError,
+  InvalidArgumentError,
+  InvalidDeclarationError,
+  InvalidKeyError,
+  InvalidOptionError,
+  LeaseLostError,
+  MalformedJobError,
+  MissingKeyError,
+  MissingTableError,
+  NoCurrentJobError,
+  NoResolverError,
+  NotAttachedError,
+  NotBackgroundedError,
+  NotConsumableError,
+  PayloadTooLargeError,
+  RowMissingError,
+  UnknownMethodError,
+  UnsupportedDatabaseError,
+  UnsupportedOptionError,
+  WorkerDiedError,
+  WorkerStoppingError,
+} from './errors'
+export type { BackgroundedEventMap, BackgroundedEvents, JobSummary, RunningJobSummary } from './events'
+export type {
+  ClaimedJob,
+  Consumable,
+  ConsumeOptions,
+  Consumption,
+  EnqueueResult,
+  EntityTargets,
+  Execute,
+  Handler,
+  HandlerCapabilities,
+  HandlerHost,
+  Inspectable,
+  InspectedJob,
+  JobQuery,
+  JobState,
+  Outcome,
+} from './handlers/handler'
+export { NullHandler } from './handlers/null'
+export { SynchronousHandler } from './handlers/synchronous'
+export type { SynchronousHandlerOptions } from './handlers/synchronous'
+export type { Backoff } from './job/backoff'
+export type { Duration } from './job/duration'
+export { reference } from './job/entity-reference'
+export type { EntityKey, EntityReference } from './job/entity-reference'
+export type { JobEnvelope, JobKey } from './job/envelope'
+export type { JsonObject, JsonValue } from './job/json'
+export type { Logger } from './logger'
+export { AfterCommitBackgrounded, Backgrounded, BackgroundedEntity } from './metadata/decorators'
+export type { AfterCommitEvent, AfterCommitOptions, RowEvent } from './metadata/decorators'
+export type { CallOptions, MethodOptions, OnMissing } from './options'
+export { currentJob, currentJobOrUndefined } from './worker/job-context'
+export type { CurrentJob } from './worker/job-context'
+export { DiscardJob, SnoozeJob } from './worker/outcomes'
+export type { StopReport, WorkCounts, Worker, WorkerOptions } from './worker/worker'

@@ -1,0 +1,27 @@
+/** The key of an entity as its class shows it: the value of a lone key, or every primary property by name. */
+export type EntityKey = string | number | bigint | boolean | Date | Uint8Array | object
+
+/** Stands for a row that nobody loaded; made by `reference()`. */
+export class EntityReference<T extends object = object> {
+  /** Keeps references to different classes apart in the type system; never set. */
+  declare protected readonly entity: T
+
+  constructor(
+    readonly entityClass: EntityClass<T>,
+    readonly key: EntityKey,
+  ) {}
+}
+
+/** A class whose instances are `T`; abstract ones too. */
+export type EntityClass<T extends object = object> = abstract new (...args: never[]) => T
+
+/**
+ * Stands for the row of `entityClass` with this `key`, without loading it: accepted wherever an entity is,
+ * as the receiver of `backgrounded()`, inside arrays, and as an argument of a background call.
+ *
+ * @param key the value of a lone primary column, or an object with every primary property
+ * @example await backgrounded(reference(User, 5)).sendWelcome('spring')
+ */
+export function reference<T extends object>(entityClass: EntityClass<T>, key: EntityKey): EntityReference<T> {
+  return new EntityReference(entityClass, key)
+}

@@ -1,0 +1,140 @@
+import type { EntityManager, QueryRunner } from 'typeorm'
+import { InvalidDeclarationError } from '../errors'
+import { checkMethodOptions, type MethodOptions } from '../options'
+import { defineBackgroundedMethod } from './generated-method'
+import { declare, type Class, type MethodDeclaration } from './registry'
+
+/* eslint-disable @typescript-eslint/no-explicit-any -- `any` is how TypeScript says "whatever the method takes" */
+type Method = (...args: any[]) => unknown
+
+/** What happened to a row. */
+export type RowEvent = 'insert' | 'update' | 'softRemove' | 'recover'
+
+/** What `when` is told about the row's event. */
+export interface AfterCommitEvent {
+  readonly type: RowEvent
+  readonly manager: EntityManager
+  readonly queryRunner: QueryRunner
+  /** The row before an update, where TypeORM loaded it. */
+  readonly databaseEntity?: object
+  /** Property paths that an update changed. */
+  readonly updatedColumns?: readonly string[]
+}
+
+export interface AfterCommitOptions extends MethodOptions {
+  /** Default `'insert'`. `'softRemove'` implies `withDeleted`. */
+  readonly on?: RowEvent | readonly RowEvent[]
+  /** Enqueue only where this holds; called inside the transaction. */
+  readonly when?: (entity: any, event: AfterCommitEvent) => boolean
+}
+
+type MethodMark<Signature extends Method> = <M extends Signature>(
+  target: object,
+  property: string,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void
+
+type ClassMark<Name extends string> = <C extends abstract new (...args: any[]) => { [K in Name]: Method }>(
+  target: C,
+) => void
+
+/**
+ * Marks an instance or static method, and defines `<method>Backgrounded` beside it: the same parameters,
+ * but it stores a job and returns a `JobReceipt` at once. Declare it for the compiler with
+ * `declare sendWelcomeBackgrounded: InBackground<User['sendWelcome']>`.
+ *
+ * @throws InvalidOptionError for a bad option, UnsupportedOptionError for one that comes later
+ */
+export function Backgrounded(options?: MethodOptions): MethodMark<Method>
+/**
+ * On a class: marks public instance methods by name, `@Backgrounded('sync', 'rename', { queue: 'slow' })`.
+ * For a class one does not own: `Backgrounded('sync')(Vendor)`. An unknown name is an error, for the
+ * compiler and at start-up.
+ */
+export function Backgrounded<Name extends string>(
+  ...methodsAndOptions: readonly [Name, ...Name[]] | readonly [Name, ...Name[], MethodOptions]
+): ClassMark<Name>
+export function Backgrounded(...given: readonly unknown[]): (...args: any[]) => void {
+  if (typeof given[0] === 'string') return markClass(given)
+  const options = (given[0] ?? {}) as MethodOptions
+  return (target: object, property: string | symbol, descriptor?: PropertyDescriptor) =>
+    markMethod(target, property, descriptor, options)
+}
+
+/**
+ * Marks an instance method without required parameters, and enqueues it by itself after a commit that
+ * touched the row. Fires for `save`, `softRemove`, `recover` and `insert`; several events on one row in one
+ * transaction make one job.
+ *
+ * @example @AfterCommitBackgrounded({ on: ['insert', 'update'], when: (photo) => photo.isPublic })
+ */
+export function AfterCommitBackgrounded(options: AfterCommitOptions = {}): MethodMark<() => unknown> {
+  const { on, when, ...methodOptions } = options
+  const events = on === undefined ? (['insert'] as const) : typeof on === 'string' ? [on] : on
+  for (const event of events) {
+    if (!['insert', 'update', 'softRemove', 'recover'].includes(event)) {
+      throw new InvalidDeclarationError(
+        `@AfterCommitBackgrounded has no event "${event}": use 'insert', 'update', 'softRemove' or 'recover'.`,
+      )
+    }
+  }
+  const implied = events.includes('softRemove') ? { withDeleted: true } : {}
+  return (target, property, descriptor) => {
+    if (typeof target === 'function') {
+      throw new InvalidDeclarationError(
+        `${target.name}.${property} is static, and a row's commit needs an instance method.`,
+      )
+    }
+    markMethod(target, property, descriptor, { ...implied, ...methodOptions }, { on: events, when })
+  }
+}
+
+/**
+ * Gives the entity a stable name in stored jobs, for code that is minified and for two classes of one name.
+ * @example @BackgroundedEntity({ name: 'billing.Account' })
+ */
+export function BackgroundedEntity(options: { name: string }): (target: Class) => void {
+  checkMethodOptions({ name: options.name }, '@BackgroundedEntity')
+  return (target) => {
+    declare(target).name = options.name
+  }
+}
+
+function markMethod(
+  target: object,
+  property: string | symbol | undefined,
+  descriptor: PropertyDescriptor | undefined,
+  options: MethodOptions,
+  afterCommit?: MethodDeclaration['afterCommit'],
+): void {
+  if (typeof property !== 'string' || typeof descriptor?.value !== 'function') {
+    throw new InvalidDeclarationError(
+      `@Backgrounded(${property === undefined ? '' : `…) on ${String(property)} (`}) belongs on a method with a plain name; on a class, give it method names.`,
+    )
+  }
+  const isStatic = typeof target === 'function'
+  const owner = (isStatic ? target : target.constructor) as Class
+  checkMethodOptions(options, `@Backgrounded on ${owner.name}.${property}`)
+  const mark: MethodDeclaration = { property, isStatic, options, afterCommit }
+  const declaration = declare(owner)
+  ;(isStatic ? declaration.statics : declaration.methods).set(property, mark)
+  defineBackgroundedMethod(target, property)
+}
+
+function markClass(given: readonly unknown[]): (target: Class) => void {
+  const last = given.at(-1)
+  const options = (typeof last === 'object' && last !== null ? last : {}) as MethodOptions
+  const names = given.filter((each): each is string => typeof each === 'string')
+  if (options.name !== undefined && names.length > 1) {
+    throw new InvalidDeclarationError(
+      `@Backgrounded(${names.join(', ')}) gives one name to several methods: mark them one by one.`,
+    )
+  }
+  return (target) => {
+    checkMethodOptions(options, `@Backgrounded on ${target.name}`)
+    for (const property of names) {
+      declare(target).methods.set(property, { property, isStatic: false, options })
+      defineBackgroundedMethod(target.prototype as object, property)
+    }
+  }
+}

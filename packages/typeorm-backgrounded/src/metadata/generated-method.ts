@@ -1,0 +1,23 @@
+import { callListener } from './registry'
+
+const generated = new WeakSet<object>()
+
+/** Defines `<property>Backgrounded` on `holder`: not enumerable, properly named, with the call's own stack. */
+export function defineBackgroundedMethod(holder: object, property: string): void {
+  const name = generatedName(property)
+  const { [name]: method } = {
+    async [name](this: object, ...args: unknown[]): Promise<unknown> {
+      return await callListener()(this, property, args)
+    },
+  }
+  generated.add(method as object)
+  Object.defineProperty(holder, name, { value: method, writable: true, configurable: true, enumerable: false })
+}
+
+export function generatedName(property: string): string {
+  return `${property}Backgrounded`
+}
+
+export function isGenerated(value: unknown): boolean {
+  return typeof value === 'function' && generated.has(value)
+}

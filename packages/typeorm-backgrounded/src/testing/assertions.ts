@@ -1,0 +1,107 @@
+import { isDeepStrictEqual } from 'node:util'
+import { runtimes } from '../backgrounded'
+import { AssertionFailedError } from '../errors'
+import { decodeArguments } from '../job/arguments'
+import { EntityReference, type EntityClass } from '../job/entity-reference'
+import type { JobEnvelope } from '../job/envelope'
+import { keyFromValue, keyText } from '../job/key-codec'
+import type { MarkedEntity } from '../metadata/method-table'
+import type { Class } from '../metadata/registry'
+import { FakeHandler } from './fake-handler'
+
+/** What an enqueued job must look like; what is left out may be anything. */
+export interface EnqueuedQuery {
+  /** The entity's key, as `reference()` takes it. */
+  readonly key?: unknown
+  /** All arguments, in order; an entity is compared by its key. */
+  readonly args?: readonly unknown[]
+}
+
+type Names<T> = { [K in keyof T]: T[K] extends (...args: never[]) => unknown ? K : never }[keyof T] & string
+
+/**
+ * Asserts that a `FakeHandler` got a job for this method, and returns the first that fits.
+ * @throws AssertionFailedError, naming what was enqueued instead
+ */
+export function assertEnqueued<C extends EntityClass>(
+  entityClass: C,
+  method: Names<InstanceType<C>> | Names<C>,
+  query: EnqueuedQuery = {},
+): JobEnvelope {
+  const { jobs, entity } = fakeOf(entityClass)
+  const found = jobs.find((job) => fits(job, entity, method, query))
+  if (found) return found
+  const seen = jobs.map((job) => `  ${describe(job)}`).join('\n')
+  throw new AssertionFailedError(
+    `Expected a job for ${entity.name}.${method}${describeQuery(query)}; ${seen ? `there are:\n${seen}` : 'no job was enqueued.'}`,
+  )
+}
+
+/**
+ * Asserts that no such job was enqueued.
+ * @throws AssertionFailedError
+ */
+export function assertNotEnqueued<C extends EntityClass>(
+  entityClass: C,
+  method: Names<InstanceType<C>> | Names<C>,
+  query: EnqueuedQuery = {},
+): void {
+  const { jobs, entity } = fakeOf(entityClass)
+  const found = jobs.find((job) => fits(job, entity, method, query))
+  if (found)
+    throw new AssertionFailedError(
+      `Expected no job for ${entity.name}.${method}${describeQuery(query)}, and there is ${describe(found)}.`,
+    )
+}
+
+function fakeOf(entityClass: EntityClass): { jobs: readonly JobEnvelope[]; entity: MarkedEntity } {
+  for (const { handler, methods } of runtimes()) {
+    const entity = methods.ofClass(entityClass as Class)
+    if (entity && handler instanceof FakeHandler) return { jobs: handler.jobs, entity }
+  }
+  throw new AssertionFailedError(
+    `No initialised data source with ${entityClass.name} has a FakeHandler: attach it with withBackgrounded(dataSource, { handler: new FakeHandler() }).`,
+  )
+}
+
+function fits(job: JobEnvelope, entity: MarkedEntity, property: string, query: EnqueuedQuery): boolean {
+  const method = entity.methods.get(property) ?? entity.statics.get(property)
+  if (job.entity !== entity.name || job.method !== (method?.name ?? property)) return false
+  if (query.key !== undefined && keyText(job.key ?? {}) !== keyText(keyFromValue(entity.metadata, query.key)))
+    return false
+  return query.args === undefined || isDeepStrictEqual(argumentsOf(job), query.args.map(asSeen))
+}
+
+function argumentsOf(job: JobEnvelope): unknown[] {
+  const { args, types = {} } = structuredClone({ args: job.args, types: job.types })
+  const plain = Object.fromEntries(Object.entries(types).filter(([, type]) => type !== 'entity'))
+  return decodeArguments(args, plain, new Map())
+}
+
+/** An entity or a reference as its job shows it. */
+function asSeen(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  const target = (value instanceof EntityReference ? value.entityClass : value.constructor) as Class
+  for (const { methods } of runtimes()) {
+    const entity = methods.ofClass(target)
+    if (entity)
+      return {
+        entity: entity.name,
+        key: keyFromValue(entity.metadata, value instanceof EntityReference ? value.key : value),
+      }
+  }
+  return value
+}
+
+function describe({ entity, key, method, args }: JobEnvelope): string {
+  return `${entity}${key ? ` ${JSON.stringify(key)}` : ''} ${method}(${args.map((arg) => JSON.stringify(arg)).join(', ')})`
+}
+
+function describeQuery(query: EnqueuedQuery): string {
+  const wanted = Object.entries(query).map(([name, value]) => `${name} ${safeJson(value)}`)
+  return wanted.length > 0 ? ` with ${wanted.join(' and ')}` : ''
+}
+
+function safeJson(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? `${each}n` : each))
+}

@@ -1,0 +1,137 @@
+import type {
+  ClaimedJob,
+  Consumable,
+  Consumption,
+  ConsumeOptions,
+  EnqueueResult,
+  Execute,
+  Handler,
+  HandlerCapabilities,
+  Outcome,
+} from '../handlers/handler'
+import { errorText } from '../handlers/error-text'
+import { sleep, StoreConsumption, type Exchanged, type FinishedJob, type JobStore } from '../handlers/store-consumption'
+import { dueTime, type JobEnvelope } from '../job/envelope'
+import { consoleLogger } from '../logger'
+
+/** A job in the fake's memory. */
+interface WaitingJob {
+  readonly envelope: JobEnvelope
+  dueAt: number
+  attempt: number
+  releasedSince?: number
+}
+
+/** A job that ended badly, and why. */
+export interface EndedJob {
+  readonly envelope: JobEnvelope
+  readonly state: 'failed' | 'discarded'
+  readonly error: string
+}
+
+/**
+ * Keeps jobs in memory: `jobs` shows what was enqueued, and `drain(dataSource)` runs what is due.
+ * Follows transactions like a handler outside the database.
+ */
+export class FakeHandler implements Handler, Consumable {
+  readonly name = 'fake'
+  readonly capabilities: HandlerCapabilities = {
+    transactional: false,
+    batches: false,
+    honours: { delay: true, priority: true, keepCompleted: false },
+    consumes: 'worker',
+    inspects: false,
+  }
+  /** Everything that was enqueued since the start or `clear()`, in order, whether it has run or not. */
+  readonly jobs: JobEnvelope[] = []
+  /** Jobs that failed for good or were discarded. */
+  readonly ended: EndedJob[] = []
+  private waiting: WaitingJob[] = []
+
+  /** @param now the clock that delays are measured with, in ms; move it to make delayed jobs due */
+  constructor(private readonly now: () => number = Date.now) {}
+
+  /** Forgets all jobs. */
+  clear(): void {
+    this.jobs.length = 0
+    this.ended.length = 0
+    this.waiting = []
+  }
+
+  enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    const results = jobs.map((job): EnqueueResult => {
+      if (this.jobs.some(({ id }) => id === job.id)) return { state: 'duplicate' }
+      // Through JSON and back: a test sees what a worker would read.
+      const envelope = JSON.parse(JSON.stringify(job)) as JobEnvelope
+      this.jobs.push(envelope)
+      this.waiting.push({ envelope, dueAt: dueTime(envelope, this.now()), attempt: 0 })
+      return { state: 'enqueued' }
+    })
+    return Promise.resolve(results)
+  }
+
+  consume(options: ConsumeOptions, execute: Execute): Consumption {
+    const store: JobStore = {
+      exchange: (finished, slots) => this.exchange(finished, slots, options.queues),
+      wait: (signal) => sleep(Math.min(options.pollInterval, 10), signal),
+      close: () => {},
+    }
+    return new StoreConsumption(store, options, execute, consoleLogger, options.concurrency ?? 10)
+  }
+
+  private readonly claims = new WeakMap<ClaimedJob, WaitingJob>()
+
+  private exchange(
+    finished: readonly FinishedJob[],
+    slots: number,
+    queues: readonly string[] | '*',
+  ): Promise<Exchanged> {
+    for (const { job, outcome } of finished) this.settle(this.claims.get(job) as WaitingJob, outcome)
+    const due = this.due(queues).slice(0, slots)
+    this.waiting = this.waiting.filter((job) => !due.includes(job))
+    return Promise.resolve({ claimed: due.map((job) => this.claim(job)), lost: new Set() })
+  }
+
+  private due(queues: readonly string[] | '*'): WaitingJob[] {
+    const rank = ({ envelope: { queue } }: WaitingJob) => (queues === '*' ? 0 : queues.indexOf(queue))
+    return this.waiting
+      .filter((job) => job.dueAt <= this.now() && rank(job) >= 0)
+      .sort((a, b) => rank(a) - rank(b) || a.envelope.priority - b.envelope.priority || a.dueAt - b.dueAt)
+  }
+
+  private claim(waiting: WaitingJob): ClaimedJob {
+    const { envelope, releasedSince } = waiting
+    const job: ClaimedJob = {
+      id: envelope.id,
+      queue: envelope.queue,
+      envelope: structuredClone(envelope),
+      attempt: ++waiting.attempt,
+      releasedSince,
+    }
+    this.claims.set(job, waiting)
+    return job
+  }
+
+  private settle(job: WaitingJob, outcome: Outcome): void {
+    switch (outcome.state) {
+      case 'completed':
+        return
+      case 'failed':
+        this.ended.push({ envelope: job.envelope, state: 'failed', error: errorText(outcome.error) })
+        return
+      case 'discarded':
+        this.ended.push({ envelope: job.envelope, state: 'discarded', error: outcome.reason })
+        return
+      case 'retried':
+        job.dueAt = this.now() + outcome.delay
+        job.releasedSince = undefined
+        break
+      case 'released':
+        job.dueAt = this.now() + outcome.delay
+        job.attempt--
+        job.releasedSince = outcome.since
+        break
+    }
+    this.waiting.push(job)
+  }
+}

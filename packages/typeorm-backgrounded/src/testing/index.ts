@@ -1,0 +1,8 @@
+export { assertEnqueued, assertNotEnqueued } from './assertions'
+export type { EnqueuedQuery } from './assertions'
+export { FakeHandler } from './fake-handler'
+export type { EndedJob } from './fake-handler'
+export { handlerConformance } from './handler-conformance'
+export type { ConformanceOptions } from './handler-conformance'
+export { runAsJob } from './run-as-job'
+export { insideTestTransaction } from './test-transaction'

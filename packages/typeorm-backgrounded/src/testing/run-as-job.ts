@@ -1,0 +1,27 @@
+import type { EntityManager } from 'typeorm'
+import { consoleLogger } from '../logger'
+import { runInJob, type CurrentJob } from '../worker/job-context'
+
+/**
+ * Runs `work` as if it were the method of a job, so that `currentJob()` answers in a unit test.
+ * @param fields what `currentJob()` shows; everything has a default but `manager`, which is undefined unless given
+ */
+export function runAsJob<T>(work: () => T, fields: Partial<CurrentJob> = {}): T {
+  return runInJob(
+    {
+      id: 'test',
+      entity: 'Test',
+      method: 'test',
+      queue: 'default',
+      attempt: 1,
+      attempts: 10,
+      enqueuedAt: new Date(),
+      manager: undefined as unknown as EntityManager,
+      signal: new AbortController().signal,
+      progress: () => {},
+      log: consoleLogger,
+      ...fields,
+    },
+    work,
+  )
+}

@@ -1,0 +1,23 @@
+import type { QueryRunner } from 'typeorm'
+import { useTestRunner } from '../backgrounded'
+import { declareTestTransaction } from '../dispatch/transaction-buffer'
+import { InvalidOptionError } from '../errors'
+
+/**
+ * For tests that run inside a transaction of their own and roll it back at the end: the code under test then
+ * counts as outside any transaction, its own transactions count as committed when their savepoint is released,
+ * and jobs find their rows through this runner. Ends with the transaction.
+ *
+ * @example
+ * await queryRunner.startTransaction()
+ * insideTestTransaction(queryRunner)
+ */
+export function insideTestTransaction(queryRunner: QueryRunner): void {
+  if (!queryRunner.isTransactionActive) {
+    throw new InvalidOptionError(
+      'insideTestTransaction needs an open transaction: await queryRunner.startTransaction() first.',
+    )
+  }
+  useTestRunner(queryRunner.manager.dataSource ?? queryRunner.manager.connection, queryRunner)
+  declareTestTransaction(queryRunner)
+}

@@ -1,0 +1,225 @@
+import type { DataSource, ObjectLiteral } from 'typeorm'
+import { isBusyError, isConnectionError, isDataError } from '../database-errors'
+import {
+  InvalidKeyError,
+  MalformedJobError,
+  RowMissingError,
+  UnknownMethodError,
+  WorkerDiedError,
+  WorkerStoppingError,
+} from '../errors'
+import type { BackgroundedEvents, RunningJobSummary } from '../events'
+import type { ClaimedJob, Outcome } from '../handlers/handler'
+import { decodeArguments, storedReferences } from '../job/arguments'
+import { backoffDelay, defaultBackoff } from '../job/backoff'
+import { readEnvelope, type ReceivedJob } from '../job/envelope'
+import type { JsonValue } from '../job/json'
+import { childLogger, type Logger } from '../logger'
+import type { MarkedMethod, MethodTable } from '../metadata/method-table'
+import type { EntityLoader } from './entity-loader'
+import { runInJob, type CurrentJob } from './job-context'
+import { DiscardJob, SnoozeJob } from './outcomes'
+
+const SECOND = 1000
+const LONGEST_RELEASE = 5 * 60 * SECOND
+const UNKNOWN_FAILS_AFTER = 7 * 24 * 60 * 60 * SECOND
+
+export interface ExecutorHost {
+  readonly dataSource: DataSource
+  readonly source: string
+  readonly methods: MethodTable
+  readonly loader: EntityLoader
+  readonly events: BackgroundedEvents
+  readonly logger: Logger
+  readonly now: () => number
+}
+
+/** A job on its way through the steps. */
+interface Run {
+  readonly job: ClaimedJob
+  readonly received: ReceivedJob
+  readonly method: MarkedMethod
+  readonly summary: RunningJobSummary
+}
+
+/** Runs claimed jobs, the same way for every handler, and says what became of each. Never rejects. */
+export class Executor {
+  constructor(private readonly host: ExecutorHost) {}
+
+  async execute(job: ClaimedJob): Promise<Outcome> {
+    let run: Run
+    try {
+      run = this.resolve(job, readEnvelope(job.envelope))
+    } catch (error) {
+      return this.outcomeOfReading(job, error)
+    }
+    if (job.died) return retryOrFail(run, new WorkerDiedError(job.attempt))
+
+    let receiver: object, args: unknown[]
+    try {
+      receiver = await this.receiver(run)
+      args = await this.arguments(run)
+    } catch (error) {
+      return this.outcomeOfLoading(run, error)
+    }
+
+    this.host.events.emit('started', { job: run.summary })
+    try {
+      await this.invoke(run, receiver, args)
+      return { state: 'completed' }
+    } catch (error) {
+      return outcomeOfMethod(run, error)
+    }
+  }
+
+  /** What events say about a job, as far as it can be read. */
+  summarize(job: ClaimedJob): RunningJobSummary {
+    try {
+      return this.resolve(job, readEnvelope(job.envelope)).summary
+    } catch {
+      const { entity, method } = (job.envelope ?? {}) as Record<string, unknown>
+      return {
+        id: job.id,
+        entity: String(entity),
+        method: String(method),
+        queue: job.queue,
+        attempt: job.attempt,
+        attempts: job.attempt,
+      }
+    }
+  }
+
+  private resolve(job: ClaimedJob, received: ReceivedJob): Run {
+    const { entity, key, method: name } = received
+    if (received.source !== undefined && received.source !== this.host.source) {
+      throw new UnknownMethodError(
+        `The job belongs to the data source "${received.source}", and this worker serves "${this.host.source}".`,
+      )
+    }
+    const method = this.host.methods.find(entity, name, key !== undefined)
+    if (!method) {
+      const what = this.host.methods.named(entity)
+        ? `${key ? 'method' : 'static method'} ${entity}.${name}`
+        : `entity ${entity}`
+      throw new UnknownMethodError(`This worker knows no @Backgrounded ${what}: the job waits for a newer one.`)
+    }
+    const attempts = received.attempts ?? method.options.attempts
+    const summary = { id: job.id, entity, key, method: name, queue: job.queue, attempt: job.attempt, attempts }
+    return { job, received, method, summary }
+  }
+
+  private async receiver({ method, received }: Run): Promise<object> {
+    if (!received.key) return method.entity.target
+    const row = await this.host.loader.load(method.entity, received.key, method.options)
+    if (!row) throw new RowMissingError(`${received.entity} ${JSON.stringify(received.key)} is gone.`)
+    return row
+  }
+
+  private async arguments({ received: { args, types } }: Run): Promise<unknown[]> {
+    const references = storedReferences(args, types)
+    const loaded = await Promise.all(
+      [...references].map(async ([pointer, { entity: name, key }]) => {
+        const entity = this.host.methods.named(name)
+        if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
+        const row = await this.host.loader.load(entity, key, { withDeleted: false })
+        if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
+        return [pointer, row] as const
+      }),
+    )
+    return decode(args, types, new Map<string, ObjectLiteral>(loaded))
+  }
+
+  private async invoke(run: Run, receiver: object, args: unknown[]): Promise<void> {
+    const method = (receiver as Record<string, unknown>)[run.method.property]
+    if (typeof method !== 'function')
+      throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is no method.`)
+    await runInJob(this.contextOf(run), () => method.apply(receiver, args) as unknown)
+  }
+
+  private contextOf({ job, received, summary }: Run): CurrentJob {
+    const { dataSource, logger } = this.host
+    return {
+      ...summary,
+      enqueuedAt: new Date(received.enqueuedAt ?? this.host.now()),
+      manager: dataSource.manager,
+      signal: job.signal ?? new AbortController().signal,
+      progress: (value) => job.progress?.(value),
+      log: childLogger(logger, { job: job.id, entity: summary.entity, method: summary.method }),
+    }
+  }
+
+  private outcomeOfReading(job: ClaimedJob, error: unknown): Outcome {
+    return error instanceof UnknownMethodError ? this.releaseUnknown(job, error) : { state: 'failed', error }
+  }
+
+  private outcomeOfLoading(run: Run, error: unknown): Outcome {
+    if (error instanceof RowMissingError) return outcomeOfMissing(run, error)
+    if (error instanceof UnknownMethodError) return this.releaseUnknown(run.job, error)
+    if (error instanceof MalformedJobError || error instanceof InvalidKeyError) return { state: 'failed', error }
+    if (isDataError(error)) {
+      const key = JSON.stringify(run.received.key)
+      return { state: 'failed', error: new InvalidKeyError(`The database refuses the key ${key}.`, { cause: error }) }
+    }
+    if (isConnectionError(error) || isBusyError(error)) return this.release(run.job, error)
+    return retryOrFail(run, error)
+  }
+
+  /** Back for a newer worker; for a week, since a deploy may be slow, but not for ever. */
+  private releaseUnknown(job: ClaimedJob, error: UnknownMethodError): Outcome {
+    const waited = this.host.now() - (job.releasedSince ?? this.host.now())
+    return waited >= UNKNOWN_FAILS_AFTER ? { state: 'failed', error } : this.release(job, error)
+  }
+
+  /** Back for as long again as it has waited already: the delay doubles without anybody counting. */
+  private release(job: ClaimedJob, error: unknown): Outcome {
+    const since = job.releasedSince ?? this.host.now()
+    const delay = Math.min(Math.max(this.host.now() - since, SECOND), LONGEST_RELEASE)
+    return { state: 'released', delay, reason: (error as Error).message, since, error }
+  }
+}
+
+function outcomeOfMethod(run: Run, error: unknown): Outcome {
+  if (error instanceof DiscardJob) return { state: 'discarded', reason: error.message }
+  if (error instanceof SnoozeJob) return { state: 'released', delay: error.delay, reason: error.message }
+  if (run.job.signal?.aborted && run.job.signal.reason instanceof WorkerStoppingError) {
+    return { state: 'released', delay: 0, reason: 'The worker stopped in the middle of the job.' }
+  }
+  return retryOrFail(run, error)
+}
+
+function outcomeOfMissing(run: Run, error: RowMissingError): Outcome {
+  switch (run.method.options.onMissing) {
+    case 'discard':
+      return { state: 'discarded', reason: error.message }
+    case 'fail':
+      return { state: 'failed', error }
+    case 'retry':
+      return retryOrFail(run, error)
+  }
+}
+
+function retryOrFail({ job, method, summary }: Run, error: unknown): Outcome {
+  if (job.attempt >= summary.attempts) return { state: 'failed', error }
+  const { backoff } = method.options
+  try {
+    const delay = backoff === undefined ? defaultBackoff(job.attempt) : backoffDelay(backoff, job.attempt, error)
+    return { state: 'retried', delay, error }
+  } catch (cause) {
+    const problem = new Error(`The backoff function failed: ${String(cause)}`, { cause: error })
+    return { state: 'retried', delay: defaultBackoff(job.attempt), error: problem }
+  }
+}
+
+/** Whatever is wrong with stored arguments, no later attempt will read them better. */
+function decode(
+  args: JsonValue[],
+  types: Readonly<Record<string, string>>,
+  entities: ReadonlyMap<string, object>,
+): unknown[] {
+  try {
+    return decodeArguments(args, types, entities)
+  } catch (error) {
+    if (error instanceof MalformedJobError) throw error
+    throw new MalformedJobError(`The job's arguments cannot be read: ${String(error)}`, { cause: error })
+  }
+}

@@ -1,0 +1,45 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { EntityManager } from 'typeorm'
+import { NoCurrentJobError } from '../errors'
+import type { Logger } from '../logger'
+import { shared } from '../metadata/registry'
+
+/** The job that runs here, as its method sees it. */
+export interface CurrentJob {
+  readonly id: string
+  readonly entity: string
+  /** Primary columns by property path; absent for a static method. */
+  readonly key?: Readonly<Record<string, unknown>>
+  readonly method: string
+  readonly queue: string
+  /** 1 for the first run. */
+  readonly attempt: number
+  readonly attempts: number
+  readonly enqueuedAt: Date
+  readonly manager: EntityManager
+  /** Aborts when the worker stops or has lost the job; `reason` says which. */
+  readonly signal: AbortSignal
+  /** Stores how far the job has come, where the handler keeps it. */
+  progress(value: unknown): void
+  /** Logs with the job's id, entity and method. */
+  readonly log: Logger
+}
+
+const storage = shared('job-context', () => new AsyncLocalStorage<CurrentJob | undefined>())
+
+/** @throws NoCurrentJobError outside a job */
+export function currentJob(): CurrentJob {
+  const job = storage.getStore()
+  if (!job) throw new NoCurrentJobError()
+  return job
+}
+
+/** The running job, or nothing in the foreground. */
+export function currentJobOrUndefined(): CurrentJob | undefined {
+  return storage.getStore()
+}
+
+/** Runs `work` as the method of `job`. */
+export function runInJob<T>(job: CurrentJob, work: () => T): T {
+  return storage.run(job, work)
+}

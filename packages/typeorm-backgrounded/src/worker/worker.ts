@@ -1,0 +1,196 @@
+import { LeaseLostError, NotConsumableError, WorkerStoppingError } from '../errors'
+import type { BackgroundedEvents, RunningJobSummary } from '../events'
+import type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Handler, Outcome } from '../handlers/handler'
+import { milliseconds, type Duration } from '../job/duration'
+import { InvalidOptionError } from '../errors'
+import type { Logger } from '../logger'
+import type { Executor } from './executor'
+
+export interface WorkerOptions {
+  /** Queues to work on, in order of preference; default all. */
+  readonly queues?: readonly string[]
+  /** Jobs at a time; default 1 on SQLite, 10 elsewhere. */
+  readonly concurrency?: number
+  /** How often to look where the store does not say when there is work; default 1 s. */
+  readonly pollInterval?: Duration
+  /** How long `stop()` waits for running methods; default 30 s. Their `signal` aborts 5 s, or half of it, before. */
+  readonly shutdownTimeout?: Duration
+}
+
+export interface WorkerHost {
+  readonly handler: Handler
+  readonly executor: Pick<Executor, 'execute' | 'summarize'>
+  readonly events: BackgroundedEvents
+  readonly logger: Logger
+}
+
+/** What a worker has done so far. */
+export interface WorkCounts {
+  completed: number
+  retried: number
+  failed: number
+  discarded: number
+  released: number
+}
+
+/** What `stop()` could not end. */
+export interface StopReport {
+  /** Methods that still run; this process keeps their lease until they settle. */
+  readonly stillRunning: readonly RunningJobSummary[]
+}
+
+const ABORT_BEFORE_DEADLINE = 5_000
+
+/** Runs the jobs of one data source in this process. Made by `createWorker`. */
+export class Worker {
+  readonly counts: WorkCounts = { completed: 0, retried: 0, failed: 0, discarded: 0, released: 0 }
+  /** The first error of a job that failed for good. */
+  firstFailure: { error: unknown } | undefined
+  private readonly running = new Map<ClaimedJob, Running>()
+  /** Runs whose outcome the store has not confirmed yet. */
+  private readonly ended = new WeakMap<ClaimedJob, Running>()
+  private consumption: Consumption | undefined
+  private stopping: Promise<StopReport> | undefined
+
+  constructor(
+    private readonly host: WorkerHost,
+    private readonly options: WorkerOptions = {},
+    private readonly once = false,
+  ) {
+    checkWorkerOptions(options)
+  }
+
+  /** Jobs at a time; known once `run` was called. */
+  get concurrency(): number | undefined {
+    return this.consumption?.concurrency
+  }
+
+  /**
+   * Works until `stop()`; a drain until nothing is due.
+   * @throws NotConsumableError, or what keeps the handler from working at all
+   */
+  async run(): Promise<void> {
+    if (this.consumption) throw new InvalidOptionError('This worker ran already: create another one.')
+    if (this.stopping) return
+    const { handler } = this.host
+    if (handler.capabilities.consumes !== 'worker') throw new NotConsumableError(handler.name)
+    const consumption = (handler as Handler & Consumable).consume(this.consumeOptions(), (job) => this.execute(job))
+    this.consumption = consumption
+    await consumption.finished
+  }
+
+  /**
+   * Claims nothing more, waits for running methods, aborts their `signal` shortly before the timeout, and
+   * resolves at the latest then.
+   * @param exiting this process exits right after: methods that still run go back to the queue
+   */
+  stop({ exiting = false }: { exiting?: boolean } = {}): Promise<StopReport> {
+    return (this.stopping ??= this.stopOnce(exiting))
+  }
+
+  private async stopOnce(exiting: boolean): Promise<StopReport> {
+    if (!this.consumption) return { stillRunning: [] }
+    const timeout = milliseconds(this.options.shutdownTimeout ?? 30_000, 'shutdownTimeout')
+    const deadline = Date.now() + timeout
+    const abortion = setTimeout(() => this.abortAll(), timeout - Math.min(ABORT_BEFORE_DEADLINE, timeout / 2))
+    await this.consumption.stop(deadline, { exiting })
+    clearTimeout(abortion)
+    return { stillRunning: [...this.running.values()].map(({ summary }) => summary) }
+  }
+
+  private abortAll(): void {
+    for (const { controller } of this.running.values()) controller.abort(new WorkerStoppingError())
+  }
+
+  private async execute(job: ClaimedJob): Promise<Outcome> {
+    const controller = new AbortController()
+    job.signal?.addEventListener('abort', () => controller.abort(job.signal?.reason ?? new LeaseLostError()))
+    this.running.set(job, { controller, summary: this.host.executor.summarize(job), startedAt: performance.now() })
+    try {
+      return await this.host.executor.execute({
+        ...job,
+        progress: job.progress && ((value) => job.progress?.(value)),
+        signal: controller.signal,
+      })
+    } finally {
+      const running = this.running.get(job) as Running
+      running.endedAt = performance.now()
+      this.running.delete(job)
+      this.ended.set(job, running)
+    }
+  }
+
+  private consumeOptions(): ConsumeOptions {
+    return {
+      queues: this.options.queues ?? '*',
+      concurrency: this.options.concurrency,
+      pollInterval: milliseconds(this.options.pollInterval ?? 1_000, 'pollInterval'),
+      once: this.once,
+      applied: (job, outcome) => this.applied(job, outcome),
+      lost: (job) => {
+        const summary = this.summaryOf(job)
+        this.host.events.emit('leaseLost', { job: summary })
+        this.host.logger.warn({ job: summary }, 'lost the lease on a job: another worker may run it again')
+      },
+    }
+  }
+
+  private applied(job: ClaimedJob, outcome: Outcome): void {
+    const { startedAt = 0, endedAt = startedAt } = this.ended.get(job) ?? {}
+    this.counts[outcome.state]++
+    if (outcome.state === 'failed') this.firstFailure ??= { error: outcome.error }
+    announce(this.host, this.summaryOf(job), outcome, endedAt - startedAt)
+  }
+
+  private summaryOf(job: ClaimedJob): RunningJobSummary {
+    return (this.ended.get(job) ?? this.running.get(job))?.summary ?? this.host.executor.summarize(job)
+  }
+}
+
+interface Running {
+  readonly controller: AbortController
+  readonly summary: RunningJobSummary
+  readonly startedAt: number
+  endedAt?: number
+}
+
+/** Tells events and log what became of a job. `duration` is in ms. */
+export function announce(
+  { events, logger }: Pick<WorkerHost, 'events' | 'logger'>,
+  job: RunningJobSummary,
+  outcome: Outcome,
+  duration: number,
+): void {
+  const ms = Math.round(duration)
+  switch (outcome.state) {
+    case 'completed':
+      events.emit('completed', { job, duration })
+      return logger.info({ job, ms }, 'completed')
+    case 'retried':
+      events.emit('retried', { job, error: outcome.error, delay: outcome.delay })
+      return logger.warn({ job, ms, err: outcome.error, retryIn: outcome.delay }, 'failed, will retry')
+    case 'failed':
+      events.emit('failed', { job, error: outcome.error })
+      return logger.error({ job, ms, err: outcome.error }, 'failed for good')
+    case 'discarded':
+      events.emit('discarded', { job, reason: outcome.reason })
+      return logger.warn({ job, reason: outcome.reason }, 'discarded')
+    case 'released':
+      events.emit('released', { job, reason: outcome.reason, delay: outcome.delay })
+      return logger.warn({ job, reason: outcome.reason, retryIn: outcome.delay }, 'released')
+  }
+}
+
+function checkWorkerOptions({ queues, concurrency, pollInterval, shutdownTimeout }: WorkerOptions): void {
+  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1)) {
+    throw new InvalidOptionError(`concurrency is ${concurrency}: give a whole number from 1 on.`)
+  }
+  if (
+    queues !== undefined &&
+    (queues.length === 0 || queues.some((queue) => typeof queue !== 'string' || queue === ''))
+  ) {
+    throw new InvalidOptionError('queues must be a list of queue names: leave it out to work on all.')
+  }
+  if (pollInterval !== undefined) milliseconds(pollInterval, 'pollInterval')
+  if (shutdownTimeout !== undefined) milliseconds(shutdownTimeout, 'shutdownTimeout')
+}
