@@ -1,8 +1,9 @@
-import type { DataSource, DataSourceOptions, EntityManager, EntitySubscriberInterface, QueryRunner } from 'typeorm'
+import type { DataSource, DataSourceOptions, EntitySubscriberInterface, QueryRunner } from 'typeorm'
 import { AfterCommit } from './dispatch/after-commit'
-import { outsideAmbientScopes, trackTransactionsOf } from './dispatch/ambient-transaction'
+import { outsideAmbientScopes } from './dispatch/ambient-transaction'
 import { Dispatcher } from './dispatch/dispatcher'
 import { checkMethodsHonoured } from './dispatch/envelope-maker'
+import { trackManagers } from './dispatch/manager-tracking'
 import { attachDispatcher, detachDispatcher } from './dispatch/route'
 import { subscribers } from './dispatch/subscriber'
 import { isTestTransactionOpen } from './dispatch/transaction-buffer'
@@ -289,23 +290,14 @@ function followLifecycle(dataSource: DataSource, attachment: Attachment): void {
   })
 }
 
-/** Makes the callbacks of `transaction()`, and plain inserts, of every manager of the data source findable. */
 function followTransactions(dataSource: DataSource, attachment: Attachment): void {
-  const follow = (manager: EntityManager) => {
-    trackTransactionsOf(manager, (runner) => {
+  trackManagers(dataSource, {
+    openScope: (runner) => {
       const transaction = attachment.runtime?.dispatcher.transactions.current(runner)
       return transaction && { dataSource, transaction }
-    })
-    const insert = manager.insert.bind(manager)
-    override(manager, 'insert', (target, rows) => {
-      const { runtime } = attachment
-      return runtime ? runtime.afterCommit.duringInsert(rows, () => insert(target, rows)) : insert(target, rows)
-    })
-    return manager
-  }
-  const create = dataSource.createEntityManager.bind(dataSource)
-  override(dataSource, 'createEntityManager', (runner) => follow(create(runner)))
-  follow(dataSource.manager)
+    },
+    duringInsert: (rows, work) => attachment.runtime?.afterCommit.duringInsert(rows, work) ?? work(),
+  })
 }
 
 /** Replaces a method on one object, out of sight of whoever lists its properties. */

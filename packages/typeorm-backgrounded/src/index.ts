@@ -1,7 +1,13 @@
 export { backgroundedEvents, createWorker, drain, resolve, settled, withBackgrounded } from './backgrounded'
 export type { BackgroundedOptions, DrainOptions } from './backgrounded'
 export { backgrounded } from './dispatch/proxy'
-export type { BackgroundedMethods, BackgroundedMethodsOfMany, InBackground, OrReference } from './dispatch/proxy'
+export type {
+  BackgroundedMethods,
+  BackgroundedMethodsOfMany,
+  BackgroundedStaticMethods,
+  InBackground,
+  OrReference,
+} from './dispatch/proxy'
 export type { JobReceipt } from './dispatch/dispatcher'
 export {
   AmbiguousDataSourceError,

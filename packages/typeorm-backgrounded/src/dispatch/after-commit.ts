@@ -2,6 +2,7 @@ import { MissingKeyError } from '../errors'
 import type { JobEnvelope } from '../job/envelope'
 import { keyText } from '../job/key-codec'
 import type { MarkedMethod } from '../metadata/method-table'
+import type { Class } from '../metadata/registry'
 import type { Dispatcher } from './dispatcher'
 import { classOf } from './envelope-maker'
 import type { RowChange } from './subscriber'
@@ -17,14 +18,19 @@ export type IsRunning = (entity: string, key: string, method: string) => boolean
 export class AfterCommit {
   private readonly plainInserts = new WeakSet<object>()
   private readonly warned = new Set<string>()
+  private readonly hasMethods: boolean
 
   constructor(
     private readonly dispatcher: Dispatcher,
     private readonly isRunning: IsRunning,
-  ) {}
+  ) {
+    const methods = dispatcher.host.methods.marked.flatMap((entity) => [...entity.methods.values()])
+    this.hasMethods = methods.some(({ afterCommit }) => afterCommit !== undefined)
+  }
 
   /** While `work` runs, these objects are rows of a plain `insert()`, whose keys can be trusted. */
   async duringInsert<T>(rows: unknown, work: () => Promise<T>): Promise<T> {
+    if (!this.hasMethods) return work()
     const objects = (Array.isArray(rows) ? rows : [rows]).filter(
       (row): row is object => typeof row === 'object' && row !== null,
     )
@@ -37,12 +43,11 @@ export class AfterCommit {
   }
 
   touched(change: RowChange): Promise<void> | void {
-    const entity =
-      this.dispatcher.host.methods.ofClass(classOf(change.entity)) ??
-      this.dispatcher.host.methods.ofClass(change.metadata.target as never)
-    if (!entity) return
-    const methods = [...entity.methods.values()].filter(({ afterCommit }) => afterCommit?.on.has(change.type))
-    if (methods.length === 0) return
+    if (!this.hasMethods) return
+    const { methods: table } = this.dispatcher.host
+    const entity = table.ofClass(classOf(change.entity)) ?? table.ofClass(change.metadata.target as Class)
+    const methods = [...(entity?.methods.values() ?? [])].filter(({ afterCommit }) => afterCommit?.on.has(change.type))
+    if (!entity || methods.length === 0) return
     if (!change.hasKey && !this.plainInserts.has(change.entity)) return this.warnOnce(change, entity.name)
     return this.enqueueAll(change, methods)
   }
@@ -59,7 +64,8 @@ export class AfterCommit {
 
   private async enqueue(change: RowChange, method: MarkedMethod): Promise<void> {
     const { entity, queryRunner } = change
-    const { type, databaseEntity, updatedColumns } = change
+    const { type, databaseEntity } = change
+    const updatedColumns = change.updatedColumns?.map(({ propertyPath }) => propertyPath)
     const { when } = method.afterCommit ?? {}
     if (when && !when(entity, { type, manager: queryRunner.manager, queryRunner, databaseEntity, updatedColumns }))
       return

@@ -23,31 +23,17 @@ export function outsideAmbientScopes<T>(work: () => T): T {
 }
 
 /**
- * Makes the callback of this manager's `transaction()` findable from the code it calls. `run`, not
- * `enterWith`: the latter would show the transaction to code that merely started beside it.
+ * `callback`, run so that the transaction that its manager is in can be found from the code it calls. `run`,
+ * not `enterWith`: the latter would show the transaction to code that merely started beside it.
  */
-export function trackTransactionsOf(
-  manager: EntityManager,
-  open: (runner: QueryRunner) => { dataSource: DataSource; transaction: OpenTransaction } | undefined,
-): void {
-  const transaction = manager.transaction.bind(manager) as (...args: unknown[]) => Promise<unknown>
-  const tracked = (...args: unknown[]) => {
-    // transaction(callback) or transaction(isolation, callback); DataSource passes a trailing undefined.
-    const callback = args.find((each) => typeof each === 'function')
-    if (!callback) return transaction(...args)
-    const inScope = (inner: EntityManager) => {
-      const opened = inner.queryRunner && open(inner.queryRunner)
-      if (!opened) return (callback as Callback)(inner)
-      return storage.run({ ...opened, outer: storage.getStore() }, () => (callback as Callback)(inner))
-    }
-    return transaction(...args.map((each) => (each === callback ? inScope : each)))
+export function inAmbientScope(callback: TransactionCallback, open: OpenScope): TransactionCallback {
+  return (manager) => {
+    const opened = manager.queryRunner && open(manager.queryRunner)
+    if (!opened) return callback(manager)
+    return storage.run({ ...opened, outer: storage.getStore() }, () => callback(manager))
   }
-  Object.defineProperty(manager, 'transaction', {
-    value: tracked,
-    writable: true,
-    configurable: true,
-    enumerable: false,
-  })
 }
 
-type Callback = (manager: EntityManager) => unknown
+export type TransactionCallback = (manager: EntityManager) => unknown
+
+export type OpenScope = (runner: QueryRunner) => Omit<AmbientScope, 'outer'> | undefined

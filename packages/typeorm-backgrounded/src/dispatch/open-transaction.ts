@@ -69,13 +69,19 @@ export class OpenTransaction {
     this.failures.push({ depth, error })
   }
 
-  /** Resolves when every call so far is written, so that no write crosses a savepoint's edge. */
-  async written(): Promise<void> {
-    await this.writes?.idle()
+  /** Settles when every call so far is written, so that no write crosses a savepoint's edge. */
+  written(): Promise<void> | undefined {
+    return this.writes?.idle()
   }
 
-  /** @throws EnqueueError when a job of the level that is about to commit could not be written */
-  checkWritten(): void {
+  /** Rejects with EnqueueError when a job of the level that is about to commit could not be written. */
+  checkWritten(): Promise<void> | undefined {
+    if (!this.writes && this.failures.length === 0) return undefined
+    return this.refuseFailures()
+  }
+
+  private async refuseFailures(): Promise<void> {
+    await this.written()
     const depth = depthOf(this.runner)
     const failure = this.failures.find((each) => each.depth >= depth)
     if (!failure) return

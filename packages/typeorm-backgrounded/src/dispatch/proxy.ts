@@ -8,27 +8,50 @@ import { classOf } from './envelope-maker'
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- `any` is how TypeScript says "whatever the method takes" */
 
-/** A parameter where an entity may stand as a reference too. */
-export type OrReference<P> = P extends string | number | boolean | bigint | symbol | null | undefined | Date
-  ? P
-  : P extends readonly (infer Item)[]
-    ? P | OrReference<Item>[]
-    : P extends object
-      ? P | EntityReference<P>
-      : P
+/** Values that are stored as they are: no row stands behind them. */
+type Plain =
+  | string
+  | number
+  | boolean
+  | bigint
+  | symbol
+  | null
+  | undefined
+  | Date
+  | Uint8Array
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | readonly unknown[]
+  | ((...args: any) => unknown)
+
+/** References to what may be entities among `P`; a dictionary is none, and recursive JSON types end here. */
+type ReferenceTo<P> = P extends Plain
+  ? never
+  : P extends object
+    ? string extends keyof P
+      ? never
+      : EntityReference<P>
+    : never
+
+/** A parameter where an entity may stand as a reference too, alone or in a list. */
+export type OrReference<P> = P extends readonly unknown[]
+  ? [ReferenceTo<P[number]>] extends [never]
+    ? P
+    : { [Index in keyof P]: P[Index] | ReferenceTo<P[Index]> }
+  : P | ReferenceTo<P>
 
 type CallParameters<P extends unknown[]> = { [Index in keyof P]: OrReference<P[Index]> }
+
+type Call<F, Result> = F extends (...args: infer P) => unknown ? (...args: CallParameters<P>) => Promise<Result> : never
 
 /**
  * The type of a generated method: the same parameters, and a receipt.
  * @example declare sendWelcomeBackgrounded: InBackground<User['sendWelcome']>
  */
-export type InBackground<F extends (...args: any[]) => unknown> = F extends (...args: infer P) => unknown
-  ? (...args: CallParameters<P>) => Promise<JobReceipt>
-  : never
+export type InBackground<F extends (...args: any[]) => unknown> = Call<F, JobReceipt>
 
-type MethodNames<T> = {
-  [K in keyof T]: K extends `${string}Backgrounded` | keyof BaseEntity | 'prototype'
+type MethodNames<T, NotOffered> = {
+  [K in keyof T]: K extends `${string}Backgrounded` | NotOffered
     ? never
     : T[K] extends (...args: any[]) => unknown
       ? K
@@ -37,39 +60,39 @@ type MethodNames<T> = {
 
 /** `backgrounded(user).sendWelcome('x')`: the methods of `T`, each in the background. */
 export type BackgroundedMethods<T> = {
-  readonly [K in MethodNames<T>]: T[K] extends (...args: infer P) => unknown
-    ? (...args: CallParameters<P>) => Promise<JobReceipt>
-    : never
+  readonly [K in MethodNames<T, keyof BaseEntity>]: Call<T[K], JobReceipt>
 }
 
 /** The same for many rows: one receipt for each, in order. */
 export type BackgroundedMethodsOfMany<T> = {
-  readonly [K in MethodNames<T>]: T[K] extends (...args: infer P) => unknown
-    ? (...args: CallParameters<P>) => Promise<JobReceipt[]>
-    : never
+  readonly [K in MethodNames<T, keyof BaseEntity>]: Call<T[K], JobReceipt[]>
 }
+
+/** `backgrounded(Album).rebuildIndex()`: the static methods of a class. */
+export type BackgroundedStaticMethods<C> = {
+  readonly [K in MethodNames<C, keyof typeof BaseEntity>]: Call<C[K], JobReceipt>
+}
+
+// Conditional types, so that the compiler looks through `this` and other type parameters to their constraint.
+type MethodsOf<T> = T extends object ? BackgroundedMethods<T> : never
+type MethodsOfMany<T> = T extends object ? BackgroundedMethodsOfMany<T> : never
+type StaticMethodsOf<C> = C extends object ? BackgroundedStaticMethods<C> : never
 
 /** The same call for many rows, in one write; receipts in order. */
 export function backgrounded<T extends object>(
   entities: readonly (T | EntityReference<T>)[],
   options?: CallOptions,
-): BackgroundedMethodsOfMany<T>
+): MethodsOfMany<T>
 /** The static methods of a class. */
-export function backgrounded<C extends EntityClass>(
-  entityClass: C,
-  options?: CallOptions,
-): BackgroundedMethods<Omit<C, keyof typeof BaseEntity>>
+export function backgrounded<C extends EntityClass>(entityClass: C, options?: CallOptions): StaticMethodsOf<C>
 /** The row that a reference stands for. */
-export function backgrounded<T extends object>(
-  entity: EntityReference<T>,
-  options?: CallOptions,
-): BackgroundedMethods<T>
+export function backgrounded<T extends object>(entity: EntityReference<T>, options?: CallOptions): MethodsOf<T>
 /**
  * The methods of `entity`, each in the background: for options of one call, and where no generated method is
  * declared. An unmarked method rejects with NotBackgroundedError.
  * @example await backgrounded(user, { delay: '5m' }).sendWelcome('spring')
  */
-export function backgrounded<T extends object>(entity: T, options?: CallOptions): BackgroundedMethods<T>
+export function backgrounded<T extends object>(entity: T, options?: CallOptions): MethodsOf<T>
 export function backgrounded(target: object, options: CallOptions = {}): object {
   const call = Array.isArray(target)
     ? (property: string, args: unknown[]) => enqueueCalls(target as object[], property, args, options)

@@ -11,7 +11,7 @@ export interface RowChange {
   readonly metadata: EntityMetadata
   readonly queryRunner: QueryRunner
   readonly databaseEntity?: object
-  readonly updatedColumns?: readonly string[]
+  readonly updatedColumns?: readonly { readonly propertyPath: string }[]
   /** False for writes that name no row: `update()`, `upsert()`, query builders. */
   readonly hasKey: boolean
 }
@@ -53,16 +53,19 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
 }
 
 function rowSubscriber(root: Class, buffer: TransactionBuffer, touched: Touched): EntitySubscriberInterface<object> {
-  const saw = (change: Omit<RowChange, 'entity'> & { entity?: object }) => {
+  const saw = (change: RowChange | (Omit<RowChange, 'entity'> & { entity: undefined })) => {
     if (!change.entity) return touched({ ...change, entity: {}, hasKey: false })
     if (change.queryRunner.isTransactionActive) buffer.remember(change.entity, change.queryRunner)
-    return touched(change as RowChange)
+    return touched(change)
+  }
+  const loaded: EntitySubscriberInterface<object>['afterLoad'] = (entity, event) => {
+    if (event?.queryRunner.isTransactionActive) buffer.remember(entity, event.queryRunner)
   }
   return {
     listenTo: () => root,
-    afterLoad: (entity, event) => {
-      // Only inside a transaction: this runs for every loaded row.
-      if (event?.queryRunner.isTransactionActive) buffer.remember(entity, event.queryRunner)
+    // TypeORM makes an event for every row that is loaded, unless there is no hook.
+    get afterLoad() {
+      return buffer.mayBeOpen ? loaded : undefined
     },
     afterInsert: ({ entity, metadata, queryRunner, entityId }) =>
       saw({ type: 'insert', entity, metadata, queryRunner, hasKey: entityId !== undefined }),
@@ -73,7 +76,7 @@ function rowSubscriber(root: Class, buffer: TransactionBuffer, touched: Touched)
         metadata,
         queryRunner,
         databaseEntity,
-        updatedColumns: updatedColumns?.map((column) => column.propertyPath),
+        updatedColumns,
         hasKey: databaseEntity !== undefined,
       }),
     afterSoftRemove: ({ entity, metadata, queryRunner, databaseEntity }) =>

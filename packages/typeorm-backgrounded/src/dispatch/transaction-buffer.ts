@@ -21,6 +21,7 @@ export interface BufferHost {
 /** The open transactions of one data source that have, or may get, jobs. Told of every edge by the subscriber. */
 export class TransactionBuffer {
   private readonly open = new WeakMap<QueryRunner, OpenTransaction>()
+  private readonly begun = new Set<QueryRunner>()
   private readonly ends = new WeakMap<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
   constructor(private readonly host: BufferHost) {}
@@ -48,22 +49,30 @@ export class TransactionBuffer {
   }
 
   started(runner: QueryRunner): void {
+    if (depthOf(runner) !== 1) return
     // A first BEGIN, so whatever is still known of this runner ended without telling.
-    if (depthOf(runner) === 1) this.forget(runner)
+    this.forget(runner)
+    for (const each of this.begun) if (!each.isTransactionActive || each.isReleased) this.begun.delete(each)
+    this.begun.add(runner)
   }
 
-  async beforeSavepoint(runner: QueryRunner): Promise<void> {
-    await this.open.get(runner)?.written()
+  /** Any transaction of the data source may be open. */
+  get mayBeOpen(): boolean {
+    return this.begun.size > 0
   }
 
-  async beforeCommit(runner: QueryRunner): Promise<void> {
-    const transaction = this.open.get(runner)
-    await transaction?.written()
-    transaction?.checkWritten()
+  // The hooks before an edge run for every transaction: they return nothing to await where there is nothing.
+
+  beforeSavepoint(runner: QueryRunner): Promise<void> | undefined {
+    return this.open.get(runner)?.written()
   }
 
-  async beforeRollback(runner: QueryRunner): Promise<void> {
-    await this.open.get(runner)?.written()
+  beforeCommit(runner: QueryRunner): Promise<void> | undefined {
+    return this.open.get(runner)?.checkWritten()
+  }
+
+  beforeRollback(runner: QueryRunner): Promise<void> | undefined {
+    return this.open.get(runner)?.written()
   }
 
   committed(runner: QueryRunner): void {
@@ -94,6 +103,7 @@ export class TransactionBuffer {
   }
 
   private announceEnd(runner: QueryRunner): void {
+    this.begun.delete(runner)
     this.ends.get(runner)?.resolve()
     this.ends.delete(runner)
   }

@@ -51,8 +51,9 @@ export function Backgrounded(options?: MethodOptions): MethodMark<Method>
  * For a class one does not own: `Backgrounded('sync')(Vendor)`. An unknown name is an error, for the
  * compiler and at start-up.
  */
+export function Backgrounded<Name extends string>(...methods: [Name, ...Name[]]): ClassMark<Name>
 export function Backgrounded<Name extends string>(
-  ...methodsAndOptions: readonly [Name, ...Name[]] | readonly [Name, ...Name[], MethodOptions]
+  ...methodsAndOptions: [...methods: [Name, ...Name[]], options: MethodOptions]
 ): ClassMark<Name>
 export function Backgrounded(...given: readonly unknown[]): (...args: any[]) => void {
   if (typeof given[0] === 'string') return markClass(given)

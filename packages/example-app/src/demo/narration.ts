@@ -1,0 +1,21 @@
+import type { JobSummary } from 'typeorm-backgrounded'
+import type { Report } from './worker-process'
+
+export function heading(text: string): void {
+  console.log(`\n${text}`)
+}
+
+export function say(who: 'application' | 'worker', what: string, about: string): void {
+  console.log(`  ${who.padEnd(13)}${what.padEnd(10)} ${about}`)
+}
+
+export function relay(report: Report): void {
+  const { job, msg, ms, reason, err } = report
+  const details = [ms === undefined ? undefined : `in ${ms} ms`, reason, err?.message].filter(Boolean).join(', ')
+  say('worker', msg, `${nameOf(job)} ${details}`)
+}
+
+/** `Photo#5.makeThumbnails` */
+export function nameOf({ entity, key, method }: JobSummary): string {
+  return key ? `${entity}#${Object.values(key).join(',')}.${method}` : `${entity}.${method}`
+}

@@ -1,0 +1,72 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { JobSummary } from 'typeorm-backgrounded'
+import { nameOf } from './narration'
+import { until } from './until'
+
+/** A line of the worker's log about a job. */
+export interface Report {
+  readonly job: JobSummary
+  /** What became of it, as 'completed'. */
+  readonly msg: string
+  readonly ms?: number
+  readonly reason?: string
+  readonly err?: { message: string }
+}
+
+const ENDS = ['completed', 'discarded', 'failed for good']
+
+/** `typeorm-backgrounded worker -d dist/data-source.js`, in a process of its own. */
+export class WorkerProcess {
+  private readonly child: ChildProcess
+  private readonly ends = new Map<string, Report>()
+
+  constructor(onReport: (report: Report) => void) {
+    const dataSource = join(__dirname, '..', 'data-source.js')
+    this.child = spawn(process.execPath, [workerCommand(), 'worker', '-d', dataSource], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, LOG_LEVEL: 'info' },
+    })
+    createInterface({ input: this.child.stdout! }).on('line', (line) => {
+      if (!line.startsWith('{')) return console.log(line) // a method's own console.log
+      const report = JSON.parse(line) as Report | { job?: undefined }
+      if (!report.job) return
+      if (ENDS.includes(report.msg)) this.ends.set(report.job.id, report)
+      onReport(report)
+    })
+  }
+
+  /** Resolves with the worker's last word about a job. */
+  endOf(job: JobSummary, deadline: AbortSignal): Promise<Report> {
+    return until(`${nameOf(job)} to end`, deadline, () => {
+      const end = this.ends.get(job.id)
+      if (!end && this.hasExited) throw new Error('the worker has exited before its time')
+      return end
+    })
+  }
+
+  /** Lets it finish what it is doing. */
+  async stop(): Promise<void> {
+    const patience = setTimeout(() => this.child.kill('SIGKILL'), 10_000)
+    if (!this.hasExited) {
+      this.child.kill('SIGTERM')
+      await once(this.child, 'exit')
+    }
+    clearTimeout(patience)
+    const { signalCode, exitCode } = this.child
+    if (exitCode !== 0) throw new Error(`the worker ended with ${signalCode ?? `exit code ${exitCode}`}`)
+  }
+
+  private get hasExited(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+}
+
+function workerCommand(): string {
+  const manifest = require.resolve('typeorm-backgrounded/package.json')
+  const { bin } = JSON.parse(readFileSync(manifest, 'utf8')) as { bin: Record<string, string> }
+  return resolve(dirname(manifest), bin['typeorm-backgrounded']!)
+}
