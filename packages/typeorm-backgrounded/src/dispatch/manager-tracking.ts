@@ -34,7 +34,9 @@ function trackingPrototype(base: EntityManager, { openScope, duringInsert }: Man
   const methods = {
     transaction(this: EntityManager, ...args: unknown[]) {
       // transaction(callback) or transaction(isolation, callback); DataSource passes a trailing undefined.
-      const tracked = args.map((each) => (typeof each === 'function' ? inAmbientScope(each as TransactionCallback, openScope) : each))
+      const tracked = args.map((each) =>
+        typeof each === 'function' ? inAmbientScope(each as TransactionCallback, openScope) : each,
+      )
       return Reflect.apply(base.transaction as never, this, tracked) as unknown
     },
     insert(this: EntityManager, ...args: Parameters<EntityManager['insert']>) {

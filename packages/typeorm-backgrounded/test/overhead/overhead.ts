@@ -25,7 +25,12 @@ class Marked {
 }
 
 async function open(isAttached: boolean): Promise<DataSource> {
-  const dataSource = new DataSource({ type: 'better-sqlite3', database: ':memory:', entities: [Plain, Marked], synchronize: true })
+  const dataSource = new DataSource({
+    type: 'better-sqlite3',
+    database: ':memory:',
+    entities: [Plain, Marked],
+    synchronize: true,
+  })
   if (isAttached) withBackgrounded(dataSource, { handler: new NullHandler() })
   await dataSource.initialize()
   for (const entity of [Plain, Marked]) {

@@ -208,7 +208,7 @@ export class SqliteStore implements JobStore {
   private hold(row: JobRow, died: boolean): ClaimedJob {
     const controller = new AbortController()
     const lease = row.lease as string
-    const { id, queue, attempt, runAt: _, ...envelope } = row
+    const { id, queue, attempt, ...envelope } = row
     const job: ClaimedJob = {
       id,
       queue,

@@ -1,0 +1,112 @@
+import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript'
+import importX from 'eslint-plugin-import-x'
+import tseslint from 'typescript-eslint'
+
+const src = './packages/typeorm-backgrounded/src'
+
+/** Which room may not know which others, and why. Imports point one way. */
+const directions = [
+  {
+    target: ['errors.ts', 'events.ts', 'logger.ts', 'batcher.ts', 'database-errors.ts'],
+    from: ['job', 'metadata', 'handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts'],
+    message: 'The leaves know nobody: everything else stands on them.',
+  },
+  {
+    target: ['job'],
+    from: ['metadata', 'handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'options.ts'],
+    message: 'A job is plain data: it knows errors only, so that any handler can use it.',
+  },
+  {
+    target: ['metadata'],
+    from: ['handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts'],
+    message: 'The marks say what may run, not where and how.',
+  },
+  {
+    target: ['handlers'],
+    from: ['metadata', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts'],
+    message: 'A handler is a translation: it takes envelopes, and has no job semantics and no entities.',
+  },
+  {
+    target: ['handlers/database'],
+    from: ['handlers/synchronous.ts', 'handlers/null.ts'],
+    message: 'A handler never knows another handler.',
+  },
+  {
+    target: ['dispatch'],
+    from: [
+      'worker',
+      'testing',
+      'cli',
+      'backgrounded.ts',
+      'handlers/database',
+      'handlers/synchronous.ts',
+      'handlers/null.ts',
+    ],
+    message: 'Enqueueing knows the contract of handlers only, and never the worker: backgrounded.ts joins them.',
+  },
+  {
+    target: ['worker'],
+    from: [
+      'dispatch',
+      'testing',
+      'cli',
+      'backgrounded.ts',
+      'handlers/database',
+      'handlers/synchronous.ts',
+      'handlers/null.ts',
+    ],
+    message: 'Running knows the contract of handlers only, and never the enqueueing: backgrounded.ts joins them.',
+  },
+  {
+    target: ['backgrounded.ts'],
+    from: ['testing', 'cli', 'handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],
+    message: 'The composition root is given its handler; nothing imports an edge.',
+  },
+]
+
+export default tseslint.config(
+  {
+    ignores: [
+      '**/dist/',
+      '**/build/',
+      '**/.tmp/',
+      '**/coverage/',
+      '**/node_modules/',
+      '**/fixtures/',
+      '**/test/types/',
+    ],
+  },
+  ...tseslint.configs.recommended,
+  {
+    files: ['packages/typeorm-backgrounded/src/**/*.ts'],
+    plugins: { 'import-x': importX },
+    settings: {
+      'import-x/resolver-next': [
+        createTypeScriptImportResolver({ project: 'packages/typeorm-backgrounded/tsconfig.json' }),
+      ],
+    },
+    rules: {
+      'import-x/no-restricted-paths': [
+        'error',
+        {
+          zones: directions.map(({ target, from, message }) => ({
+            target: target.map((path) => `${src}/${path}`),
+            from: from.map((path) => `${src}/${path}`),
+            message,
+          })),
+        },
+      ],
+      '@typescript-eslint/no-explicit-any': 'error',
+      // The CLI loads what the user names, and CommonJS does that with require.
+      '@typescript-eslint/no-require-imports': 'off',
+    },
+  },
+  {
+    files: ['**/test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-unused-expressions': 'off',
+      '@typescript-eslint/no-require-imports': 'off',
+      '@typescript-eslint/no-explicit-any': 'off',
+    },
+  },
+)
