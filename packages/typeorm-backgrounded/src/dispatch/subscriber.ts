@@ -33,8 +33,7 @@ export function subscribers(
 
 function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): EntitySubscriberInterface {
   const edges: EntitySubscriberInterface = {
-    beforeTransactionStart: ({ queryRunner }) => buffer.beforeSavepoint(queryRunner),
-    afterTransactionStart: ({ queryRunner }) => buffer.started(queryRunner),
+    beforeTransactionStart: ({ queryRunner }) => buffer.beforeStart(queryRunner),
     beforeTransactionCommit: ({ queryRunner }) => buffer.beforeCommit(queryRunner),
     afterTransactionCommit: ({ queryRunner }) => buffer.committed(queryRunner),
     beforeTransactionRollback: ({ queryRunner }) => buffer.beforeRollback(queryRunner),

@@ -22,7 +22,7 @@ export interface BufferHost {
 export class TransactionBuffer {
   private readonly open = new WeakMap<QueryRunner, OpenTransaction>()
   private readonly begun = new Set<QueryRunner>()
-  private readonly ends = new WeakMap<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
+  private readonly ends = new Map<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
   constructor(private readonly host: BufferHost) {}
 
@@ -48,23 +48,20 @@ export class TransactionBuffer {
     }
   }
 
-  started(runner: QueryRunner): void {
-    if (depthOf(runner) !== 1) return
-    // A first BEGIN, so whatever is still known of this runner ended without telling.
-    this.forget(runner)
+  // The hooks before an edge run for every transaction: they return nothing to await where there is nothing.
+
+  beforeStart(runner: QueryRunner): Promise<void> | undefined {
+    const known = this.open.get(runner)
+    if (depthOf(runner) > 0) return known?.written() // a savepoint begins
+    if (known) this.forget(runner) // it ended without telling: this is another transaction
     for (const each of this.begun) if (!each.isTransactionActive || each.isReleased) this.begun.delete(each)
     this.begun.add(runner)
+    return undefined
   }
 
   /** Any transaction of the data source may be open. */
   get mayBeOpen(): boolean {
     return this.begun.size > 0
-  }
-
-  // The hooks before an edge run for every transaction: they return nothing to await where there is nothing.
-
-  beforeSavepoint(runner: QueryRunner): Promise<void> | undefined {
-    return this.open.get(runner)?.written()
   }
 
   beforeCommit(runner: QueryRunner): Promise<void> | undefined {
@@ -104,6 +101,7 @@ export class TransactionBuffer {
 
   private announceEnd(runner: QueryRunner): void {
     this.begun.delete(runner)
+    if (this.ends.size === 0) return
     this.ends.get(runner)?.resolve()
     this.ends.delete(runner)
   }

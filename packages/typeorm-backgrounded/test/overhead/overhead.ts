@@ -1,6 +1,7 @@
 import 'reflect-metadata'
 import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { Backgrounded, NullHandler, withBackgrounded } from '../../src'
+import { temporaryFile } from '../support/data-sources'
 
 /**
  * What attaching the plugin costs `save` and `find`, for a class with a marked method and one without.
@@ -24,10 +25,11 @@ class Marked {
   @Backgrounded() greet(): void {}
 }
 
-async function open(isAttached: boolean): Promise<DataSource> {
+async function open(database: string, isAttached: boolean): Promise<DataSource> {
   const dataSource = new DataSource({
     type: 'better-sqlite3',
-    database: ':memory:',
+    database,
+    enableWAL: database !== ':memory:',
     entities: [Plain, Marked],
     synchronize: true,
   })
@@ -59,9 +61,9 @@ async function compare(title: string, plain: () => Promise<unknown>, attached: (
   console.log(`| ${title} | ${at(0.5)} | ${at(0.25)} … ${at(0.75)} |`)
 }
 
-async function main(): Promise<void> {
-  const [plain, attached] = [await open(false), await open(true)]
-  console.log(`Node ${process.version}, better-sqlite3 in memory, ${PAIRS} pairs\n`)
+async function measure(store: string, newDatabase: () => string): Promise<void> {
+  const [plain, attached] = [await open(newDatabase(), false), await open(newDatabase(), true)]
+  console.log(`\nNode ${process.version}, better-sqlite3 ${store}, ${PAIRS} pairs\n`)
   console.log('| | median overhead | middle half |\n|---|---|---|')
   for (const entity of [Plain, Marked]) {
     const kind = entity === Plain ? 'unmarked' : 'marked'
@@ -83,6 +85,11 @@ async function main(): Promise<void> {
     await compare(`find of 1,000 in a transaction, ${kind}`, findInTransaction(plain), findInTransaction(attached))
   }
   await Promise.all([plain.destroy(), attached.destroy()])
+}
+
+async function main(): Promise<void> {
+  await measure('in memory', () => ':memory:')
+  await measure('in a file', temporaryFile)
 }
 
 void main()
