@@ -1,19 +1,19 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /** The package's own directory; tests run in build/test/package. */
 export const root = join(__dirname, '../../..')
 const sources = join(root, 'test')
-const area = join(root, '.tmp/package')
-
+let area = ''
 let packed: string | undefined
 
 /** Packs the built package as for publishing, once; returns the tarball. */
 export function pack(): string {
   if (packed) return packed
-  rmSync(area, { recursive: true, force: true })
-  mkdirSync(area, { recursive: true })
+  mkdirSync(join(root, '.tmp'), { recursive: true })
+  area = mkdtempSync(join(root, '.tmp/package-'))
+  process.on('exit', () => rmSync(area, { recursive: true, force: true }))
   execFileSync('npm', ['pack', '--silent', '--pack-destination', area], { cwd: root, stdio: 'pipe' })
   packed = join(area, readdirSync(area).find((file) => file.endsWith('.tgz')) as string)
   return packed

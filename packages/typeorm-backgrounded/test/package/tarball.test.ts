@@ -1,99 +1,123 @@
-import { expect } from 'chai'
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { isBuiltin } from 'node:module'
-import { join } from 'node:path'
-import { Consumer, pack } from './consumer'
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect } from 'chai'
 
-interface Manifest {
-  readonly version: string
-  readonly bin: Readonly<Record<string, string>>
-  readonly exports: Readonly<Record<string, string | Record<string, { types: string; default: string }>>>
-  readonly dependencies: Readonly<Record<string, string>>
-  readonly peerDependencies: Readonly<Record<string, string>>
+const root = dirname(require.resolve('typeorm-backgrounded/package.json'))
+const work = join(root, '.tmp/tarball')
+
+/** A marked entity without decorator syntax, and what a newcomer would try first. */
+const program = (database: string) => `
+class User {
+  greet(word, at) { User.seen = [this.name, word, at instanceof Date, at.getTime()] }
 }
+const schema = new EntitySchema({ name: 'User', target: User, columns: { id: { type: Number, primary: true, generated: true }, name: { type: String } } })
+async function run(Backgrounded, withBackgrounded, SynchronousHandler, settled) {
+  Backgrounded('greet')(User)
+  const dataSource = withBackgrounded(new DataSource({ ${database}, entities: [schema], synchronize: true }), { handler: new SynchronousHandler() })
+  await dataSource.initialize()
+  const user = await dataSource.manager.save(Object.assign(new User(), { name: 'Ann' }))
+  const outside = await user.greetBackgrounded('hello', new Date(5))
+  const seen = User.seen
+  User.seen = undefined
+  await dataSource.transaction((manager) => manager.transaction(() => user.greetBackgrounded('inside', new Date(6))))
+  await settled(dataSource)
+  const inside = User.seen
+  User.seen = undefined
+  await dataSource.transaction(async () => { await user.greetBackgrounded('never', new Date(7)); throw new Error('roll back') }).catch(() => {})
+  await settled(dataSource)
+  const result = [outside.state, seen, inside, User.seen]
+  await dataSource.destroy()
+  return JSON.stringify(result)
+}
+`
+const result = '["performed",["Ann","hello",true,5],["Ann","inside",true,6],null]'
+const better = `type: 'better-sqlite3', database: ':memory:'`
 
-describe('the tarball', function () {
-  this.timeout(60_000)
-  let consumer: Consumer
-  let installed: string
-  let manifest: Manifest
-  let files: string[]
+describe('the packed package', function () {
+  this.timeout(120_000)
 
   before(() => {
-    consumer = new Consumer('tarball')
-    installed = join(consumer.directory, 'node_modules/typeorm-backgrounded')
-    manifest = JSON.parse(read('package.json')) as Manifest
-    files = execFileSync('tar', ['-tzf', pack()], { encoding: 'utf8' })
-      .trim()
-      .split('\n')
-      .map((file) => file.replace(/^package\//, ''))
+    rmSync(work, { recursive: true, force: true })
+    mkdirSync(work, { recursive: true })
+    execFileSync('npm', ['pack', '--silent', '--pack-destination', work], { cwd: root })
+    const tarball = readdirSync(work).find((name) => name.endsWith('.tgz')) as string
+    execFileSync('tar', ['-xzf', tarball], { cwd: work })
   })
 
-  const read = (file: string) => readFileSync(join(installed, file), 'utf8')
-
-  it('holds the compiled library, its entries, licence and readme, and nothing else', () => {
-    const compiled = /^dist\/.+\.(js|js\.map|d\.ts|mjs|d\.mts)$/
-    const others = files.filter((file) => !compiled.test(file))
-
-    expect(others).to.have.members([
-      'package.json',
-      'LICENSE',
-      'README.md',
-      'database/package.json',
-      'testing/package.json',
-    ])
-    expect(files.filter((file) => /\.test\.|\btest\//.test(file))).to.deep.equal([])
-  })
-
-  it('has every file that "exports" and "bin" name', () => {
-    const named = Object.values(manifest.exports).flatMap((entry) =>
-      typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(({ types, default: file }) => [types, file]),
-    )
-
-    for (const file of [...named, ...Object.values(manifest.bin)])
-      expect(existsSync(join(installed, file)), file).to.be.true
-  })
-
-  it('has a directory for each sub-entry, for those who do not read "exports"', () => {
-    for (const [entry, conditions] of Object.entries(manifest.exports)) {
-      if (entry === '.' || typeof conditions === 'string') continue
-      const stub = JSON.parse(read(join(entry, 'package.json'))) as { main: string; types: string }
-      expect(join(entry, stub.main)).to.equal(join(conditions.require?.default ?? ''))
-      expect(join(entry, stub.types)).to.equal(join(conditions.require?.types ?? ''))
-    }
-  })
-
-  it('has source maps that bring their sources along', () => {
-    for (const file of files.filter((each) => each.endsWith('.map'))) {
-      const map = JSON.parse(read(file)) as { sources: string[]; sourcesContent?: (string | null)[] }
-      expect(map.sourcesContent, file).to.have.length(map.sources.length)
-      for (const source of map.sources) expect(source, file).to.match(/^(\.\.\/)+src\//)
-    }
-  })
-
-  it('has types that need only what the package brings along', () => {
-    for (const file of files.filter((each) => each.endsWith('.d.ts'))) {
-      for (const [, name = ''] of read(file).matchAll(/(?:from |import\()['"]([^.'"][^'"]*)['"]/g)) {
-        expect(isTyped(name), `${file} imports "${name}"`).to.be.true
-      }
-    }
-  })
-
-  it('has a binary that runs', async () => {
-    const binary = join(installed, manifest.bin['typeorm-backgrounded'] as string)
-
-    expect(await consumer.run(binary, '--version')).to.deep.equal({ code: 0, output: `${manifest.version}\n` })
-    const help = await consumer.run(binary, 'worker', '--help')
-    expect(help.code, help.output).to.equal(0)
-    expect(help.output).to.include('--queues').and.include('--concurrency').and.include('--once')
-  })
-
-  function isTyped(name: string): boolean {
-    const { dependencies, peerDependencies } = manifest
-    if (isBuiltin(name) || name in peerDependencies) return true
-    if (!(name in dependencies)) return false
-    const own = JSON.parse(readFileSync(require.resolve(`${name}/package.json`), 'utf8')) as { types?: string }
-    return own.types !== undefined || `@types/${name}` in dependencies
+  /** A directory with the extracted package in its node_modules; everything else resolves upward. */
+  function project(name: string, files: Record<string, string>): string {
+    const directory = join(work, name)
+    cpSync(join(work, 'package'), join(directory, 'node_modules/typeorm-backgrounded'), { recursive: true })
+    writeFileSync(join(directory, 'package.json'), '{}')
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(directory, file), text)
+    return directory
   }
+  const node = (directory: string, ...args: string[]) =>
+    execFileSync(process.execPath, args, { cwd: directory, encoding: 'utf8', stdio: 'pipe' }).trim()
+
+  it('has what its exports name, and no tests or sources of tests', () => {
+    const directory = project('files', {})
+    const packed = join(directory, 'node_modules/typeorm-backgrounded')
+    const { exports } = require(join(packed, 'package.json')) as { exports: Record<string, object | string> }
+    const paths = JSON.stringify(exports).match(/\.\/[\w./-]+\.(m?js|d\.m?ts)(?=")/g) ?? []
+    expect(paths.filter((path) => !existsSync(join(packed, path)))).to.deep.equal([])
+    expect(readdirSync(packed)).to.not.include.members(['test'])
+    expect(readdirSync(packed)).to.include('LICENSE')
+  })
+
+  it('works from CommonJS', () => {
+    const main = `require('reflect-metadata')
+const { DataSource, EntitySchema } = require('typeorm')
+const b = require('typeorm-backgrounded')
+require('typeorm-backgrounded/database'); require('typeorm-backgrounded/testing')
+${program(better)}
+run(b.Backgrounded, b.withBackgrounded, b.SynchronousHandler, b.settled).then(console.log)`
+    expect(node(project('cjs', { 'main.cjs': main }), 'main.cjs')).to.equal(result)
+  })
+
+  it('works from ES modules, with one copy of the state between import and require', () => {
+    const main = `import 'reflect-metadata'
+import { createRequire } from 'node:module'
+import { DataSource, EntitySchema } from 'typeorm'
+import { Backgrounded, settled } from 'typeorm-backgrounded'
+import 'typeorm-backgrounded/database'
+import 'typeorm-backgrounded/testing'
+const required = createRequire(import.meta.url)('typeorm-backgrounded')
+${program(better)}
+console.log(await run(Backgrounded, required.withBackgrounded, required.SynchronousHandler, settled), required.Backgrounded === Backgrounded)`
+    expect(node(project('esm', { 'main.mjs': main }), 'main.mjs')).to.equal(`${result} true`)
+  })
+
+  it('works under Jest', () => {
+    const test = `require('reflect-metadata')
+const { DataSource, EntitySchema } = require('typeorm')
+const b = require('typeorm-backgrounded')
+${program(better)}
+test('runs', async () => { expect(await run(b.Backgrounded, b.withBackgrounded, b.SynchronousHandler, b.settled)).toBe(${JSON.stringify(result)}) })`
+    const directory = project('jest', {
+      'main.test.js': test,
+      'jest.config.js': 'module.exports = { testEnvironment: "node" }',
+    })
+    const jest = join(dirname(require.resolve('jest/package.json')), 'bin/jest.js')
+    node(directory, jest, '--rootDir', directory)
+  })
+
+  it('works on TypeORM 0.3 with sqlite3', () => {
+    const main = `require('reflect-metadata')
+const { DataSource, EntitySchema } = require('typeorm')
+const b = require('typeorm-backgrounded')
+${program(`type: 'sqlite', database: ':memory:'`)}
+run(b.Backgrounded, b.withBackgrounded, b.SynchronousHandler, b.settled).then((seen) => console.log(require('fs').readFileSync('node_modules/typeorm/package.json', 'utf8').match(/"version": "(0\\.3)/)[1], seen))`
+    const directory = project('typeorm-0.3', { 'main.cjs': main })
+    symlinkSync(dirname(require.resolve('typeorm-0.3')), join(directory, 'node_modules/typeorm'))
+    expect(node(directory, 'main.cjs')).to.equal(`0.3 ${result}`)
+  })
+
+  it('has a command line', () => {
+    const cli = 'node_modules/typeorm-backgrounded/dist/cli/index.js'
+    const directory = project('bin', {})
+    expect(node(directory, cli, '--version')).to.match(/^\d+\.\d+\.\d+$/)
+    expect(node(directory, cli, 'worker', '--help')).to.include('--data-source')
+  })
 })

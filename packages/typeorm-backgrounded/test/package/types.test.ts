@@ -27,7 +27,9 @@ describe('the types', function () {
 
   it('complete the methods behind backgrounded(user), and no others', () => {
     const source = `backgrounded(user).`
-    const names = serviceFor(source).getCompletionsAtPosition(probe, prelude.length + source.length, {})?.entries.map(({ name }) => name)
+    const names = serviceFor(source)
+      .getCompletionsAtPosition(probe, prelude.length + source.length, {})
+      ?.entries.map(({ name }) => name)
     expect(names).to.include('sendWelcome')
     expect(names).to.not.include.members(['sendWelcomeBackgrounded'])
     expect(names).to.not.include.members(['save'])
