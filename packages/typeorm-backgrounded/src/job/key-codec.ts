@@ -57,13 +57,18 @@ function isKeyObject(metadata: EntityMetadata, value: unknown): boolean {
 
 function lone(metadata: EntityMetadata, value: unknown): ObjectLiteral {
   const [column, ...more] = metadata.primaryColumns
-  if (!column || more.length > 0 || (isJsonObject(value) && !column.transformer)) {
+  if (!column || more.length > 0 || (isPlainObject(value) && !column.transformer)) {
     const paths = metadata.primaryColumns.map((each) => each.propertyPath).join(', ')
     throw new InvalidKeyError(`The key of ${metadata.name} is made of ${paths}: give an object with all of them.`)
   }
   const entity: ObjectLiteral = {}
   column.setEntityValue(entity, value)
   return entity
+}
+
+/** An object that lists key parts, as opposed to a value that is one: a Date, a Buffer. */
+function isPlainObject(value: unknown): boolean {
+  return isJsonObject(value) && !((value as unknown) instanceof Date) && !((value as unknown) instanceof Uint8Array)
 }
 
 function toJson(value: unknown, metadata: EntityMetadata, column: Column): string | number | boolean {
