@@ -50,8 +50,15 @@ type Call<F, Result> = F extends (...args: infer P) => unknown ? (...args: CallP
  */
 export type InBackground<F extends (...args: any[]) => unknown> = Call<F, JobReceipt>
 
-type MethodNames<T, NotOffered> = {
-  [K in keyof T]: K extends `${string}Backgrounded` | NotOffered
+/** Names that TypeORM gave to a class, and nobody marks. */
+type InheritedNames<T> = T extends BaseEntity
+  ? keyof BaseEntity
+  : T extends EntityClass<BaseEntity>
+    ? keyof typeof BaseEntity
+    : never
+
+type MethodNames<T> = {
+  [K in keyof T]: K extends `${string}Backgrounded` | InheritedNames<T>
     ? never
     : T[K] extends (...args: any[]) => unknown
       ? K
@@ -60,17 +67,17 @@ type MethodNames<T, NotOffered> = {
 
 /** `backgrounded(user).sendWelcome('x')`: the methods of `T`, each in the background. */
 export type BackgroundedMethods<T> = {
-  readonly [K in MethodNames<T, keyof BaseEntity>]: Call<T[K], JobReceipt>
+  readonly [K in MethodNames<T>]: Call<T[K], JobReceipt>
 }
 
 /** The same for many rows: one receipt for each, in order. */
 export type BackgroundedMethodsOfMany<T> = {
-  readonly [K in MethodNames<T, keyof BaseEntity>]: Call<T[K], JobReceipt[]>
+  readonly [K in MethodNames<T>]: Call<T[K], JobReceipt[]>
 }
 
 /** `backgrounded(Album).rebuildIndex()`: the static methods of a class. */
 export type BackgroundedStaticMethods<C> = {
-  readonly [K in MethodNames<C, keyof typeof BaseEntity>]: Call<C[K], JobReceipt>
+  readonly [K in MethodNames<C>]: Call<C[K], JobReceipt>
 }
 
 // Conditional types, so that the compiler looks through `this` and other type parameters to their constraint.

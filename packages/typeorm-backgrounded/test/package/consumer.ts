@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** The package's own directory; tests run in build/test/package. */
 export const root = join(__dirname, '../../..')
@@ -46,12 +46,12 @@ export class Consumer {
   /** Makes `require(name)` find what the workspace knows as `alias`. */
   link(name: string, alias: string): void {
     const path = join(this.directory, 'node_modules', name)
-    symlinkSync(dirname(require.resolve(`${alias}/package.json`)), path, 'junction')
+    symlinkSync(directoryOf(alias), path, 'junction')
   }
 
   /** Runs the TypeScript compiler that the workspace knows as `alias`. */
   compile(alias: string, ...options: string[]): Promise<Finished> {
-    const compiler = join(dirname(require.resolve(`${alias}/package.json`)), 'bin/tsc')
+    const compiler = join(directoryOf(alias), 'bin/tsc')
     return this.node(compiler, '--project', this.directory, ...options)
   }
 
@@ -69,4 +69,12 @@ export class Consumer {
       )
     })
   }
+}
+
+/** Where the workspace has a package; "exports" may hide its package.json from `require`. */
+export function directoryOf(name: string): string {
+  const paths = require.resolve.paths(name) ?? []
+  const directory = paths.map((path) => join(path, name)).find((path) => existsSync(join(path, 'package.json')))
+  if (!directory) throw new Error(`${name} is not installed`)
+  return directory
 }

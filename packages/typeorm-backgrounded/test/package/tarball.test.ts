@@ -85,7 +85,7 @@ import 'typeorm-backgrounded/database'
 import 'typeorm-backgrounded/testing'
 const required = createRequire(import.meta.url)('typeorm-backgrounded')
 ${program(better)}
-console.log(await run(Backgrounded, required.withBackgrounded, required.SynchronousHandler, settled), required.Backgrounded === Backgrounded)`
+console.log(await run(Backgrounded, required.withBackgrounded, required.SynchronousHandler, settled), String(required.Backgrounded === Backgrounded))`
     expect(node(project('esm', { 'main.mjs': main }), 'main.mjs')).to.equal(`${result} true`)
   })
 

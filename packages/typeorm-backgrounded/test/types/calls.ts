@@ -57,6 +57,9 @@ export async function calls(): Promise<void> {
 
   // What the method returns makes no difference: void, a promise, a value.
   same<ReturnType<ReturnType<typeof onUser>['share' | 'greet' | 'render']>, Promise<JobReceipt>>()
+  // Nor do names that TypeORM would give to a class that extends BaseEntity.
+  await backgrounded(Album).count()
+  await backgrounded(album).recover()
   // Nor does an untyped entity.
   await backgrounded(JSON.parse('{}')).anything()
 
