@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { InvalidOptionError, UnsupportedOptionError } from './errors'
 import type { EntityManager } from 'typeorm'
 import { checkBackoff, type Backoff } from './job/backoff'
@@ -68,7 +69,7 @@ export function checkCallOptions(options: CallOptions, subject: string): void {
   checkShared(options, subject)
   if (options.delay !== undefined) milliseconds(options.delay, `${subject}: delay`)
   if (options.runAt !== undefined) {
-    if (!(options.runAt instanceof Date) || Number.isNaN(options.runAt.getTime())) {
+    if (!types.isDate(options.runAt) || Number.isNaN(options.runAt.getTime())) {
       throw new InvalidOptionError(`${subject}: runAt is no valid Date.`)
     }
     if (options.delay !== undefined) throw new InvalidOptionError(`${subject}: give delay or runAt, not both.`)

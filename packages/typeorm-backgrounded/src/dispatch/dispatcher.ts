@@ -115,7 +115,10 @@ export class Dispatcher {
         this.receipt(envelope, results[index] as EnqueueResult)
       } catch (error) {
         this.remember(error)
-        this.host.logger.error({ err: error, job: summaryOf(envelope) }, 'a job could not be enqueued after its commit')
+        this.host.logger.error(
+          { err: error, job: summaryOf(envelope) },
+          this.runsInline ? 'a job failed after its commit' : 'a job could not be enqueued after its commit',
+        )
       }
     }
   }

@@ -1,3 +1,4 @@
+import { types as kinds } from 'node:util'
 import { InvalidArgumentError, MalformedJobError } from '../errors'
 import type { JsonObject, JsonValue } from './json'
 
@@ -68,18 +69,19 @@ class Encoder {
   }
 
   private encodeByKind(value: object, pointer: string, path: string): JsonValue {
+    // By kind, never by instanceof: Jest and vm run code in a realm with classes of its own.
     if (Array.isArray(value)) return this.encodeArray(value, pointer, path)
-    if (value instanceof Date) {
+    if (kinds.isDate(value)) {
       if (Number.isNaN(value.getTime())) throw new InvalidArgumentError(path, 'is an invalid Date')
       return this.tagged('Date', pointer, value.toISOString())
     }
-    if (value instanceof Map) {
+    if (kinds.isMap(value)) {
       const entries = [...value].map((entry, index) =>
         this.encode(entry, `${pointer}/${index}`, `${path}.entry(${index})`),
       )
       return this.tagged('Map', pointer, entries)
     }
-    if (value instanceof Set) {
+    if (kinds.isSet(value)) {
       const items = [...value].map((item, index) => this.encode(item, `${pointer}/${index}`, `${path}.item(${index})`))
       return this.tagged('Set', pointer, items)
     }
@@ -90,7 +92,7 @@ class Encoder {
   }
 
   private encodeArray(value: unknown[], pointer: string, path: string): JsonValue {
-    if (Object.getPrototypeOf(value) !== Array.prototype || Object.keys(value).some((name) => !/^\d+$/.test(name))) {
+    if (!Array.isArray(Object.getPrototypeOf(value)) || Object.keys(value).some((name) => !/^\d+$/.test(name))) {
       throw new InvalidArgumentError(path, 'is an array with properties of its own')
     }
     return Array.from(value, (item, index) => this.encode(item, `${pointer}/${index}`, `${path}[${index}]`))
@@ -232,7 +234,7 @@ function propertyPath(path: string, name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? `${path}.${name}` : `${path}[${JSON.stringify(name)}]`
 }
 
-/** `Object.prototype` of any realm: Jest and vm run user code in one of their own. */
+/** `Object.prototype` of any realm. */
 function isPlainPrototype(prototype: unknown): boolean {
   return prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
 }

@@ -1,3 +1,4 @@
+import { types as kinds } from 'node:util'
 import type { EntityMetadata, ObjectLiteral } from 'typeorm'
 import { InvalidKeyError, MissingKeyError } from '../errors'
 import type { JobKey } from './envelope'
@@ -68,15 +69,15 @@ function lone(metadata: EntityMetadata, value: unknown): ObjectLiteral {
 
 /** An object that lists key parts, as opposed to a value that is one: a Date, a Buffer. */
 function isPlainObject(value: unknown): boolean {
-  return isJsonObject(value) && !((value as unknown) instanceof Date) && !((value as unknown) instanceof Uint8Array)
+  return isJsonObject(value) && !kinds.isDate(value) && !kinds.isUint8Array(value)
 }
 
 function toJson(value: unknown, metadata: EntityMetadata, column: Column): string | number | boolean {
   if (typeof value === 'string' || typeof value === 'boolean') return value
   if (typeof value === 'number' && Number.isFinite(value)) return value
   if (typeof value === 'bigint') return value.toString()
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return value.toISOString()
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
+  if (kinds.isDate(value) && !Number.isNaN(value.getTime())) return value.toISOString()
+  if (kinds.isUint8Array(value)) return Buffer.from(value).toString('base64')
   throw new InvalidKeyError(`The ${column.propertyPath} of this ${metadata.name} is no value that a key can have.`)
 }
 

@@ -52,6 +52,7 @@ export function Backgrounded(options?: MethodOptions): MethodMark<Method>
  * compiler and at start-up.
  */
 export function Backgrounded<Name extends string>(...methods: [Name, ...Name[]]): ClassMark<Name>
+/** The same with options for all of them. */
 export function Backgrounded<Name extends string>(
   ...methodsAndOptions: [...methods: [Name, ...Name[]], options: MethodOptions]
 ): ClassMark<Name>

@@ -73,7 +73,7 @@ function fits(job: JobEnvelope, entity: MarkedEntity, property: string, query: E
 }
 
 function argumentsOf(job: JobEnvelope): unknown[] {
-  const { args, types = {} } = structuredClone({ args: job.args, types: job.types })
+  const { args, types = {} } = JSON.parse(JSON.stringify(job)) as JobEnvelope
   const plain = Object.fromEntries(Object.entries(types).filter(([, type]) => type !== 'entity'))
   return decodeArguments(args, plain, new Map())
 }

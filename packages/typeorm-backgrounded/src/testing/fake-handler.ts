@@ -104,7 +104,7 @@ export class FakeHandler implements Handler, Consumable {
     const job: ClaimedJob = {
       id: envelope.id,
       queue: envelope.queue,
-      envelope: structuredClone(envelope),
+      envelope: JSON.parse(JSON.stringify(envelope)) as JobEnvelope,
       attempt: ++waiting.attempt,
       releasedSince,
     }
