@@ -36,7 +36,7 @@ export class Photo {
   /** After every upload, and again when somebody turns the picture. */
   @AfterCommitBackgrounded({
     on: ['insert', 'update'],
-    when: (_, { type, updatedColumns }) => type === 'insert' || updatedColumns?.includes('rotation') === true,
+    when: (_, { type, updatedColumns }) => type === 'insert' || updatedColumns.includes('rotation'),
   })
   async makeThumbnails(): Promise<void> {
     const picture = sharp(this.file).rotate(this.rotation)

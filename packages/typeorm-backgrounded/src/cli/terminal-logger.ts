@@ -10,7 +10,7 @@ export function terminalLogger(): Logger {
     { level },
     pretty({
       colorize: true,
-      ignore: 'pid,hostname',
+      ignore: 'pid,hostname,event,job',
       translateTime: 'HH:MM:ss.l',
       messageFormat: lineOf,
       hideObject: false,

@@ -65,7 +65,7 @@ export class AfterCommit {
   private async enqueue(change: RowChange, method: MarkedMethod): Promise<void> {
     const { entity, queryRunner } = change
     const { type, databaseEntity } = change
-    const updatedColumns = change.updatedColumns?.map(({ propertyPath }) => propertyPath)
+    const updatedColumns = change.updatedColumns?.map(({ propertyPath }) => propertyPath) ?? []
     const { when } = method.afterCommit ?? {}
     if (when && !when(entity, { type, manager: queryRunner.manager, queryRunner, databaseEntity, updatedColumns }))
       return

@@ -17,15 +17,15 @@ export interface AfterCommitEvent {
   readonly queryRunner: QueryRunner
   /** The row before an update, where TypeORM loaded it. */
   readonly databaseEntity?: object
-  /** Property paths that an update changed. */
-  readonly updatedColumns?: readonly string[]
+  /** Property paths that an update changed; empty for other events. */
+  readonly updatedColumns: readonly string[]
 }
 
-export interface AfterCommitOptions extends MethodOptions {
+export interface AfterCommitOptions<T = any> extends MethodOptions {
   /** Default `'insert'`. `'softRemove'` implies `withDeleted`. */
   readonly on?: RowEvent | readonly RowEvent[]
   /** Enqueue only where this holds; called inside the transaction. */
-  readonly when?: (entity: any, event: AfterCommitEvent) => boolean
+  readonly when?: (entity: T, event: AfterCommitEvent) => boolean
 }
 
 type MethodMark<Signature extends Method> = <M extends Signature>(
@@ -68,9 +68,11 @@ export function Backgrounded(...given: readonly unknown[]): (...args: any[]) => 
  * touched the row. Fires for `save`, `softRemove`, `recover` and `insert`; several events on one row in one
  * transaction make one job.
  *
- * @example @AfterCommitBackgrounded({ on: ['insert', 'update'], when: (photo) => photo.isPublic })
+ * @example @AfterCommitBackgrounded({ on: ['insert', 'update'], when: (photo: Photo) => photo.isPublic })
  */
-export function AfterCommitBackgrounded(options: AfterCommitOptions = {}): MethodMark<() => unknown> {
+export function AfterCommitBackgrounded<T extends object = any>(
+  options: AfterCommitOptions<T> = {},
+): <M extends () => unknown>(target: T, property: string, descriptor: TypedPropertyDescriptor<M>) => void {
   const { on, when, ...methodOptions } = options
   const events = on === undefined ? (['insert'] as const) : typeof on === 'string' ? [on] : on
   for (const event of events) {
@@ -82,9 +84,9 @@ export function AfterCommitBackgrounded(options: AfterCommitOptions = {}): Metho
   }
   const implied = events.includes('softRemove') ? { withDeleted: true } : {}
   return (target, property, descriptor) => {
-    if (typeof target === 'function') {
+    if (typeof (target as unknown) === 'function') {
       throw new InvalidDeclarationError(
-        `${target.name}.${property} is static, and a row's commit needs an instance method.`,
+        `${(target as unknown as Class).name}.${property} is static, and a row's commit needs an instance method.`,
       )
     }
     markMethod(target, property, descriptor, { ...implied, ...methodOptions }, { on: events, when })

@@ -165,19 +165,22 @@ export function announce(
   switch (outcome.state) {
     case 'completed':
       events.emit('completed', { job, duration })
-      return logger.info({ job, ms }, 'completed')
+      return logger.info({ event: outcome.state, job, ms }, 'completed')
     case 'retried':
       events.emit('retried', { job, error: outcome.error, delay: outcome.delay })
-      return logger.warn({ job, ms, err: outcome.error, retryIn: outcome.delay }, 'failed, will retry')
+      return logger.warn(
+        { event: outcome.state, job, ms, err: outcome.error, retryIn: outcome.delay },
+        'failed, will retry',
+      )
     case 'failed':
       events.emit('failed', { job, error: outcome.error })
-      return logger.error({ job, ms, err: outcome.error }, 'failed for good')
+      return logger.error({ event: outcome.state, job, ms, err: outcome.error }, 'failed for good')
     case 'discarded':
       events.emit('discarded', { job, reason: outcome.reason })
-      return logger.warn({ job, reason: outcome.reason }, 'discarded')
+      return logger.warn({ event: outcome.state, job, reason: outcome.reason }, 'discarded')
     case 'released':
       events.emit('released', { job, reason: outcome.reason, delay: outcome.delay })
-      return logger.warn({ job, reason: outcome.reason, retryIn: outcome.delay }, 'released')
+      return logger.warn({ event: outcome.state, job, reason: outcome.reason, retryIn: outcome.delay }, 'released')
   }
 }
 

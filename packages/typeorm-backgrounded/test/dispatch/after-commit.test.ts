@@ -41,7 +41,7 @@ class Picture {
     on: ['insert', 'update'],
     when: (picture: Picture, { type, updatedColumns }) => {
       if (picture.title === 'broken') throw new Error('when() is broken')
-      return type === 'insert' ? !picture.isHidden : updatedColumns?.includes('title') === true
+      return type === 'insert' ? !picture.isHidden : updatedColumns.includes('title')
     },
   })
   async index(): Promise<void> {

@@ -69,3 +69,14 @@ export class OnMethods {
   // @ts-expect-error a property
   @Backgrounded() title = ''
 }
+
+export class Typed {
+  isPublic = true
+
+  @AfterCommitBackgrounded({ when: (row: Typed, { updatedColumns }) => row.isPublic && updatedColumns.includes('a') })
+  fits(): void {}
+
+  // @ts-expect-error -- the rows of this class are no Dates
+  @AfterCommitBackgrounded({ when: (row: Date) => row.getTime() > 0 })
+  misfits(): void {}
+}
