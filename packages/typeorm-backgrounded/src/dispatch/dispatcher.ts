@@ -10,7 +10,7 @@ import type { MethodTable } from '../metadata/method-table'
 import { outsideAmbientScopes } from './ambient-transaction'
 import { EnvelopeMaker } from './envelope-maker'
 import type { OpenTransaction } from './open-transaction'
-import { TransactionBuffer } from './transaction-buffer'
+import { TransactionBuffer, type HeldJob } from './transaction-buffer'
 
 /** What a background call returns. */
 export interface JobReceipt {
@@ -156,7 +156,7 @@ export class Dispatcher {
     }
   }
 
-  private committed(jobs: readonly { envelope: JobEnvelope; isWritten: boolean }[], runner: QueryRunner): void {
+  private committed(jobs: readonly HeldJob[], runner: QueryRunner): void {
     const waiting: JobEnvelope[] = []
     for (const { envelope, isWritten } of jobs) {
       if (isWritten) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
@@ -165,7 +165,7 @@ export class Dispatcher {
     if (waiting.length > 0) this.deliver(waiting, runner)
   }
 
-  private rolledBackByCommit(jobs: readonly { envelope: JobEnvelope }[]): void {
+  private rolledBackByCommit(jobs: readonly HeldJob[]): void {
     if (jobs.length === 0) return
     const dropped = jobs.map(({ envelope }) => summaryOf(envelope))
     this.host.logger.warn(

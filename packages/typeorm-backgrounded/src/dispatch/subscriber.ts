@@ -1,6 +1,6 @@
 import type { DataSource, EntityMetadata, EntitySubscriberInterface, QueryRunner } from 'typeorm'
 import { lineage, type Class } from '../metadata/registry'
-import type { MethodTable } from '../metadata/method-table'
+import type { MarkedEntity, MethodTable } from '../metadata/method-table'
 import type { RowEvent } from '../metadata/decorators'
 import type { TransactionBuffer } from './transaction-buffer'
 
@@ -19,7 +19,7 @@ export interface RowChange {
 type Touched = (change: RowChange) => Promise<void> | void
 
 /**
- * Subscribers for one data source: one that follows every transaction's edges, and one per family of marked
+ * Subscribers for one data source: one that follows every transaction's edges, and some for each family of marked
  * classes. TypeORM asks each subscriber about each event, so none has a hook it does not need.
  */
 export function subscribers(
@@ -28,7 +28,10 @@ export function subscribers(
   methods: MethodTable,
   touched: Touched,
 ): EntitySubscriberInterface[] {
-  return [edgeSubscriber(dataSource, buffer), ...rootsOf(methods).map((root) => rowSubscriber(root, buffer, touched))]
+  const memories = rootsOf(methods.marked).map((root) => memorySubscriber(root, buffer))
+  const watched = methods.marked.filter(({ methods }) => [...methods.values()].some(({ afterCommit }) => afterCommit))
+  const changes = rootsOf(watched).map((root) => changeSubscriber(root, touched))
+  return [edgeSubscriber(dataSource, buffer), ...memories, ...changes]
 }
 
 function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): EntitySubscriberInterface {
@@ -51,25 +54,34 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
   }
 }
 
-function rowSubscriber(root: Class, buffer: TransactionBuffer, touched: Touched): EntitySubscriberInterface<object> {
-  const saw = (change: RowChange | (Omit<RowChange, 'entity'> & { entity: undefined })) => {
-    if (!change.entity) return touched({ ...change, entity: {}, hasKey: false })
-    if (change.queryRunner.isTransactionActive) buffer.remember(change.entity, change.queryRunner)
-    return touched(change)
+/** Remembers in which transaction an entity was loaded or saved. */
+function memorySubscriber(root: Class, buffer: TransactionBuffer): EntitySubscriberInterface<object> {
+  const remember = (entity: object | undefined, queryRunner: QueryRunner) => {
+    if (entity && queryRunner.isTransactionActive) buffer.remember(entity, queryRunner)
   }
-  const loaded: EntitySubscriberInterface<object>['afterLoad'] = (entity, event) => {
-    if (event?.queryRunner.isTransactionActive) buffer.remember(entity, event.queryRunner)
-  }
+  const loaded = (entity: object, event?: { queryRunner: QueryRunner }) => event && remember(entity, event.queryRunner)
   return {
     listenTo: () => root,
     // TypeORM makes an event for every row that is loaded, unless there is no hook.
     get afterLoad() {
       return buffer.mayBeOpen ? loaded : undefined
     },
+    // Before the write, so that a call in the entity's @AfterInsert or in the user's subscriber is found.
+    beforeInsert: ({ entity, queryRunner }) => remember(entity, queryRunner),
+    beforeUpdate: ({ entity, queryRunner }) => remember(entity, queryRunner),
+    beforeSoftRemove: ({ entity, queryRunner }) => remember(entity, queryRunner),
+    beforeRecover: ({ entity, queryRunner }) => remember(entity, queryRunner),
+  }
+}
+
+/** Tells of every change of a row, for `@AfterCommitBackgrounded`. */
+function changeSubscriber(root: Class, touched: Touched): EntitySubscriberInterface<object> {
+  return {
+    listenTo: () => root,
     afterInsert: ({ entity, metadata, queryRunner, entityId }) =>
-      saw({ type: 'insert', entity, metadata, queryRunner, hasKey: entityId !== undefined }),
-    afterUpdate: ({ entity, metadata, queryRunner, databaseEntity, updatedColumns }) =>
-      saw({
+      touched({ type: 'insert', entity, metadata, queryRunner, hasKey: entityId !== undefined }),
+    afterUpdate: ({ entity = {}, metadata, queryRunner, databaseEntity, updatedColumns }) =>
+      touched({
         type: 'update',
         entity,
         metadata,
@@ -78,16 +90,23 @@ function rowSubscriber(root: Class, buffer: TransactionBuffer, touched: Touched)
         updatedColumns,
         hasKey: databaseEntity !== undefined,
       }),
-    afterSoftRemove: ({ entity, metadata, queryRunner, databaseEntity }) =>
-      saw({ type: 'softRemove', entity, metadata, queryRunner, databaseEntity, hasKey: databaseEntity !== undefined }),
-    afterRecover: ({ entity, metadata, queryRunner, databaseEntity }) =>
-      saw({ type: 'recover', entity, metadata, queryRunner, databaseEntity, hasKey: databaseEntity !== undefined }),
+    afterSoftRemove: ({ entity = {}, metadata, queryRunner, databaseEntity }) =>
+      touched({
+        type: 'softRemove',
+        entity,
+        metadata,
+        queryRunner,
+        databaseEntity,
+        hasKey: databaseEntity !== undefined,
+      }),
+    afterRecover: ({ entity = {}, metadata, queryRunner, databaseEntity }) =>
+      touched({ type: 'recover', entity, metadata, queryRunner, databaseEntity, hasKey: databaseEntity !== undefined }),
   }
 }
 
-/** Marked classes without a marked ancestor: a subscriber hears of its class and all below it. */
-function rootsOf(methods: MethodTable): Class[] {
-  const targets = new Set(methods.marked.map((entity) => entity.target))
+/** The classes among these without an ancestor among them: a subscriber hears of its class and all below it. */
+function rootsOf(entities: readonly MarkedEntity[]): Class[] {
+  const targets = new Set(entities.map((entity) => entity.target))
   return [...targets].filter((target) => {
     const [, ...ancestors] = lineage(target)
     return !ancestors.some((ancestor) => targets.has(ancestor))

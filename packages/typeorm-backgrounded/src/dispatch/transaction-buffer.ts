@@ -10,18 +10,34 @@ const rememberedTransactions = shared('entity-transactions', () => new WeakMap<o
 /** How deep a test's own transaction is, around everything that the code under test does. */
 const testDepths = shared('test-transactions', () => new WeakMap<QueryRunner, number>())
 
+/** A job that waited for its commit. */
+export interface HeldJob {
+  readonly envelope: JobEnvelope
+  readonly isWritten: boolean
+}
+
 export interface BufferHost {
   /** Given for handlers that write inside the caller's transaction. */
   readonly write?: (jobs: readonly JobEnvelope[], runner: QueryRunner) => Promise<readonly EnqueueResult[]>
-  committed(jobs: readonly { envelope: JobEnvelope; isWritten: boolean }[], runner: QueryRunner): void
+  committed(jobs: readonly HeldJob[], runner: QueryRunner): void
   /** The database said COMMIT and meant ROLLBACK. */
-  rolledBackByCommit(jobs: readonly { envelope: JobEnvelope }[]): void
+  rolledBackByCommit(jobs: readonly HeldJob[]): void
+}
+
+/** A runner between BEGIN and its end. */
+interface Begun {
+  readonly runner: QueryRunner
+  /** Made for the first that asks. */
+  transaction?: OpenTransaction
 }
 
 /** The open transactions of one data source that have, or may get, jobs. Told of every edge by the subscriber. */
 export class TransactionBuffer {
-  private readonly open = new WeakMap<QueryRunner, OpenTransaction>()
-  private readonly begun = new Set<QueryRunner>()
+  /**
+   * As many as the pool has connections. An array: every transaction comes and goes here, and V8's maps and
+   * sets rehash for an element that does.
+   */
+  private begun: Begun[] = []
   private readonly ends = new Map<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
   constructor(private readonly host: BufferHost) {}
@@ -29,9 +45,9 @@ export class TransactionBuffer {
   /** The transaction that this runner is in, if it is in one. */
   current(runner: QueryRunner): OpenTransaction | undefined {
     if (!runner.isTransactionActive || runner.isReleased || depthOf(runner) <= baseDepth(runner)) return undefined
-    let transaction = this.open.get(runner)
-    if (!transaction) this.open.set(runner, (transaction = new OpenTransaction(runner, this.host.write)))
-    return transaction
+    let begun = this.find(runner)
+    if (!begun) this.begun.push((begun = { runner })) // it began before the plugin was attached
+    return (begun.transaction ??= new OpenTransaction(runner, this.host.write))
   }
 
   remember(entity: object, runner: QueryRunner): void {
@@ -41,69 +57,68 @@ export class TransactionBuffer {
 
   /** Resolves when the runner is in no transaction. On SQLite all code of a process shares one runner. */
   async free(runner: QueryRunner): Promise<void> {
-    while (!runner.isReleased && runner.isTransactionActive && depthOf(runner) > baseDepth(runner)) {
+    while (!runner.isReleased && isInside(runner)) {
       let end = this.ends.get(runner)
       if (!end) this.ends.set(runner, (end = withResolver()))
       await end.promise
     }
   }
 
+  /** Any transaction of the data source may be open. */
+  get mayBeOpen(): boolean {
+    return this.begun.length > 0
+  }
+
   // The hooks before an edge run for every transaction: they return nothing to await where there is nothing.
 
   beforeStart(runner: QueryRunner): Promise<void> | undefined {
-    const known = this.open.get(runner)
-    if (depthOf(runner) > 0) return known?.written() // a savepoint begins
-    if (known) this.forget(runner) // it ended without telling: this is another transaction
-    for (const each of this.begun) if (!each.isTransactionActive || each.isReleased) this.begun.delete(each)
-    this.begun.add(runner)
+    if (depthOf(runner) > 0) return this.find(runner)?.transaction?.written() // a savepoint begins
+    for (const each of this.begun) if (each.runner === runner || hasEnded(each.runner)) this.forget(each.runner) // without telling
+    this.begun.push({ runner })
     return undefined
   }
 
-  /** Any transaction of the data source may be open. */
-  get mayBeOpen(): boolean {
-    return this.begun.size > 0
-  }
-
   beforeCommit(runner: QueryRunner): Promise<void> | undefined {
-    return this.open.get(runner)?.checkWritten()
+    return this.find(runner)?.transaction?.checkWritten()
   }
 
   beforeRollback(runner: QueryRunner): Promise<void> | undefined {
-    return this.open.get(runner)?.written()
+    return this.find(runner)?.transaction?.written()
   }
 
   committed(runner: QueryRunner): void {
-    const transaction = this.open.get(runner)
+    const transaction = this.find(runner)?.transaction
     if (isInside(runner)) return transaction?.merge()
-    this.announceEnd(runner)
+    const jobs = this.forget(runner)
     if (!transaction) return
-    this.open.delete(runner)
-    const jobs = transaction.end()
     if (transaction.wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
     else this.host.committed(jobs, runner)
   }
 
   rolledBack(runner: QueryRunner): void {
-    if (isInside(runner)) return this.open.get(runner)?.rollBack()
-    this.forget(runner)
+    if (isInside(runner)) this.find(runner)?.transaction?.rollBack()
+    else this.forget(runner)
   }
 
   commitAnsweredRollback(runner: QueryRunner): void {
-    const transaction = this.open.get(runner)
+    const transaction = this.find(runner)?.transaction
     if (transaction) transaction.wasRolledBackByCommit = true
   }
 
-  private forget(runner: QueryRunner): void {
-    this.open.get(runner)?.end()
-    this.open.delete(runner)
-    this.announceEnd(runner)
+  private find(runner: QueryRunner): Begun | undefined {
+    for (const begun of this.begun) if (begun.runner === runner) return begun
+    return undefined
   }
 
-  private announceEnd(runner: QueryRunner): void {
-    this.begun.delete(runner)
-    if (this.ends.size === 0) return
-    this.ends.get(runner)?.resolve()
-    this.ends.delete(runner)
+  /** Returns the jobs that the transaction held. */
+  private forget(runner: QueryRunner): readonly HeldJob[] {
+    const begun = this.find(runner)
+    if (begun) this.begun = this.begun.length === 1 ? [] : this.begun.filter((each) => each !== begun)
+    if (this.ends.size > 0) {
+      this.ends.get(runner)?.resolve()
+      this.ends.delete(runner)
+    }
+    return begun?.transaction?.end() ?? []
   }
 }
 
@@ -133,6 +148,10 @@ function baseDepth(runner: QueryRunner): number {
 /** After an edge: there is still a transaction around. */
 function isInside(runner: QueryRunner): boolean {
   return runner.isTransactionActive && depthOf(runner) > baseDepth(runner)
+}
+
+function hasEnded(runner: QueryRunner): boolean {
+  return !runner.isTransactionActive || runner.isReleased
 }
 
 function withResolver(): { promise: Promise<void>; resolve: () => void } {

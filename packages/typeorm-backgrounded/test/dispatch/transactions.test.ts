@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Column, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
+import { AfterInsert, Column, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import {
   Backgrounded,
   backgrounded,
@@ -17,6 +17,7 @@ import { inFile, inMemory } from '../support/data-sources'
 import { administer, createPostgres, requirePostgres } from '../support/postgres'
 
 const ran: string[] = []
+let listening = false
 
 @Entity()
 class Account {
@@ -28,6 +29,10 @@ class Account {
     ran.push(`${this.name} ${word}`)
   }
   declare greetBackgrounded: InBackground<Account['greet']>
+
+  @AfterInsert() async listen(): Promise<void> {
+    if (listening) await this.greetBackgrounded('listener')
+  }
 }
 
 @Entity()
@@ -218,6 +223,23 @@ for (const { name: storeName, needsPostgres, open } of stores) {
           })
           .catch(() => {})
         expect(await outcome()).to.deep.equal([])
+      })
+
+      it("follows the transaction of a save, from the entity's own listener and from a subscriber", async () => {
+        const failing = {
+          listenTo: () => Account,
+          afterInsert: async ({ entity }: { entity: Account }) => {
+            await entity.greetBackgrounded('subscriber')
+            if (entity.name === 'refused') throw new Error('roll back')
+          },
+        }
+        dataSource.subscribers.push(failing)
+        listening = true
+        await dataSource.manager.save(account('refused')).catch(() => {})
+        expect(await outcome()).to.deep.equal([])
+        await dataSource.manager.save(account('kept'))
+        listening = false
+        expect(await outcome()).to.deep.equal(['kept listener', 'kept subscriber'])
       })
 
       it('says enqueued after the commit, and nothing after a rollback', async () => {
