@@ -6,7 +6,6 @@ import { ambientScopes } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
 import { classOf, type Receiver } from './envelope-maker'
 import type { OpenTransaction } from './open-transaction'
-import { rememberedTransaction } from './transaction-buffer'
 
 /** Where a call goes. */
 export interface Route {
@@ -33,17 +32,23 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
  */
 export function routeOf(receiver: Receiver, { manager }: CallOptions = {}): Route {
   if (manager) return routeByManager(receiver, manager)
-  const remembered = rememberedTransaction(receiver)
-  const rememberedDispatcher = remembered && dispatcherOf(remembered.runner.manager)
-  if (manager === null) return { dispatcher: rememberedDispatcher ?? soleOwner(receiver) }
-  if (rememberedDispatcher) return { dispatcher: rememberedDispatcher, transaction: remembered }
-  return routeByAmbient(receiver) ?? routeByOwner(receiver)
+  const holding = routeByEntity(receiver)
+  if (manager === null) return { dispatcher: holding?.dispatcher ?? soleOwner(receiver) }
+  return holding ?? routeByAmbient(receiver) ?? routeByOwner(receiver)
 }
 
 function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['manager']>): Route {
   const dispatcher = dispatcherOf(manager)
   if (!dispatcher) throw NotAttachedError.forEntity(classOf(receiver).name)
   return { dispatcher, transaction: manager.queryRunner && dispatcher.transactions.current(manager.queryRunner) }
+}
+
+function routeByEntity(receiver: Receiver): Route | undefined {
+  for (const dispatcher of dispatchers.values()) {
+    const transaction = dispatcher.transactions.holding(receiver)
+    if (transaction) return { dispatcher, transaction }
+  }
+  return undefined
 }
 
 function routeByAmbient(receiver: Receiver): Route | undefined {

@@ -4,9 +4,6 @@ import type { JobEnvelope } from '../job/envelope'
 import { shared } from '../metadata/registry'
 import { depthOf, OpenTransaction } from './open-transaction'
 
-/** Which transaction an entity was last loaded or saved in. */
-const rememberedTransactions = shared('entity-transactions', () => new WeakMap<object, OpenTransaction>())
-
 /** How deep a test's own transaction is, around everything that the code under test does. */
 const testDepths = shared('test-transactions', () => new WeakMap<QueryRunner, number>())
 
@@ -51,8 +48,12 @@ export class TransactionBuffer {
   }
 
   remember(entity: object, runner: QueryRunner): void {
-    const transaction = this.current(runner)
-    if (transaction) rememberedTransactions.set(entity, transaction)
+    this.current(runner)?.remember(entity)
+  }
+
+  /** The open transaction in which this very entity was loaded or saved. */
+  holding(entity: object): OpenTransaction | undefined {
+    return this.begun.findLast(({ transaction }) => transaction?.isOpen && transaction.hasSeen(entity))?.transaction
   }
 
   /** Resolves when the runner is in no transaction. On SQLite all code of a process shares one runner. */
@@ -120,12 +121,6 @@ export class TransactionBuffer {
     }
     return begun?.transaction?.end() ?? []
   }
-}
-
-/** The transaction that the entity was loaded or saved in, if it is still open. */
-export function rememberedTransaction(entity: object): OpenTransaction | undefined {
-  const transaction = rememberedTransactions.get(entity)
-  return transaction?.isOpen ? transaction : undefined
 }
 
 /**
