@@ -35,6 +35,7 @@ export class TransactionBuffer {
    * sets rehash for an element that does.
    */
   private begun: Begun[] = []
+  private last: OpenTransaction | undefined
   private readonly ends = new Map<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
   constructor(private readonly host: BufferHost) {}
@@ -48,7 +49,9 @@ export class TransactionBuffer {
   }
 
   remember(entity: object, runner: QueryRunner): void {
-    this.current(runner)?.remember(entity)
+    // For every row of a find: the same transaction again and again.
+    if (this.last?.runner !== runner || !this.last.isOpen) this.last = this.current(runner)
+    this.last?.remember(entity)
   }
 
   /** The open transaction in which this very entity was loaded or saved. */
