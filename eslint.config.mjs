@@ -89,6 +89,7 @@ export default tseslint.config(
       'import-x/no-restricted-paths': [
         'error',
         {
+          basePath: import.meta.dirname,
           zones: directions.map(({ target, from, message }) => ({
             target: target.map((path) => `${src}/${path}`),
             from: from.map((path) => `${src}/${path}`),

@@ -119,8 +119,7 @@ export async function drain(
 ): Promise<WorkCounts> {
   const runtime = runtimeOf(dataSource)
   await runtime.dispatcher.settled()
-  const worker = runtime.createWorker(options, true)
-  if (runtime.handler.capabilities.consumes === 'worker') await worker.run()
+  const worker = await runtime.drain(options)
   if (throwOnFailure && worker.firstFailure) throw worker.firstFailure.error
   return worker.counts
 }
@@ -233,6 +232,16 @@ export class Runtime {
     }
     const worker = new Worker({ handler, executor: outside, events: attachment.events, logger }, options, once)
     this.workers.add(worker)
+    return worker
+  }
+
+  async drain(options: WorkerOptions): Promise<Worker> {
+    const worker = this.createWorker(options, true)
+    try {
+      if (this.handler.capabilities.consumes === 'worker') await worker.run()
+    } finally {
+      this.workers.delete(worker)
+    }
     return worker
   }
 
