@@ -8,7 +8,7 @@ const src = './packages/typeorm-backgrounded/src'
 const directions = [
   {
     target: ['errors.ts', 'events.ts', 'logger.ts', 'batcher.ts', 'database-errors.ts'],
-    from: ['job', 'metadata', 'handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts'],
+    from: ['job', 'metadata', 'handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'options.ts'],
     message: 'The leaves know nobody: everything else stands on them.',
   },
   {
@@ -106,6 +106,7 @@ export default tseslint.config(
     files: ['**/test/**/*.ts'],
     rules: {
       '@typescript-eslint/no-unused-expressions': 'off',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/no-require-imports': 'off',
       '@typescript-eslint/no-explicit-any': 'off',
     },

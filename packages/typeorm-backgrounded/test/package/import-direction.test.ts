@@ -13,7 +13,7 @@ describe('the direction of imports', function () {
     ['handlers/null.ts', '../metadata/registry', /A handler is a translation/],
     ['handlers/database/job-table.ts', '../synchronous', /never knows another handler/],
     ['job/envelope.ts', '../metadata/registry', /A job is plain data/],
-    ['errors.ts', './options', undefined],
+    ['errors.ts', './options', /The leaves know nobody/],
     ['backgrounded.ts', './cli/load-data-source', /nothing imports an edge/],
     ['worker/worker.ts', '../handlers/handler', undefined],
   ]
