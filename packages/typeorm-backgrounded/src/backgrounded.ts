@@ -194,15 +194,9 @@ export class Runtime {
     const now = Date.now
     const { methods } = this
     const testManager = () => openTestRunner(attachment)?.manager
-    this.executor = new Executor({
-      dataSource,
-      source,
-      methods,
-      loader: new EntityLoader(dataSource, testManager),
-      events,
-      logger,
-      now,
-    })
+    const manager = () => testManager() ?? dataSource.manager
+    const loader = new EntityLoader(dataSource, testManager)
+    this.executor = new Executor({ manager, source, methods, loader, events, logger, now })
     this.dispatcher = new Dispatcher({ dataSource, source, handler, methods, events, logger, now })
     this.afterCommit = new AfterCommit(this.dispatcher, isRunning)
     this.subscribers = subscribers(dataSource, this.dispatcher.transactions, methods, (change) =>
@@ -321,7 +315,7 @@ function reserveHandler(dataSource: DataSource, handler: Handler): void {
 }
 
 function entitiesOf(dataSource: DataSource, handler: Handler): EntityTargets {
-  return handler.entities?.(dataSource.options.type) ?? []
+  return handler.entities?.(dataSource.options.type, dataSource) ?? []
 }
 
 function addEntities(dataSource: DataSource, handler: Handler): void {

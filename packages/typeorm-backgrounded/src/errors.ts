@@ -112,6 +112,12 @@ export class MissingTableError extends BackgroundedError {
 /** The handler does not work with this database. */
 export class UnsupportedDatabaseError extends BackgroundedError {
   readonly code = 'UNSUPPORTED_DATABASE'
+
+  static inMemory(): UnsupportedDatabaseError {
+    return new UnsupportedDatabaseError(
+      'A worker cannot share an in-memory database with the process that fills it: use a file, or run the jobs there with drain(dataSource).',
+    )
+  }
 }
 
 /** One handler instance was given to two data sources. */

@@ -45,11 +45,19 @@ export class BackgroundedEvents extends EventEmitter<BackgroundedEventMap> {
   }
 
   override emit<E extends keyof BackgroundedEventMap>(event: E, ...payload: BackgroundedEventMap[E]): boolean {
+    const listeners = this.rawListeners(event)
+    for (const listener of listeners) this.call(listener as Listener, event, payload)
+    return listeners.length > 0
+  }
+
+  private call(listener: Listener, event: string, payload: unknown[]): void {
     try {
-      return (super.emit as (name: E, ...args: BackgroundedEventMap[E]) => boolean).call(this, event, ...payload)
+      const result = listener.apply(this, payload)
+      if (result instanceof Promise) result.catch((error: unknown) => this.onListenerError(error, event))
     } catch (error) {
       this.onListenerError(error, event)
-      return true
     }
   }
 }
+
+type Listener = (...payload: unknown[]) => unknown

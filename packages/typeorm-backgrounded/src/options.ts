@@ -54,10 +54,18 @@ const LATER_OPTIONS = ['unique', 'exclusive', 'transactional', 'timeout']
 export function checkMethodOptions(options: MethodOptions, subject: string): void {
   checkNames(options, METHOD_OPTIONS, subject)
   checkShared(options, subject)
-  if (options.backoff !== undefined) checkBackoff(options.backoff)
+  if (options.backoff !== undefined) checkBackoff(options.backoff, subject)
   if (options.onMissing !== undefined && !['discard', 'fail', 'retry'].includes(options.onMissing)) {
     throw new InvalidOptionError(
       `${subject}: onMissing is ${String(options.onMissing)}: give 'discard', 'fail' or 'retry'.`,
+    )
+  }
+  if (options.withDeleted !== undefined && typeof options.withDeleted !== 'boolean') {
+    throw new InvalidOptionError(`${subject}: withDeleted is ${String(options.withDeleted)}: give true or false.`)
+  }
+  if (options.relations !== undefined && typeof options.relations !== 'object') {
+    throw new InvalidOptionError(
+      `${subject}: relations is ${String(options.relations)}: give what find() takes, as ['tags'].`,
     )
   }
   if (options.name !== undefined) checkName(options.name, 'name', subject)

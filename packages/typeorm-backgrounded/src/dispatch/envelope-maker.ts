@@ -7,7 +7,7 @@ import {
   UnsupportedOptionError,
 } from '../errors'
 import type { Handler } from '../handlers/handler'
-import { encodeArguments, type StoredReference } from '../job/arguments'
+import { encodeArguments, type EncodedArguments, type StoredReference } from '../job/arguments'
 import { milliseconds } from '../job/duration'
 import { EntityReference } from '../job/entity-reference'
 import type { JobEnvelope, JobKey } from '../job/envelope'
@@ -55,7 +55,7 @@ export class EnvelopeMaker {
       entity: method.entity.name,
       ...(method.isStatic ? {} : { key: this.keyOf(method.entity, receiver) }),
       method: method.name,
-      ...encodeArguments(args, (value) => this.referenceTo(value)),
+      ...this.encode(args),
       queue: options.queue ?? method.options.queue,
       priority: options.priority ?? method.options.priority,
       enqueuedAt: new Date(now).toISOString(),
@@ -64,6 +64,11 @@ export class EnvelopeMaker {
       meta: {},
       ...(attempts === undefined ? {} : { attempts }),
     }
+  }
+
+  /** @throws InvalidArgumentError */
+  encode(args: readonly unknown[]): EncodedArguments {
+    return encodeArguments(args, (value) => this.referenceTo(value))
   }
 
   private methodOf(receiver: Receiver, property: string): MarkedMethod {

@@ -78,6 +78,7 @@ export class TransactionBuffer {
   beforeStart(runner: QueryRunner): Promise<void> | undefined {
     if (depthOf(runner) > 0) return this.find(runner)?.transaction?.written() // a savepoint begins
     for (const each of this.begun) if (each.runner === runner || hasEnded(each.runner)) this.forget(each.runner) // without telling
+    testDepths.delete(runner)
     this.begun.push({ runner })
     return undefined
   }

@@ -12,8 +12,11 @@ export interface Handler {
   readonly capabilities: HandlerCapabilities
   /** Called when the data source is initialised. May throw to refuse it. */
   attach?(host: HandlerHost): void
-  /** Entities for the tables that it needs in the user's data source. `driver` is the data source's `type`. */
-  entities?(driver: string): EntityTargets
+  /** Entities for the tables that it needs in the user's data source; the same ones whenever it is asked.
+   * @param driver the data source's `type`
+   * @param dataSource for its naming strategy; its metadata are not built yet
+   */
+  entities?(driver: string, dataSource: DataSource): EntityTargets
   /**
    * Stores jobs, all in one go where it can; one result per job, in order. A rejection means that none was stored.
    * @param transaction the caller's open transaction; given only where `capabilities.transactional`
@@ -91,6 +94,8 @@ export interface Consumption {
   readonly concurrency: number
   /** Resolves when it has ended; rejects when it cannot go on. */
   readonly finished: Promise<void>
+  /** Resolves when the store was reached for the first time; absent: it is reached already. */
+  readonly ready?: Promise<void>
   /**
    * Claims nothing more, waits for what is running until `deadline` (ms since the epoch), and resolves.
    * With `exiting`, what still runs then goes back to the queue: the caller's exit ends it at once.

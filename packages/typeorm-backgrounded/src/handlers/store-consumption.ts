@@ -1,4 +1,4 @@
-import { LeaseLostError } from '../errors'
+import { LeaseLostError, MissingTableError } from '../errors'
 import type { Logger } from '../logger'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
 
@@ -31,6 +31,8 @@ const LONGEST_PAUSE = 5_000
  */
 export class StoreConsumption implements Consumption {
   readonly finished: Promise<void>
+  private readonly firstContact = withResolver()
+  readonly ready = this.firstContact.promise
   private readonly running = new Map<ClaimedJob, Promise<void>>()
   private outcomes: FinishedJob[] = []
   /** In a drain: released jobs stay claimed until the end, so that it does not take them again. */
@@ -89,12 +91,13 @@ export class StoreConsumption implements Consumption {
     try {
       const exchanged = await this.store.exchange(finished, slots)
       this.pauses = 0
+      this.firstContact.resolve()
       this.report(finished, exchanged.lost)
       return exchanged
     } catch (error) {
       // Whether the store has the outcomes is unknown: they are sent again.
       this.outcomes = [...finished, ...this.outcomes]
-      if (this.options.once) throw error
+      if (this.options.once || error instanceof MissingTableError) throw error
       await this.pause(error)
       return undefined
     }

@@ -71,17 +71,17 @@ class Encoder {
   private encodeByKind(value: object, pointer: string, path: string): JsonValue {
     // By kind, never by instanceof: Jest and vm run code in a realm with classes of its own.
     if (Array.isArray(value)) return this.encodeArray(value, pointer, path)
-    if (kinds.isDate(value)) {
+    if (kinds.isDate(value) && isOwnKind(value)) {
       if (Number.isNaN(value.getTime())) throw new InvalidArgumentError(path, 'is an invalid Date')
       return this.tagged('Date', pointer, value.toISOString())
     }
-    if (kinds.isMap(value)) {
+    if (kinds.isMap(value) && isOwnKind(value)) {
       const entries = [...value].map((entry, index) =>
         this.encode(entry, `${pointer}/${index}`, `${path}.entry(${index})`),
       )
       return this.tagged('Map', pointer, entries)
     }
-    if (kinds.isSet(value)) {
+    if (kinds.isSet(value) && isOwnKind(value)) {
       const items = [...value].map((item, index) => this.encode(item, `${pointer}/${index}`, `${path}.item(${index})`))
       return this.tagged('Set', pointer, items)
     }
@@ -92,9 +92,10 @@ class Encoder {
   }
 
   private encodeArray(value: unknown[], pointer: string, path: string): JsonValue {
-    if (!Array.isArray(Object.getPrototypeOf(value)) || Object.keys(value).some((name) => !/^\d+$/.test(name))) {
-      throw new InvalidArgumentError(path, 'is an array with properties of its own')
-    }
+    if (!Array.isArray(Object.getPrototypeOf(value)))
+      throw new InvalidArgumentError(path, 'is an instance of a subclass of Array')
+    const hasMore = Object.keys(value).some((name) => !/^\d+$/.test(name)) || hasSymbols(value)
+    if (hasMore) throw new InvalidArgumentError(path, 'is an array with properties of its own')
     return Array.from(value, (item, index) => this.encode(item, `${pointer}/${index}`, `${path}[${index}]`))
   }
 
@@ -106,8 +107,7 @@ class Encoder {
     if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
       throw new InvalidArgumentError(path, 'has a toJSON method')
     }
-    if (Object.getOwnPropertySymbols(value).length > 0)
-      throw new InvalidArgumentError(path, 'has a symbol among its keys')
+    if (hasSymbols(value)) throw new InvalidArgumentError(path, 'has a symbol among its keys')
     // fromEntries defines own properties, so that a key named __proto__ stays a key.
     return Object.fromEntries(
       Object.entries(value).map(([name, item]) => [
@@ -237,4 +237,13 @@ function propertyPath(path: string, name: string): string {
 /** `Object.prototype` of any realm. */
 function isPlainPrototype(prototype: unknown): boolean {
   return prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
+}
+
+/** A Date, Map or Set itself, and of no subclass, which would not come back. */
+function isOwnKind(value: object): boolean {
+  return isPlainPrototype(Object.getPrototypeOf(Object.getPrototypeOf(value)))
+}
+
+function hasSymbols(value: object): boolean {
+  return Object.getOwnPropertySymbols(value).length > 0
 }

@@ -23,11 +23,11 @@ export function backoffDelay(backoff: Backoff, attempt: number, error: unknown):
 }
 
 /** @throws InvalidOptionError */
-export function checkBackoff(backoff: Backoff): void {
+export function checkBackoff(backoff: Backoff, subject: string): void {
   if (typeof backoff === 'function') return
   const list = isList(backoff) ? backoff : [backoff]
-  if (list.length === 0) throw new InvalidOptionError('backoff is an empty list: give at least one delay.')
-  for (const delay of list) milliseconds(delay, 'backoff')
+  if (list.length === 0) throw new InvalidOptionError(`${subject}: backoff is an empty list: give at least one delay.`)
+  for (const delay of list) milliseconds(delay, `${subject}: backoff`)
 }
 
 function isList(backoff: Backoff): backoff is readonly Duration[] {

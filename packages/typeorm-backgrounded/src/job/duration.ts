@@ -4,15 +4,17 @@ import { InvalidOptionError } from '../errors'
 /** Milliseconds, or a text as `'5m'`, `'2 hours'`, `'1d'`. */
 export type Duration = number | ms.StringValue
 
+const LONGEST = 100 * 365 * 24 * 60 * 60 * 1000
+
 /**
  * @returns ms
- * @throws InvalidOptionError for anything but a finite number ≥ 0 or such a text
+ * @throws InvalidOptionError for anything but a number from 0 to 100 years or such a text
  */
 export function milliseconds(duration: unknown, option: string): number {
   const value = typeof duration === 'string' && duration !== '' ? ms(duration as ms.StringValue) : duration
-  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= LONGEST) return value
   throw new InvalidOptionError(
-    `${option} is ${describe(duration)}: give milliseconds from 0 on, or a text like '30s', '5m', '1d'.`,
+    `${option} is ${describe(duration)}: give milliseconds from 0 on, or a text like '30s', '5m', '1d', up to 100 years.`,
   )
 }
 

@@ -117,7 +117,7 @@ function markedMethod(
   { defaults, configure }: MethodTableOptions,
 ): MarkedMethod {
   const subject = `${entity.name}.${mark.property}`
-  let options: MethodOptions = { ...defaults, ...mark.options }
+  let options: MethodOptions = { ...defaults, ...definedOnly(mark.options) }
   if (configure) {
     const configured = configure({ entity: entity.name, method: mark.property, options })
     if (typeof configured !== 'object' || configured === null) {

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { runtimes } from '../backgrounded'
 import { AssertionFailedError } from '../errors'
-import { decodeArguments } from '../job/arguments'
-import { EntityReference, type EntityClass } from '../job/entity-reference'
+import type { EncodedArguments } from '../job/arguments'
+import type { EntityClass } from '../job/entity-reference'
 import type { JobEnvelope } from '../job/envelope'
 import { keyFromValue, keyText } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
@@ -28,8 +28,9 @@ export function assertEnqueued<C extends EntityClass>(
   method: Names<InstanceType<C>> | Names<C>,
   query: EnqueuedQuery = {},
 ): JobEnvelope {
-  const { jobs, entity } = fakeOf(entityClass)
-  const found = jobs.find((job) => fits(job, entity, method, query))
+  const fake = fakeOf(entityClass)
+  const { jobs, entity } = fake
+  const found = jobs.find((job) => fits(job, fake, method, query))
   if (found) return found
   const seen = jobs.map((job) => `  ${describe(job)}`).join('\n')
   throw new AssertionFailedError(
@@ -46,51 +47,46 @@ export function assertNotEnqueued<C extends EntityClass>(
   method: Names<InstanceType<C>> | Names<C>,
   query: EnqueuedQuery = {},
 ): void {
-  const { jobs, entity } = fakeOf(entityClass)
-  const found = jobs.find((job) => fits(job, entity, method, query))
+  const fake = fakeOf(entityClass)
+  const { jobs, entity } = fake
+  const found = jobs.find((job) => fits(job, fake, method, query))
   if (found)
     throw new AssertionFailedError(
       `Expected no job for ${entity.name}.${method}${describeQuery(query)}, and there is ${describe(found)}.`,
     )
 }
 
-function fakeOf(entityClass: EntityClass): { jobs: readonly JobEnvelope[]; entity: MarkedEntity } {
-  for (const { handler, methods } of runtimes()) {
+interface Fake {
+  readonly jobs: readonly JobEnvelope[]
+  readonly entity: MarkedEntity
+  readonly encode: (args: readonly unknown[]) => EncodedArguments
+}
+
+function fakeOf(entityClass: EntityClass): Fake {
+  for (const { handler, methods, dispatcher } of runtimes()) {
     const entity = methods.ofClass(entityClass as Class)
-    if (entity && handler instanceof FakeHandler) return { jobs: handler.jobs, entity }
+    if (entity && handler instanceof FakeHandler) {
+      return { jobs: handler.jobs, entity, encode: (args) => dispatcher.envelopes.encode(args) }
+    }
   }
   throw new AssertionFailedError(
     `No initialised data source with ${entityClass.name} has a FakeHandler: attach it with withBackgrounded(dataSource, { handler: new FakeHandler() }).`,
   )
 }
 
-function fits(job: JobEnvelope, entity: MarkedEntity, property: string, query: EnqueuedQuery): boolean {
+function fits(job: JobEnvelope, { entity, encode }: Fake, property: string, query: EnqueuedQuery): boolean {
   const method = entity.methods.get(property) ?? entity.statics.get(property)
   if (job.entity !== entity.name || job.method !== (method?.name ?? property)) return false
   if (query.key !== undefined && keyText(job.key ?? {}) !== keyText(keyFromValue(entity.metadata, query.key)))
     return false
-  return query.args === undefined || isDeepStrictEqual(argumentsOf(job), query.args.map(asSeen))
+  if (query.args === undefined) return true
+  const { args, types = {} } = encode(query.args)
+  return isDeepStrictEqual(asJson([args, types]), asJson([job.args, job.types ?? {}]))
 }
 
-function argumentsOf(job: JobEnvelope): unknown[] {
-  const { args, types = {} } = JSON.parse(JSON.stringify(job)) as JobEnvelope
-  const plain = Object.fromEntries(Object.entries(types).filter(([, type]) => type !== 'entity'))
-  return decodeArguments(args, plain, new Map())
-}
-
-/** An entity or a reference as its job shows it. */
-function asSeen(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  const target = (value instanceof EntityReference ? value.entityClass : value.constructor) as Class
-  for (const { methods } of runtimes()) {
-    const entity = methods.ofClass(target)
-    if (entity)
-      return {
-        entity: entity.name,
-        key: keyFromValue(entity.metadata, value instanceof EntityReference ? value.key : value),
-      }
-  }
-  return value
+/** A copy of this realm, whoever made the original. */
+function asJson(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value))
 }
 
 function describe({ entity, key, method, args }: JobEnvelope): string {

@@ -76,7 +76,7 @@ export class FakeHandler implements Handler, Consumable {
       wait: (signal) => sleep(Math.min(options.pollInterval, 10), signal),
       close: () => {},
     }
-    return new StoreConsumption(store, options, execute, consoleLogger, options.concurrency ?? 10)
+    return new StoreConsumption(store, options, execute, consoleLogger, options.concurrency ?? 1)
   }
 
   private readonly claims = new WeakMap<ClaimedJob, WaitingJob>()

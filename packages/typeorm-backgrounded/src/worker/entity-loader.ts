@@ -1,6 +1,7 @@
 import { In, type DataSource, type EntityManager, type EntityMetadata, type ObjectLiteral } from 'typeorm'
 import { Batcher, runInHalves } from '../batcher'
-import { isConnectionError } from '../database-errors'
+import { isConnectionError, isDataError } from '../database-errors'
+import { InvalidKeyError } from '../errors'
 import type { JsonObject } from '../job/json'
 import { keyOf, keyText, whereOf } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
@@ -36,7 +37,12 @@ export class EntityLoader {
   async load(entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<ObjectLiteral | undefined> {
     const where = whereOf(entity.metadata, key)
     const found = await this.batcher(entity, options).add({ where, key: keyText(key) })
-    if ('error' in found) throw found.error
+    if ('error' in found) {
+      if (!isDataError(found.error)) throw found.error
+      throw new InvalidKeyError(`The database refuses the key ${JSON.stringify(key)} of ${entity.name}.`, {
+        cause: found.error,
+      })
+    }
     return found.entity
   }
 
@@ -101,7 +107,7 @@ function findRows(
 ): Promise<ObjectLiteral[]> {
   return manager.find<ObjectLiteral>(metadata.target, {
     where: loneKey(metadata, wheres) ?? [...wheres],
-    relations: relations as never,
+    relations: relationTree(relations) as never,
     withDeleted,
     // The query strategy shares relation objects between rows.
     relationLoadStrategy: 'join',
@@ -117,4 +123,25 @@ function loneKey(metadata: EntityMetadata, wheres: readonly ObjectLiteral[]): Ob
     return undefined
   const values = wheres.map((where) => where[column.propertyName] as unknown)
   return { [column.propertyName]: values.length === 1 ? values[0] : In(values) }
+}
+
+/** TypeORM 1 takes relations as an object only: `['album.owner']` is `{ album: { owner: true } }`. */
+function relationTree(relations: LoadOptions['relations']): object | undefined {
+  if (!Array.isArray(relations)) return relations
+  if (relations.length === 0) return undefined
+  const tree: RelationTree = {}
+  for (const path of relations as readonly string[]) {
+    let at = tree
+    for (const name of path.split('.')) at = at[name] ??= {}
+  }
+  return leavesTrue(tree) as object
+}
+
+interface RelationTree {
+  [name: string]: RelationTree
+}
+
+function leavesTrue(tree: RelationTree): object | true {
+  const entries = Object.entries(tree)
+  return entries.length === 0 ? true : Object.fromEntries(entries.map(([name, below]) => [name, leavesTrue(below)]))
 }

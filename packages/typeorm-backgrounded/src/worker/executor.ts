@@ -1,5 +1,5 @@
-import type { DataSource, ObjectLiteral } from 'typeorm'
-import { isBusyError, isConnectionError, isDataError } from '../database-errors'
+import type { EntityManager, ObjectLiteral } from 'typeorm'
+import { isBusyError, isConnectionError } from '../database-errors'
 import {
   InvalidKeyError,
   MalformedJobError,
@@ -25,7 +25,8 @@ const LONGEST_RELEASE = 5 * 60 * SECOND
 const UNKNOWN_FAILS_AFTER = 7 * 24 * 60 * 60 * SECOND
 
 export interface ExecutorHost {
-  readonly dataSource: DataSource
+  /** What `currentJob().manager` shows. */
+  readonly manager: () => EntityManager
   readonly source: string
   readonly methods: MethodTable
   readonly loader: EntityLoader
@@ -137,11 +138,11 @@ export class Executor {
   }
 
   private contextOf({ job, received, summary }: Run): CurrentJob {
-    const { dataSource, logger } = this.host
+    const { manager, logger } = this.host
     return {
       ...summary,
       enqueuedAt: new Date(received.enqueuedAt ?? this.host.now()),
-      manager: dataSource.manager,
+      manager: manager(),
       signal: job.signal ?? new AbortController().signal,
       progress: (value) => job.progress?.(value),
       log: childLogger(logger, { job: job.id, entity: summary.entity, method: summary.method }),
@@ -156,10 +157,6 @@ export class Executor {
     if (error instanceof RowMissingError) return outcomeOfMissing(run, error)
     if (error instanceof UnknownMethodError) return this.releaseUnknown(run.job, error)
     if (error instanceof MalformedJobError || error instanceof InvalidKeyError) return { state: 'failed', error }
-    if (isDataError(error)) {
-      const key = JSON.stringify(run.received.key)
-      return { state: 'failed', error: new InvalidKeyError(`The database refuses the key ${key}.`, { cause: error }) }
-    }
     if (isConnectionError(error) || isBusyError(error)) return this.release(run.job, error)
     return retryOrFail(run, error)
   }

@@ -65,6 +65,11 @@ export class Worker {
     return this.consumption?.concurrency
   }
 
+  /** Resolves when the store was reached for the first time. */
+  get ready(): Promise<void> {
+    return this.consumption?.ready ?? Promise.resolve()
+  }
+
   /**
    * Works until `stop()`; a drain until nothing is due.
    * @throws NotConsumableError, or what keeps the handler from working at all

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import type { DataSource } from 'typeorm'
 import { runtimeOf, withDefaultLogger } from '../../backgrounded'
+import { UnsupportedDatabaseError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import type { Worker } from '../../worker/worker'
 import { loadDataSource } from '../load-data-source'
@@ -63,12 +64,14 @@ async function run(flags: Flags): Promise<void> {
   const runtime = runtimeOf(dataSource)
   const worker = runtime.createWorker({ queues, concurrency, pollInterval, shutdownTimeout }, flags.once)
   stopOnSignals(worker, dataSource, log)
-  const finished = worker.run()
-  log.info(bannerOf(dataSource, worker, flags), flags.once ? 'draining' : 'worker started')
   try {
+    refuseInMemory(dataSource)
+    const finished = worker.run()
+    await Promise.race([finished, worker.ready])
+    log.info(bannerOf(dataSource, worker, flags), flags.once ? 'draining' : 'worker started')
     await finished
   } catch (error) {
-    log.fatal({ err: error }, 'the worker cannot go on')
+    log.fatal({ err: error }, `the worker cannot go on: ${(error as Error).message}`)
     await dataSource.destroy().catch(() => {})
     return exit(1)
   }
@@ -76,6 +79,11 @@ async function run(flags: Flags): Promise<void> {
   if (isStopping) return
   await dataSource.destroy()
   exit(flags.once && worker.counts.failed > 0 ? 1 : 0)
+}
+
+/** @throws UnsupportedDatabaseError */
+function refuseInMemory({ options }: DataSource): void {
+  if (options.database === ':memory:' && /sqlite/.test(options.type)) throw UnsupportedDatabaseError.inMemory()
 }
 
 let isStopping = false

@@ -1,4 +1,4 @@
-import type { QueryRunner } from 'typeorm'
+import { DefaultNamingStrategy, type DataSource, type EntitySchema, type QueryRunner } from 'typeorm'
 import { isBusyError } from '../../database-errors'
 import { PayloadTooLargeError, UnsupportedDatabaseError } from '../../errors'
 import { dueTime, type JobEnvelope } from '../../job/envelope'
@@ -15,7 +15,7 @@ import type {
   HandlerHost,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
-import { sqliteJobTable, tableNames } from './job-table'
+import { sqliteJobTable, tableNames, type BackgroundedJob } from './job-table'
 import { SqliteConnection } from './sqlite/connection'
 import { SqliteStore } from './sqlite/sqlite-store'
 import { sqliteStatements, type SqliteStatements } from './sqlite/statements'
@@ -43,14 +43,19 @@ export class DatabaseHandler implements Handler, Consumable {
     inspects: false,
   }
   private readonly busyTimeout: number
+  private table: EntitySchema<BackgroundedJob> | undefined
   private attached: Attached | undefined
 
   constructor({ busyTimeout = '10s' }: DatabaseHandlerOptions = {}) {
     this.busyTimeout = milliseconds(busyTimeout, 'busyTimeout')
   }
 
-  entities(driver: string): EntityTargets {
-    return SUPPORTED.includes(driver) ? [sqliteJobTable] : []
+  entities(
+    driver: string,
+    { namingStrategy }: Pick<DataSource, 'namingStrategy'> = { namingStrategy: new DefaultNamingStrategy() },
+  ): EntityTargets {
+    if (!SUPPORTED.includes(driver)) return []
+    return [(this.table ??= sqliteJobTable((property, name) => namingStrategy.columnName(property, name, [])))]
   }
 
   /** @throws UnsupportedDatabaseError, MissingTableError */
@@ -88,9 +93,7 @@ export class DatabaseHandler implements Handler, Consumable {
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const { host, sql, connection } = this.whileAttached()
     if (connection.isInMemory && !options.once) {
-      throw new UnsupportedDatabaseError(
-        'A worker cannot share an in-memory database with the process that fills it: use a file, or run the jobs here with drain(dataSource).',
-      )
+      throw UnsupportedDatabaseError.inMemory()
     }
     const store = new SqliteStore(host, connection, sql, options)
     return new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? 1)

@@ -1,4 +1,4 @@
-import { EntitySchema, type DataSource } from 'typeorm'
+import { EntitySchema, type DataSource, type EntitySchemaOptions } from 'typeorm'
 import { MissingTableError } from '../../errors'
 import type { JobState } from '../handler'
 
@@ -42,44 +42,53 @@ const NOW = "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))"
 /** For rows that were written by hand: random, since only SQL is at work here. */
 const RANDOM_ID = '(lower(hex(randomblob(16))))'
 
-/** The job table of a SQLite database. Every column that plain SQL may leave out has a default. */
-export const sqliteJobTable = new EntitySchema<BackgroundedJob>({
-  name: 'BackgroundedJob',
-  target: BackgroundedJob,
-  tableName: 'backgrounded_jobs',
-  columns: {
-    id: { type: 'text', primary: true, default: () => RANDOM_ID },
-    source: { type: 'text', default: 'default' },
-    entity: { type: 'text' },
-    key: { type: 'text', nullable: true },
-    method: { type: 'text' },
-    args: { type: 'text', default: '[]' },
-    types: { type: 'text', nullable: true },
-    queue: { type: 'text', default: 'default' },
-    priority: { type: 'integer', default: 0 },
-    runAt: { type: 'integer', name: 'run_at', default: () => NOW },
-    enqueuedAt: { type: 'integer', name: 'enqueued_at', default: () => NOW },
-    meta: { type: 'text', nullable: true },
-    attempts: { type: 'integer', nullable: true },
-    state: { type: 'text', default: 'waiting' },
-    attempt: { type: 'integer', default: 0 },
-    suspect: { type: 'integer', default: 0 },
-    worker: { type: 'text', nullable: true },
-    lease: { type: 'text', nullable: true },
-    releasedSince: { type: 'integer', name: 'released_since', nullable: true },
-    progress: { type: 'text', nullable: true },
-    error: { type: 'text', nullable: true },
-    finishedAt: { type: 'integer', name: 'finished_at', nullable: true },
-  },
-  indices: [
-    // Serves every look at waiting jobs: which queues and priorities there are, and what is due in one of them.
-    { columns: ['source', 'queue', 'priority', 'runAt', 'id'], where: "state = 'waiting'" },
-    // Serves the search for jobs of dead workers.
-    { columns: ['worker'], where: "state = 'running'" },
-    // Serves the pruning of kept jobs.
-    { columns: ['state', 'finishedAt'], where: 'finished_at IS NOT NULL' },
-  ],
-})
+const COLUMNS: EntitySchemaOptions<BackgroundedJob>['columns'] = {
+  id: { type: 'text', primary: true, default: () => RANDOM_ID },
+  source: { type: 'text', default: 'default' },
+  entity: { type: 'text' },
+  key: { type: 'text', nullable: true },
+  method: { type: 'text' },
+  args: { type: 'text', default: '[]' },
+  types: { type: 'text', nullable: true },
+  queue: { type: 'text', default: 'default' },
+  priority: { type: 'integer', default: 0 },
+  runAt: { type: 'integer', name: 'run_at', default: () => NOW },
+  enqueuedAt: { type: 'integer', name: 'enqueued_at', default: () => NOW },
+  meta: { type: 'text', nullable: true },
+  attempts: { type: 'integer', nullable: true },
+  state: { type: 'text', default: 'waiting' },
+  attempt: { type: 'integer', default: 0 },
+  suspect: { type: 'integer', default: 0 },
+  worker: { type: 'text', nullable: true },
+  lease: { type: 'text', nullable: true },
+  releasedSince: { type: 'integer', name: 'released_since', nullable: true },
+  progress: { type: 'text', nullable: true },
+  error: { type: 'text', nullable: true },
+  finishedAt: { type: 'integer', name: 'finished_at', nullable: true },
+}
+
+/**
+ * The job table of a SQLite database. Every column that plain SQL may leave out has a default.
+ * @param columnName of the data source's naming strategy: TypeORM takes the condition of an index as it stands
+ */
+export function sqliteJobTable(columnName: (property: string, name?: string) => string): EntitySchema<BackgroundedJob> {
+  const state = `"${columnName('state')}"`
+  const finishedAt = `"${columnName('finishedAt', COLUMNS.finishedAt?.name)}"`
+  return new EntitySchema<BackgroundedJob>({
+    name: 'BackgroundedJob',
+    target: BackgroundedJob,
+    tableName: 'backgrounded_jobs',
+    columns: COLUMNS,
+    indices: [
+      // Serves every look at waiting jobs: which queues and priorities there are, and what is due in one of them.
+      { columns: ['source', 'queue', 'priority', 'runAt', 'id'], where: `${state} = 'waiting'` },
+      // Serves the search for jobs of dead workers.
+      { columns: ['worker'], where: `${state} = 'running'` },
+      // Serves the pruning of kept jobs.
+      { columns: ['state', 'finishedAt'], where: `${finishedAt} IS NOT NULL` },
+    ],
+  })
+}
 
 /** Quoted names as the data source's naming strategy, prefix and schema make them. */
 export interface TableNames {

@@ -113,7 +113,11 @@ export class SqliteConnection {
 
   /** Reads outside any transaction. */
   async read<T>(work: (run: StatementRunner) => T): Promise<T> {
-    return work(this.runner(await this.open()))
+    try {
+      return work(this.runner(await this.open()))
+    } catch (error) {
+      throw isMissingTableError(error) ? missingTable(error) : error
+    }
   }
 
   close(): void {
