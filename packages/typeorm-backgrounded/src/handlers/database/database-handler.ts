@@ -15,7 +15,7 @@ import type {
   HandlerHost,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
-import { sqliteJobTable, tableNames, type BackgroundedJob } from './job-table'
+import { explained, sqliteJobTable, tableNames, type BackgroundedJob } from './job-table'
 import { SqliteConnection } from './sqlite/connection'
 import { SqliteStore } from './sqlite/sqlite-store'
 import { sqliteStatements, type SqliteStatements } from './sqlite/statements'
@@ -75,14 +75,17 @@ export class DatabaseHandler implements Handler, Consumable {
     const rows = jobs.map((job) => rowOf(job, now))
     const fitting = JSON.stringify(rows.filter((row) => !(row instanceof Error)))
     if (transaction) {
-      const inserted = (await transaction.query(sql.insert, [fitting])) as { id: string }[]
-      return resultsOf(jobs, rows, inserted)
+      const inserted: unknown = await transaction.query(sql.insert, [fitting]).catch((error: unknown) => {
+        throw explained(error)
+      })
+      return resultsOf(jobs, rows, inserted as { id: string }[])
     }
     const insert = () => connection.write((run) => run(sql.insert).all(fitting) as { id: string }[], this.busyTimeout)
     try {
       return resultsOf(jobs, rows, await connection.tryWrite((run) => run(sql.insert).all(fitting) as { id: string }[]))
     } catch (error) {
-      if (!isBusyError(error) || !connection.shared.inTransaction) return resultsOf(jobs, rows, await insert())
+      if (!isBusyError(error)) throw explained(error)
+      if (!connection.shared.inTransaction) return resultsOf(jobs, rows, await insert())
       // The writer is this very process, and may be waiting for this call: waiting for it could last for ever.
       const delivered = insert().then(() => {})
       return jobs.map((_, index) => refusal(rows[index]) ?? { state: 'deferred', delivered })

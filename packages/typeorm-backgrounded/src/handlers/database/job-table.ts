@@ -1,4 +1,5 @@
 import { EntitySchema, type DataSource, type EntitySchemaOptions } from 'typeorm'
+import { isMissingTableError } from '../../database-errors'
 import { MissingTableError } from '../../errors'
 import type { JobState } from '../handler'
 
@@ -110,4 +111,14 @@ export function tableNames(dataSource: DataSource): TableNames {
     metadata.columns.map((column) => [column.propertyName, escape(column.databaseName)]),
   )
   return { table: metadata.tablePath.split('.').map(escape).join('.'), columns: columns as TableNames['columns'] }
+}
+
+/** The error itself, or where the table is not in the database, what to do about it. */
+export function explained(error: unknown): unknown {
+  if (!isMissingTableError(error)) return error
+  return new MissingTableError(
+    'The job table is not in the database: generate and run a migration (typeorm migration:generate), or let the application ' +
+      'create it with synchronize in development. A worker never changes the schema.',
+    { cause: error },
+  )
 }

@@ -1,8 +1,8 @@
 import type { DataSource } from 'typeorm'
-import { isBusyError, isMissingTableError } from '../../../database-errors'
-import { MissingTableError } from '../../../errors'
+import { isBusyError } from '../../../database-errors'
 import { sleep } from '../../store-consumption'
 import type { HandlerHost } from '../../handler'
+import { explained } from '../job-table'
 
 /** The part of better-sqlite3's `Database` that is used here. */
 export interface SqliteDatabase {
@@ -87,8 +87,7 @@ export class SqliteConnection {
       try {
         return await this.tryWrite(work)
       } catch (error) {
-        if (isMissingTableError(error)) throw missingTable(error)
-        if (!isBusyError(error) || Date.now() - start >= patience) throw error
+        if (!isBusyError(error) || Date.now() - start >= patience) throw explained(error)
       }
       await sleep(pause * (0.5 + Math.random()))
     }
@@ -116,7 +115,7 @@ export class SqliteConnection {
     try {
       return work(this.runner(await this.open()))
     } catch (error) {
-      throw isMissingTableError(error) ? missingTable(error) : error
+      throw explained(error)
     }
   }
 
@@ -175,12 +174,4 @@ class BusyError extends Error {
   constructor() {
     super("a transaction is open on the process's one connection to this database")
   }
-}
-
-function missingTable(cause: unknown): MissingTableError {
-  return new MissingTableError(
-    'The job table is not in the database: generate and run a migration (typeorm migration:generate), or let the application ' +
-      'create it with synchronize in development. A worker never changes the schema.',
-    { cause },
-  )
 }

@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import * as errors from '../../src/errors'
-import * as library from '../../src'
+import * as errors from '../src/errors'
+import * as library from '../src'
 
 function repositoryFile(name: string): string {
   for (let at = __dirname; at !== dirname(at); at = dirname(at)) {

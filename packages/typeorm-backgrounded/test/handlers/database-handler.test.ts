@@ -1,0 +1,89 @@
+import { expect } from 'chai'
+import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
+import { Backgrounded, backgrounded, drain, withBackgrounded } from '../../src'
+import { BackgroundedJob, DatabaseHandler } from '../../src/handlers/database'
+import { inFile, temporaryFile } from '../support/data-sources'
+
+@Entity()
+class Letter {
+  @PrimaryGeneratedColumn() id!: number
+  @Column({ default: '' }) text!: string
+  @Backgrounded() post(_text?: string): void {}
+}
+
+const codeOf = (call: Promise<unknown>) =>
+  call.then(
+    () => undefined,
+    (error: { code?: string }) => error.code,
+  )
+
+describe('DatabaseHandler on SQLite', () => {
+  it('says what to do where its table is missing, inside a transaction and outside', async () => {
+    const dataSource = withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() })
+    await dataSource.initialize()
+    const letter = await dataSource.manager.save(new Letter())
+    await dataSource.query('DROP TABLE backgrounded_jobs')
+    expect(await codeOf(backgrounded(letter).post())).to.equal('MISSING_TABLE')
+    expect(await codeOf(dataSource.transaction(() => backgrounded(letter).post()))).to.equal('MISSING_TABLE')
+    await dataSource.destroy()
+  })
+
+  it('leaves nothing for synchronize to change', async () => {
+    const dataSource = withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() })
+    await dataSource.initialize()
+    const { upQueries } = await dataSource.driver.createSchemaBuilder().log()
+    expect(upQueries.map(({ query }) => query)).to.deep.equal([])
+    await dataSource.destroy()
+  })
+
+  it('refuses another database at start-up', async () => {
+    const dataSource = new DataSource({ type: 'postgres', entities: [Letter] })
+    expect(() => new DatabaseHandler().attach({ dataSource } as never)).to.throw(
+      /works with better-sqlite3, and this data source is postgres/,
+    )
+  })
+
+  it('refuses what is too large for a row, and takes the calls beside it', async () => {
+    const dataSource = await withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() }).initialize()
+    const letter = await dataSource.manager.save(new Letter())
+    const [small, large, megabyte] = await Promise.all([
+      codeOf(backgrounded(letter).post('x')),
+      codeOf(backgrounded(letter).post('x'.repeat(5_000_000))),
+      codeOf(backgrounded(letter).post('x'.repeat(1_000_000))),
+    ])
+    expect([small, large, megabyte]).to.deep.equal([undefined, 'PAYLOAD_TOO_LARGE', undefined])
+    expect(await dataSource.manager.count(BackgroundedJob)).to.equal(2)
+    await dataSource.destroy()
+  })
+
+  it('never blocks the event loop while another connection writes', async () => {
+    const file = temporaryFile()
+    const dataSource = await withBackgrounded(inFile([Letter], file), { handler: new DatabaseHandler() }).initialize()
+    const other = await inFile([], file).initialize()
+    const letter = await dataSource.manager.save(new Letter())
+    await other.query('BEGIN IMMEDIATE')
+    let longest = 0
+    let last = performance.now()
+    const watch = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+    }, 5)
+    const call = backgrounded(letter).post()
+    setTimeout(() => void other.query('COMMIT'), 500)
+    expect((await call).state).to.equal('enqueued')
+    clearInterval(watch)
+    expect(longest).to.be.lessThan(200)
+    await Promise.all([dataSource.destroy(), other.destroy()])
+  })
+
+  it('keeps completed jobs as long as it is told', async () => {
+    const dataSource = await withBackgrounded(inFile([Letter]), {
+      handler: new DatabaseHandler(),
+      keepCompleted: '1d',
+    }).initialize()
+    await backgrounded(await dataSource.manager.save(new Letter())).post()
+    await drain(dataSource)
+    expect((await dataSource.manager.find(BackgroundedJob)).map(({ state }) => state)).to.deep.equal(['completed'])
+    await dataSource.destroy()
+  })
+})
