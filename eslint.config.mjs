@@ -8,22 +8,43 @@ const src = './packages/typeorm-backgrounded/src'
 const directions = [
   {
     target: ['errors.ts', 'events.ts', 'logger.ts', 'batcher.ts', 'database-errors.ts'],
-    from: ['job', 'metadata', 'handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'options.ts'],
+    from: [
+      'job',
+      'metadata',
+      'handlers',
+      'dispatch',
+      'worker',
+      'testing',
+      'cli',
+      'backgrounded.ts',
+      'runtime.ts',
+      'options.ts',
+    ],
     message: 'The leaves know nobody: everything else stands on them.',
   },
   {
     target: ['job'],
-    from: ['metadata', 'handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'options.ts'],
+    from: [
+      'metadata',
+      'handlers',
+      'dispatch',
+      'worker',
+      'testing',
+      'cli',
+      'backgrounded.ts',
+      'runtime.ts',
+      'options.ts',
+    ],
     message: 'A job is plain data: it knows errors only, so that any handler can use it.',
   },
   {
     target: ['metadata'],
-    from: ['handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts'],
+    from: ['handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'runtime.ts'],
     message: 'The marks say what may run, not where and how.',
   },
   {
     target: ['handlers'],
-    from: ['metadata', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts'],
+    from: ['metadata', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'runtime.ts'],
     message: 'A handler is a translation: it takes envelopes, and has no job semantics and no entities.',
   },
   {
@@ -58,7 +79,7 @@ const directions = [
     message: 'Running knows the contract of handlers only, and never the enqueueing: backgrounded.ts joins them.',
   },
   {
-    target: ['backgrounded.ts'],
+    target: ['backgrounded.ts', 'runtime.ts'],
     from: ['testing', 'cli', 'handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],
     message: 'The composition root is given its handler; nothing imports an edge.',
   },

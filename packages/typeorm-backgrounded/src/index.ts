@@ -1,5 +1,7 @@
-export { backgroundedEvents, createWorker, drain, resolve, settled, withBackgrounded } from './backgrounded'
-export type { BackgroundedOptions, DrainOptions } from './backgrounded'
+export { backgroundedEvents, createWorker, drain, settled, withBackgrounded } from './backgrounded'
+export type { DrainOptions } from './backgrounded'
+export type { BackgroundedOptions } from './plugin-options'
+export { resolve } from './runtime'
 export { backgrounded } from './dispatch/proxy'
 export type {
   BackgroundedMethods,

@@ -1,8 +1,10 @@
 import type { DataSource, EntitySchema } from 'typeorm'
 import { backgroundedEvents, withBackgrounded } from '../../backgrounded'
 import type { Handler, HandlerCapabilities } from '../../handlers/handler'
-import { cases } from './cases'
+import { callCases } from './call-cases'
 import { conformanceEntity, ConformanceRecord, gate, runs } from './model'
+import { runCases } from './run-cases'
+import { transactionCases } from './transaction-cases'
 
 export interface ConformanceOptions {
   /** Your test runner's; mocha's, Jest's, Vitest's and node:test's fit. */
@@ -51,7 +53,7 @@ export function handlerConformance(options: ConformanceOptions): void {
   const { describe, it } = options
   const { name, capabilities } = options.handler()
   describe(`${options.name ?? name}: handler conformance`, () => {
-    for (const each of cases) {
+    for (const each of [...callCases, ...transactionCases, ...runCases]) {
       const reason = each.skip?.(capabilities)
       if (reason === undefined) it(each.title, () => runCase(each, options))
       else if (it.skip) it.skip(`${each.title} (skipped: ${reason})`)

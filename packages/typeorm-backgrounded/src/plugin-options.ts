@@ -1,0 +1,52 @@
+import { InvalidOptionError, UnsupportedOptionError } from './errors'
+import type { Handler } from './handlers/handler'
+import { milliseconds, type Duration } from './job/duration'
+import type { Logger } from './logger'
+import type { MethodTableOptions } from './metadata/method-table'
+import type { MethodOptions } from './options'
+
+/** Options of `withBackgrounded`. */
+export interface BackgroundedOptions extends MethodTableOptions {
+  /** Where jobs are kept. One instance serves one data source. */
+  readonly handler: Handler
+  /** Options for every method that does not set its own. */
+  readonly defaults?: MethodOptions
+  /** Bridge to a DI container, for `resolve(token)` in methods. May return a promise. */
+  readonly resolve?: (token: unknown) => unknown
+  /** This data source's name in stored jobs, where there are several; default `'default'`. */
+  readonly source?: string
+  /** pino's shape; default: warnings and errors on the console. */
+  readonly logger?: Logger
+  /** How long completed jobs stay findable, as '1d'; default: they are removed at once. */
+  readonly keepCompleted?: Duration
+  /** A table that keeps jobs until a handler outside the database has them. Comes with a later version. */
+  readonly outbox?: boolean
+}
+
+const OPTIONS = ['handler', 'defaults', 'configure', 'resolve', 'source', 'logger', 'keepCompleted', 'outbox']
+
+/** @throws InvalidOptionError, UnsupportedOptionError */
+export function checkPluginOptions(options: BackgroundedOptions): void {
+  const { handler, source, keepCompleted, outbox } = options
+  if (typeof handler?.enqueue !== 'function' || typeof handler.capabilities !== 'object') {
+    throw new InvalidOptionError(
+      'withBackgrounded needs a handler: pass { handler: new DatabaseHandler() }, for example.',
+    )
+  }
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.includes(name))
+      throw new InvalidOptionError(`withBackgrounded has no option "${name}"; there are ${OPTIONS.join(', ')}.`)
+  }
+  if (outbox)
+    throw new UnsupportedOptionError(
+      'withBackgrounded: the option "outbox" comes with a later version: leave it out for now.',
+    )
+  if (source !== undefined && !/^[\w.-]{1,100}$/.test(source)) {
+    throw new InvalidOptionError(`source is ${JSON.stringify(source)}: give 1 to 100 letters, digits, "_", "." or "-".`)
+  }
+  if (keepCompleted === undefined) return
+  milliseconds(keepCompleted, 'keepCompleted')
+  if (!handler.capabilities.honours.keepCompleted) {
+    throw new UnsupportedOptionError(`The ${handler.name} handler keeps no completed jobs: leave keepCompleted out.`)
+  }
+}

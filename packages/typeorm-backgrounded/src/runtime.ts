@@ -1,0 +1,165 @@
+import type { DataSource, EntitySubscriberInterface, QueryRunner } from 'typeorm'
+import { AfterCommit } from './dispatch/after-commit'
+import { outsideAmbientScopes } from './dispatch/ambient-transaction'
+import { Dispatcher } from './dispatch/dispatcher'
+import { checkMethodsHonoured } from './dispatch/envelope-maker'
+import { attachDispatcher, detachDispatcher } from './dispatch/route'
+import { subscribers } from './dispatch/subscriber'
+import { NoResolverError } from './errors'
+import type { BackgroundedEvents } from './events'
+import { checkEntities } from './handler-entities'
+import type { ClaimedJob, Consumable, Handler } from './handlers/handler'
+import { milliseconds } from './job/duration'
+import type { JsonObject } from './job/json'
+import { keyText } from './job/key-codec'
+import { consoleLogger, type Logger } from './logger'
+import { MethodTable } from './metadata/method-table'
+import { shared } from './metadata/registry'
+import type { BackgroundedOptions } from './plugin-options'
+import { EntityLoader } from './worker/entity-loader'
+import { Executor } from './worker/executor'
+import { currentJobOrUndefined } from './worker/job-context'
+import { announce, Worker, type WorkerOptions } from './worker/worker'
+
+const initialised = shared('runtimes', () => new Set<Runtime>())
+const resolvers = shared('resolvers', () => new Map<DataSource, (token: unknown) => unknown>())
+
+/** The runtimes of all initialised data sources. */
+export function runtimes(): Runtime[] {
+  return [...initialised]
+}
+
+/**
+ * Asks the DI bridge of the running job's data source, or outside a job that of the one that has a bridge.
+ * @throws NoResolverError
+ */
+export function resolve<T = unknown>(token: unknown): T {
+  const manager = currentJobOrUndefined()?.manager
+  const own = manager && resolvers.get(dataSourceOf(manager))
+  const resolver = own ?? (resolvers.size === 1 ? [...resolvers.values()][0] : undefined)
+  if (!resolver) throw new NoResolverError()
+  return resolver(token) as T
+}
+
+/** Everything that hangs on one data source between `initialize()` and `destroy()`. */
+export class Runtime {
+  readonly handler: Handler
+  readonly methods: MethodTable
+  readonly dispatcher: Dispatcher
+  readonly afterCommit: AfterCommit
+  private readonly executor: Executor
+  private readonly logger: Logger
+  private readonly subscribers: EntitySubscriberInterface[]
+  private readonly workers = new Set<Worker>()
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly options: BackgroundedOptions,
+    private readonly events: BackgroundedEvents,
+    testRunner: () => QueryRunner | undefined,
+  ) {
+    const { handler, source = 'default', logger = consoleLogger } = options
+    this.handler = handler
+    this.logger = logger
+    this.methods = new MethodTable(dataSource, options)
+    checkMethodsHonoured(this.methods, handler)
+    checkEntities(dataSource, handler)
+
+    const now = Date.now
+    const { methods } = this
+    const testManager = () => testRunner()?.manager
+    const manager = () => testManager() ?? dataSource.manager
+    const loader = new EntityLoader(dataSource, testManager)
+    this.executor = new Executor({ manager, source, methods, loader, events, logger, now })
+    this.dispatcher = new Dispatcher({ dataSource, source, handler, methods, events, logger, now })
+    this.afterCommit = new AfterCommit(this.dispatcher, isRunning)
+    this.subscribers = subscribers(dataSource, this.dispatcher.transactions, methods, (change) =>
+      this.afterCommit.touched(change),
+    )
+
+    handler.attach?.({
+      dataSource,
+      source,
+      logger,
+      keepCompleted: options.keepCompleted === undefined ? 0 : milliseconds(options.keepCompleted, 'keepCompleted'),
+      isInsideTestTransaction: () => testRunner() !== undefined,
+    })
+    if (handler.capabilities.consumes === 'inline') this.consumeInline(handler as Handler & Consumable)
+    dataSource.subscribers.push(...this.subscribers)
+    attachDispatcher(this.dispatcher)
+    if (options.resolve) resolvers.set(dataSource, options.resolve)
+    initialised.add(this)
+  }
+
+  createWorker(options: WorkerOptions, once = false): Worker {
+    const { handler, executor, logger, events } = this
+    // A job is nobody's call: transactions around whoever started the worker are none of its business.
+    const outside = {
+      execute: (job: ClaimedJob) => outsideAmbientScopes(() => executor.execute(job)),
+      summarize: executor.summarize.bind(executor),
+    }
+    const worker = new Worker({ handler, executor: outside, events, logger }, options, once)
+    this.workers.add(worker)
+    return worker
+  }
+
+  async drain(options: WorkerOptions): Promise<Worker> {
+    const worker = this.createWorker(options, true)
+    try {
+      if (this.handler.capabilities.consumes === 'worker') await worker.run()
+    } finally {
+      this.workers.delete(worker)
+    }
+    return worker
+  }
+
+  /** Delivers what is on its way, stops workers, and lets go of everything that keeps the process alive. */
+  async close(): Promise<void> {
+    await Promise.all([...this.workers].map((worker) => worker.stop()))
+    await this.dispatcher.flush()
+    for (const subscriber of this.subscribers) {
+      const index = this.dataSource.subscribers.indexOf(subscriber)
+      if (index >= 0) this.dataSource.subscribers.splice(index, 1)
+    }
+    detachDispatcher(this.dispatcher)
+    if (resolvers.get(this.dataSource) === this.options.resolve) resolvers.delete(this.dataSource)
+    initialised.delete(this)
+    await this.handler.close?.()
+  }
+
+  /** The handler runs jobs inside `enqueue`: through the same executor as a worker. */
+  private consumeInline(handler: Handler & Consumable): void {
+    const worker = { events: this.events, logger: quietAboutErrors(this.logger) }
+    handler.consume(
+      {
+        queues: '*',
+        pollInterval: 0,
+        once: false,
+        applied: (job, outcome) => announce(worker, this.executor.summarize(job), outcome, 0),
+        lost: () => {},
+      },
+      (job) => outsideAmbientScopes(() => this.executor.execute(job)),
+    )
+  }
+}
+
+/** Keeps a method that saves its own row from enqueueing itself for ever. */
+function isRunning(entity: string, key: string, method: string): boolean {
+  const job = currentJobOrUndefined()
+  return (
+    job !== undefined &&
+    job.entity === entity &&
+    job.method === method &&
+    keyText((job.key ?? {}) as JsonObject) === key
+  )
+}
+
+function dataSourceOf(manager: { dataSource?: DataSource; connection?: DataSource }): DataSource {
+  return (manager.dataSource ?? manager.connection) as DataSource // TypeORM 0.3 has the latter only
+}
+
+/** An inline job's error is the caller's, who decides about it. */
+function quietAboutErrors(logger: Logger): Logger {
+  const debug: Logger['debug'] = (fields, message) => logger.debug(fields, message)
+  return { debug, info: debug, warn: debug, error: debug }
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { drain } from '../../backgrounded'
+import { backgrounded } from '../../dispatch/proxy'
+import { UnsupportedOptionError } from '../../errors'
+import { reference } from '../../job/entity-reference'
+import type { ConformanceCase } from '.'
+import { ConformanceRecord, runs } from './model'
+import { needsWorker, runsNothing, until } from './support'
+
+/** What becomes of a call, and in which order jobs run. */
+export const callCases: readonly ConformanceCase[] = [
+  {
+    title: 'takes a call and returns its receipt',
+    run: async ({ record }) => {
+      const receipt = await backgrounded(await record('one')).note('spring')
+      assert.match(receipt.id, /^[0-9a-f]{8}-[0-9a-f]{4}-7/)
+      assert.ok(['enqueued', 'performed'].includes(receipt.state))
+      assert.equal(receipt.queue, 'default')
+    },
+  },
+  {
+    title: 'runs the method on the row as it is when the job runs',
+    skip: needsWorker,
+    run: async ({ record, dataSource }) => {
+      const row = await record('old')
+      await backgrounded(row).note()
+      await dataSource.manager.update(ConformanceRecord, row.id, { title: 'new' })
+      assert.deepEqual(await drain(dataSource), { completed: 1, retried: 0, failed: 0, discarded: 0, released: 0 })
+      assert.deepEqual(
+        runs.map(({ title }) => title),
+        ['new'],
+      )
+      assert.notEqual(runs[0]?.row, row)
+    },
+  },
+  {
+    title: 'keeps every kind of argument',
+    skip: runsNothing,
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      const other = await record('two')
+      const args = [
+        new Date(5),
+        2n ** 70n,
+        new Map([[1, new Set(['a'])]]),
+        Buffer.from('x'),
+        undefined,
+        { deep: [null, -0] },
+      ]
+      await backgrounded(row).note(...args, other, [reference(ConformanceRecord, other.id)])
+      await drain(dataSource)
+      const [, ...seen] = [null, ...(runs[0]?.args ?? [])]
+      assert.deepEqual(seen.slice(0, 6), args)
+      assert.equal((seen[6] as ConformanceRecord).title, 'two')
+      assert.equal((seen[7] as ConformanceRecord[])[0]?.title, 'two')
+    },
+  },
+  {
+    title: 'runs a static method',
+    skip: runsNothing,
+    run: async ({ dataSource }) => {
+      await backgrounded(ConformanceRecord).sweep('all')
+      await drain(dataSource)
+      assert.deepEqual(
+        runs.map(({ method, args }) => [method, args]),
+        [['sweep', ['all']]],
+      )
+    },
+  },
+  {
+    title: 'takes many rows in one write, receipts in order',
+    run: async ({ record, dataSource, handler }) => {
+      const rows = [await record('a'), await record('b'), await record('c')]
+      const receipts = await backgrounded(rows).note()
+      assert.equal(new Set(receipts.map(({ id }) => id)).size, 3)
+      await drain(dataSource)
+      if (handler.capabilities.consumes !== 'never')
+        assert.deepEqual(runs.map(({ title }) => title).sort(), ['a', 'b', 'c'])
+    },
+  },
+  {
+    title: 'takes concurrent calls, none lost and none twice',
+    skip: runsNothing,
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      await Promise.all(Array.from({ length: 50 }, (_, index) => backgrounded(row).note(index)))
+      await drain(dataSource)
+      assert.deepEqual(
+        runs.map(({ args }) => args[0]).sort((a, b) => Number(a) - Number(b)),
+        [...Array(50).keys()],
+      )
+    },
+  },
+  {
+    title: 'gives two jobs on one row an object each',
+    skip: needsWorker,
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      await backgrounded([row, row]).note()
+      await drain(dataSource)
+      assert.equal(runs.length, 2)
+      assert.notEqual(runs[0]?.row, runs[1]?.row)
+    },
+  },
+  {
+    title: 'holds a delayed job back until it is due',
+    skip: (capabilities) => needsWorker(capabilities) ?? (capabilities.honours.delay ? undefined : 'it has no delay'),
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      await backgrounded(row, { delay: '1h' }).note('delay')
+      await backgrounded(row, { runAt: new Date(Date.now() + 3_600_000) }).note('runAt')
+      await backgrounded(row, { delay: 30 }).note('soon')
+      assert.equal((await drain(dataSource)).completed + runs.length, runs.length * 2)
+      await until(async () => (await drain(dataSource)).completed + runs.length > 0)
+      assert.deepEqual(
+        runs.map(({ args }) => args[0]),
+        ['soon'],
+      )
+    },
+  },
+  {
+    title: 'refuses a delay that it cannot honour',
+    skip: ({ honours }) => (honours.delay ? 'it has delays' : undefined),
+    run: async ({ record }) => {
+      await assert.rejects(backgrounded(await record('one'), { delay: '1h' }).note(), UnsupportedOptionError)
+      assert.equal(runs.length, 0)
+    },
+  },
+  {
+    title: 'runs lower priorities first, and equal ones in order',
+    skip: (capabilities) =>
+      needsWorker(capabilities) ?? (capabilities.honours.priority ? undefined : 'it has no priority'),
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      for (const [name, priority] of [
+        ['c', 0],
+        ['e', 5],
+        ['a', -5],
+        ['d', 0],
+        ['b', -5],
+      ] as const) {
+        await backgrounded(row, { priority }).note(name)
+      }
+      await drain(dataSource, { concurrency: 1 })
+      assert.deepEqual(
+        runs.map(({ args }) => args[0]),
+        ['a', 'b', 'c', 'd', 'e'],
+      )
+    },
+  },
+  {
+    title: 'works on the queues it is given',
+    skip: needsWorker,
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      for (const queue of ['other', 'second', 'first']) await backgrounded(row, { queue }).note(queue)
+      await drain(dataSource, { queues: ['first', 'second'], concurrency: 1 })
+      assert.deepEqual(
+        runs.map(({ args }) => args[0]),
+        ['first', 'second'],
+      )
+    },
+  },
+]
