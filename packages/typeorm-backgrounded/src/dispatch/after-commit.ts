@@ -70,7 +70,7 @@ export class AfterCommit {
     if (when && !when(entity, { type, manager: queryRunner.manager, queryRunner, databaseEntity, updatedColumns }))
       return
 
-    const envelope = this.dispatcher.envelopes.makeFor(method, entity)
+    const envelope = this.dispatcher.envelopes.makeFor(method, keyed(change))
     const key = keyText(envelope.key ?? {})
     if (this.isRunning(method.entity.name, key, method.name)) return
 
@@ -112,4 +112,9 @@ export class AfterCommit {
         `were not enqueued: use save(), softRemove(), recover() or insert(), or call the generated method yourself`,
     )
   }
+}
+
+/** A child that a cascade updates may lack the part of its key that is its parent's; the row that TypeORM loaded has it. */
+function keyed({ entity, databaseEntity, metadata }: RowChange): object {
+  return databaseEntity && !metadata.hasAllPrimaryKeys(entity) ? databaseEntity : entity
 }

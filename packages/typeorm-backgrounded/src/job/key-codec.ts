@@ -58,7 +58,7 @@ function isKeyObject(metadata: EntityMetadata, value: unknown): boolean {
 
 function lone(metadata: EntityMetadata, value: unknown): ObjectLiteral {
   const [column, ...more] = metadata.primaryColumns
-  if (!column || more.length > 0 || (isPlainObject(value) && !column.transformer)) {
+  if (!column || more.length > 0 || (isPlainObject(value) && !column.transformer && !isJsonColumn(column))) {
     const paths = metadata.primaryColumns.map((each) => each.propertyPath).join(', ')
     throw new InvalidKeyError(`The key of ${metadata.name} is made of ${paths}: give an object with all of them.`)
   }
@@ -73,6 +73,7 @@ function isPlainObject(value: unknown): boolean {
 }
 
 function toJson(value: unknown, metadata: EntityMetadata, column: Column): string | number | boolean {
+  if (isJsonColumn(column)) return canonicalJson(value)
   if (typeof value === 'string' || typeof value === 'boolean') return value
   if (typeof value === 'number' && Number.isFinite(value)) return value
   if (typeof value === 'bigint') return value.toString()
@@ -110,6 +111,13 @@ function fitToColumn(value: string | number | boolean, metadata: EntityMetadata,
     if (Number.isNaN(date.getTime())) throw misfit()
     return date
   }
+  if (isJsonColumn(column)) {
+    try {
+      return JSON.parse(String(value))
+    } catch {
+      throw misfit()
+    }
+  }
   if (BINARY.has(type)) {
     if (typeof value !== 'string') throw misfit()
     return Buffer.from(value, 'base64')
@@ -122,6 +130,17 @@ function applyFrom(column: Column, stored: unknown): unknown {
   if (!column.transformer) return stored
   const transformers = Array.isArray(column.transformer) ? [...column.transformer].reverse() : [column.transformer]
   return transformers.reduce<unknown>((value, transformer) => transformer.from(value), stored)
+}
+
+function isJsonColumn(column: Column): boolean {
+  return column.type === 'json' || column.type === 'jsonb'
+}
+
+/** The same text for the same value: jsonb does not keep the order of properties. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) =>
+    isJsonObject(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each,
+  )
 }
 
 const INT2 = 2n ** 15n - 1n

@@ -3,8 +3,10 @@ import {
   Column,
   DeleteDateColumn,
   Entity,
+  JoinColumn,
   ManyToOne,
   OneToMany,
+  PrimaryColumn,
   PrimaryGeneratedColumn,
   type DataSource,
   type Relation,
@@ -60,6 +62,30 @@ class Picture {
   }
 }
 
+@Entity()
+class Asset {
+  @PrimaryColumn() id!: number
+  @OneToMany(() => Setting, (setting) => setting.asset, { cascade: true }) settings!: Relation<Setting>[]
+}
+
+/** Its key is partly its parent's. */
+@Entity()
+class Setting {
+  @PrimaryColumn() assetId!: number
+  @PrimaryColumn() name!: string
+  @Column({ default: '' }) value!: string
+  @ManyToOne(() => Asset, (asset) => asset.settings)
+  @JoinColumn({ name: 'assetId' })
+  asset!: Relation<Asset>
+
+  @AfterCommitBackgrounded({ on: ['insert', 'update'] })
+  apply(): void {
+    ran.push(`apply ${this.assetId} ${this.name} ${this.value}`)
+  }
+}
+
+const entities = [Picture, Gallery, Asset, Setting]
+
 const stores: {
   name: string
   handler: () => Handler
@@ -69,22 +95,22 @@ const stores: {
   {
     name: 'DatabaseHandler, SQLite in a file',
     handler: () => new DatabaseHandler(),
-    open: async () => ({ dataSource: inFile([Picture, Gallery]) }),
+    open: async () => ({ dataSource: inFile(entities) }),
   },
   {
     name: 'FakeHandler, SQLite in memory',
     handler: () => new FakeHandler(),
-    open: async () => ({ dataSource: inMemory([Picture, Gallery]) }),
+    open: async () => ({ dataSource: inMemory(entities) }),
   },
   {
     name: 'SynchronousHandler, SQLite in memory',
     handler: () => new SynchronousHandler(),
-    open: async () => ({ dataSource: inMemory([Picture, Gallery]) }),
+    open: async () => ({ dataSource: inMemory(entities) }),
   },
   {
     name: 'SynchronousHandler, Postgres',
     handler: () => new SynchronousHandler(),
-    open: () => createPostgres([Picture, Gallery], { poolSize: 1 }),
+    open: () => createPostgres(entities, { poolSize: 1 }),
     postgres: true,
   },
 ]
@@ -163,6 +189,14 @@ for (const { name, handler, open, postgres } of stores) {
     it('enqueues for rows that a cascade saves', async () => {
       await dataSource.manager.save(Object.assign(new Gallery(), { pictures: [picture('a'), picture('b')] }))
       expect(await outcome()).to.deep.equal(['index a', 'index b', 'thumbnails a', 'thumbnails b'])
+    })
+
+    it('enqueues for a row whose key a cascade completes', async () => {
+      const setting = (value: string) => Object.assign(new Setting(), { name: 'a', value })
+      await dataSource.manager.save(Object.assign(new Asset(), { id: 1, settings: [setting('old')] }))
+      expect(await outcome()).to.deep.equal(['apply 1 a old'])
+      await dataSource.manager.save(Object.assign(new Asset(), { id: 1, settings: [setting('new')] }))
+      expect(await outcome()).to.deep.equal(['apply 1 a new'])
     })
 
     it('makes one job of several events on one row in one transaction', async () => {

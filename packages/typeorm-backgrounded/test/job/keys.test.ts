@@ -97,6 +97,11 @@ class Article extends Content {
   }
 }
 
+@Entity()
+class Documented extends Noted {
+  @PrimaryColumn({ type: 'jsonb' }) id!: { first: number; second: number }
+}
+
 const entities = [Numbered, Big, Unique, Named, Dated, Paired, Embedded, Profile, Coded, Content, Article]
 const shapes: {
   title: string
@@ -104,6 +109,7 @@ const shapes: {
   key: (row: never) => unknown
   seen?: string
   target?: typeof Content
+  onlyPostgres?: true
 }[] = [
   { title: 'a number', make: () => new Numbered(), key: ({ id }: Numbered) => id },
   {
@@ -117,6 +123,12 @@ const shapes: {
     title: 'a Date',
     make: () => Object.assign(new Dated(), { at: new Date('2026-01-02T03:04:05.678Z') }),
     key: ({ at }: Dated) => at,
+  },
+  {
+    title: 'JSON',
+    onlyPostgres: true,
+    make: () => Object.assign(new Documented(), { id: { second: 2, first: 1 } }),
+    key: ({ id }: Documented) => id,
   },
   {
     title: 'composite',
@@ -161,7 +173,7 @@ const stores: {
   {
     name: 'SynchronousHandler, Postgres',
     handler: () => new SynchronousHandler(),
-    open: () => createPostgres(entities),
+    open: () => createPostgres([...entities, Documented]),
     postgres: true,
   },
 ]
@@ -179,7 +191,8 @@ for (const { name, handler, open, postgres } of stores) {
     })
     after(() => drop?.() ?? dataSource?.destroy())
 
-    for (const { title, make, key, seen = 'here', target } of shapes) {
+    for (const { title, make, key, seen = 'here', target, onlyPostgres } of shapes) {
+      if (onlyPostgres && !postgres) continue
       it(`${title} finds its row, from the entity and from a reference`, async () => {
         ran.length = 0
         const row = await dataSource.manager.save(Object.assign(make(), { note: 'here' }))
