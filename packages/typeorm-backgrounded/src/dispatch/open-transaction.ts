@@ -21,8 +21,6 @@ interface Failure {
 
 type Write = (jobs: readonly JobEnvelope[], runner: QueryRunner) => Promise<readonly EnqueueResult[]>
 
-const RECENT = 1_000
-
 /**
  * The jobs of one outermost transaction of one query runner. A handler in the same database writes them at
  * once, through this runner; for any other they are held here until the commit.
@@ -32,10 +30,6 @@ export class OpenTransaction {
   private failures: Failure[] = []
   private writes?: Batcher<JobEnvelope, EnqueueResult>
   private hasEnded = false
-  /** Entities that were loaded or saved in it: the last ones in a list, which costs a find or a save next to nothing. */
-  private recent: object[] = []
-  /** The others weakly, so that a transaction may walk any number of rows. */
-  private older?: WeakSet<object>
   /** Set when Postgres answered the COMMIT of a broken transaction with ROLLBACK. */
   wasRolledBackByCommit = false
 
@@ -46,18 +40,6 @@ export class OpenTransaction {
 
   get isOpen(): boolean {
     return !this.hasEnded && this.runner.isTransactionActive && !this.runner.isReleased
-  }
-
-  remember(entity: object): void {
-    this.recent.push(entity)
-    if (this.recent.length <= RECENT) return
-    this.older ??= new WeakSet()
-    for (const each of this.recent) this.older.add(each)
-    this.recent = []
-  }
-
-  hasSeen(entity: object): boolean {
-    return this.recent.includes(entity) || this.older?.has(entity) === true
   }
 
   async add(envelope: JobEnvelope, rowEvent?: string): Promise<void> {
@@ -126,7 +108,6 @@ export class OpenTransaction {
     this.hasEnded = true
     const { entries } = this
     this.entries = []
-    this.recent = []
     return entries
   }
 

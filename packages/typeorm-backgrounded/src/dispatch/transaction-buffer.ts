@@ -3,9 +3,10 @@ import type { EnqueueResult } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
 import { shared } from '../metadata/registry'
 import { depthOf, OpenTransaction } from './open-transaction'
+import { SeenEntities } from './seen-entities'
 
 /** How deep a test's own transaction is, around everything that the code under test does. */
-const testDepths = shared('test-transactions', () => new WeakMap<QueryRunner, number>())
+const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunner, number>(), hasAny: false }))
 
 /** A job that waited for its commit. */
 export interface HeldJob {
@@ -24,6 +25,7 @@ export interface BufferHost {
 /** A runner between BEGIN and its end. */
 interface Begun {
   readonly runner: QueryRunner
+  readonly seen: SeenEntities
   /** Made for the first that asks. */
   transaction?: OpenTransaction
 }
@@ -34,29 +36,29 @@ export class TransactionBuffer {
    * As many as the pool has connections. An array: every transaction comes and goes here, and V8's maps and
    * sets rehash for an element that does.
    */
-  private begun: Begun[] = []
-  private last: OpenTransaction | undefined
+  private readonly begun: Begun[] = []
+  private last: Begun | undefined
   private readonly ends = new Map<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
   constructor(private readonly host: BufferHost) {}
 
   /** The transaction that this runner is in, if it is in one. */
   current(runner: QueryRunner): OpenTransaction | undefined {
-    if (!runner.isTransactionActive || runner.isReleased || depthOf(runner) <= baseDepth(runner)) return undefined
-    let begun = this.find(runner)
-    if (!begun) this.begun.push((begun = { runner })) // it began before the plugin was attached
+    if (runner.isReleased || !isInside(runner)) return undefined
+    const begun = this.find(runner) ?? this.begin(runner) // it began before the plugin was attached
     return (begun.transaction ??= new OpenTransaction(runner, this.host.write))
   }
 
+  /** Called for every row that is loaded or saved in a transaction: one comparison, for all but the first. */
   remember(entity: object, runner: QueryRunner): void {
-    // For every row of a find: the same transaction again and again.
-    if (this.last?.runner !== runner || !this.last.isOpen) this.last = this.current(runner)
-    this.last?.remember(entity)
+    if (this.last?.runner !== runner) this.last = this.find(runner)
+    this.last?.seen.add(entity)
   }
 
   /** The open transaction in which this very entity was loaded or saved. */
   holding(entity: object): OpenTransaction | undefined {
-    return this.begun.findLast(({ transaction }) => transaction?.isOpen && transaction.hasSeen(entity))?.transaction
+    const begun = this.begun.findLast(({ seen }) => seen.has(entity))
+    return begun && this.current(begun.runner)
   }
 
   /** Resolves when the runner is in no transaction. On SQLite all code of a process shares one runner. */
@@ -77,9 +79,11 @@ export class TransactionBuffer {
 
   beforeStart(runner: QueryRunner): Promise<void> | undefined {
     if (depthOf(runner) > 0) return this.find(runner)?.transaction?.written() // a savepoint begins
-    for (const each of this.begun) if (each.runner === runner || hasEnded(each.runner)) this.forget(each.runner) // without telling
-    testDepths.delete(runner)
-    this.begun.push({ runner })
+    for (const each of [...this.begun]) {
+      if (each.runner === runner || hasEnded(each.runner)) this.forget(each.runner) // it ended without telling
+    }
+    if (tests.hasAny) tests.depths.delete(runner)
+    this.begin(runner)
     return undefined
   }
 
@@ -110,6 +114,12 @@ export class TransactionBuffer {
     if (transaction) transaction.wasRolledBackByCommit = true
   }
 
+  private begin(runner: QueryRunner): Begun {
+    const begun = { runner, seen: new SeenEntities() }
+    this.begun.push(begun)
+    return begun
+  }
+
   private find(runner: QueryRunner): Begun | undefined {
     for (const begun of this.begun) if (begun.runner === runner) return begun
     return undefined
@@ -118,7 +128,8 @@ export class TransactionBuffer {
   /** Returns the jobs that the transaction held. */
   private forget(runner: QueryRunner): readonly HeldJob[] {
     const begun = this.find(runner)
-    if (begun) this.begun = this.begun.length === 1 ? [] : this.begun.filter((each) => each !== begun)
+    if (begun) this.begun.splice(this.begun.indexOf(begun), 1)
+    this.last = undefined
     if (this.ends.size > 0) {
       this.ends.get(runner)?.resolve()
       this.ends.delete(runner)
@@ -132,16 +143,17 @@ export class TransactionBuffer {
  * under test counts as outside any transaction, and its savepoints count as transactions.
  */
 export function declareTestTransaction(runner: QueryRunner): void {
-  testDepths.set(runner, depthOf(runner))
+  tests.hasAny = true // a process without such tests asks no more than this
+  tests.depths.set(runner, depthOf(runner))
 }
 
 /** The test's own transaction is still open on this runner. */
 export function isTestTransactionOpen(runner: QueryRunner): boolean {
-  return testDepths.has(runner) && runner.isTransactionActive && !runner.isReleased
+  return tests.depths.has(runner) && runner.isTransactionActive && !runner.isReleased
 }
 
 function baseDepth(runner: QueryRunner): number {
-  return testDepths.get(runner) ?? 0
+  return tests.hasAny ? (tests.depths.get(runner) ?? 0) : 0
 }
 
 /** After an edge: there is still a transaction around. */
