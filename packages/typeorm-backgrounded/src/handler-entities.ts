@@ -1,4 +1,4 @@
-import type { DataSource, DataSourceOptions } from 'typeorm'
+import { InstanceChecker, type DataSource, type DataSourceOptions } from 'typeorm'
 import { MissingTableError } from './errors'
 import type { EntityTargets, Handler } from './handlers/handler'
 
@@ -9,9 +9,11 @@ function entitiesOf(dataSource: DataSource, handler: Handler): EntityTargets {
 }
 
 export function addEntities(dataSource: DataSource, handler: Handler): void {
-  const listed = listedEntities(dataSource)
-  const missing = entitiesOf(dataSource, handler).filter((entity) => !listed.includes(entity))
-  if (missing.length > 0) setEntities(dataSource, [...listed, ...missing])
+  const needed = entitiesOf(dataSource, handler)
+  if (needed.length === 0) return
+  // TypeORM keeps the very options object it was given: one that is used again holds another handler's tables.
+  const others = listedEntities(dataSource).filter((entity) => !needed.some((each) => isSameTable(each, entity)))
+  setEntities(dataSource, [...others, ...needed])
 }
 
 export function removeEntities(dataSource: DataSource, handler: Handler): void {
@@ -21,6 +23,11 @@ export function removeEntities(dataSource: DataSource, handler: Handler): void {
       dataSource,
       listedEntities(dataSource).filter((entity) => !unwanted.includes(entity)),
     )
+}
+
+function isSameTable(one: EntityTargets[number], other: EntityTargets[number]): boolean {
+  if (!InstanceChecker.isEntitySchema(one) || !InstanceChecker.isEntitySchema(other)) return one === other
+  return one.options.target === other.options.target
 }
 
 function listedEntities(dataSource: DataSource): EntityTargets {

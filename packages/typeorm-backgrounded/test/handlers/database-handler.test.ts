@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
+import { Column, DataSource, type DataSourceOptions, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { Backgrounded, backgrounded, drain, withBackgrounded } from '../../src'
 import { BackgroundedJob, DatabaseHandler } from '../../src/handlers/database'
 import { inFile, temporaryFile } from '../support/data-sources'
@@ -34,6 +34,23 @@ describe('DatabaseHandler on SQLite', () => {
     const { upQueries } = await dataSource.driver.createSchemaBuilder().log()
     expect(upQueries.map(({ query }) => query)).to.deep.equal([])
     await dataSource.destroy()
+  })
+
+  it('has one table where one options object makes two data sources', async () => {
+    const options: DataSourceOptions = {
+      type: 'better-sqlite3',
+      database: ':memory:',
+      entities: [Letter],
+      synchronize: true,
+    }
+    for (let round = 0; round < 2; round++) {
+      const dataSource = withBackgrounded(new DataSource(options), { handler: new DatabaseHandler() })
+      await dataSource.initialize()
+      await dataSource.destroy()
+      await dataSource.initialize()
+      expect(dataSource.entityMetadatas.filter(({ target }) => target === BackgroundedJob)).to.have.length(1)
+      await dataSource.destroy()
+    }
   })
 
   it('refuses another database at start-up', async () => {
