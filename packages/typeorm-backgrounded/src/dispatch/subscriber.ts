@@ -1,7 +1,7 @@
 import type { DataSource, EntityMetadata, EntitySubscriberInterface, QueryRunner } from 'typeorm'
 import { lineage, type Class } from '../metadata/registry'
 import type { MarkedEntity, MethodTable } from '../metadata/method-table'
-import type { RowEvent } from '../metadata/decorators'
+import type { RowEvent } from '../metadata/after-commit-options'
 import type { TransactionBuffer } from './transaction-buffer'
 
 /** What the row subscriber passes on of TypeORM's insert, update, soft-remove and recover events. */

@@ -1,7 +1,7 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
 import { DuplicateEntityNameError, InvalidDeclarationError, InvalidOptionError } from '../errors'
 import { checkMethodOptions, type MethodOptions, type ResolvedMethodOptions } from '../options'
-import type { RowEvent, AfterCommitEvent } from './decorators'
+import type { RowEvent, AfterCommitEvent } from './after-commit-options'
 import { generatedName, isGenerated } from './generated-method'
 import { declarationOf, declaredClasses, lineage, marksOf, type Class, type MethodDeclaration } from './registry'
 

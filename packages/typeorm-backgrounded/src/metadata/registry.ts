@@ -1,4 +1,4 @@
-import type { AfterCommitOptions } from './decorators'
+import type { AfterCommitOptions } from './after-commit-options'
 import type { MethodOptions } from '../options'
 
 /** A mark on a method, as the decorators left it. */

@@ -3,7 +3,7 @@ import { drain } from '../../backgrounded'
 import { backgrounded } from '../../dispatch/proxy'
 import { UnsupportedOptionError } from '../../errors'
 import { reference } from '../../job/entity-reference'
-import type { ConformanceCase } from '.'
+import type { ConformanceCase } from './conformance-case'
 import { ConformanceRecord, runs } from './model'
 import { needsWorker, runsNothing, until } from './support'
 

@@ -1,7 +1,8 @@
 import type { DataSource, EntitySchema } from 'typeorm'
 import { backgroundedEvents, withBackgrounded } from '../../backgrounded'
-import type { Handler, HandlerCapabilities } from '../../handlers/handler'
+import type { Handler } from '../../handlers/handler'
 import { callCases } from './call-cases'
+import type { ConformanceCase } from './conformance-case'
 import { conformanceEntity, ConformanceRecord, gate, runs } from './model'
 import { runCases } from './run-cases'
 import { transactionCases } from './transaction-cases'
@@ -21,23 +22,6 @@ export interface ConformanceOptions {
 interface TestFunction {
   (title: string, body: () => Promise<void>): unknown
   readonly skip?: (title: string, body?: () => Promise<void>) => unknown
-}
-
-/** One promise of the design, as every handler must keep it. */
-export interface ConformanceCase {
-  readonly title: string
-  /** Why a handler with these capabilities cannot take part; nothing if it can. */
-  readonly skip?: (capabilities: HandlerCapabilities) => string | undefined
-  readonly run: (context: ConformanceContext) => Promise<void>
-}
-
-export interface ConformanceContext {
-  readonly dataSource: DataSource
-  readonly handler: Handler
-  /** Saves a row. */
-  record(title: string): Promise<ConformanceRecord>
-  /** Names of the events so far, `enqueued` and `started` left out. */
-  readonly events: string[]
 }
 
 /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createWorker, drain } from '../../backgrounded'
 import { backgrounded } from '../../dispatch/proxy'
 import type { JobEnvelope } from '../../job/envelope'
-import type { ConformanceCase } from '.'
+import type { ConformanceCase } from './conformance-case'
 import { ConformanceRecord, gate, runs } from './model'
 import { forge, needsWorker, runsNothing, until } from './support'
 

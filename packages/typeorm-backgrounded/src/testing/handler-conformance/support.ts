@@ -4,7 +4,7 @@ import type { DataSource } from 'typeorm'
 import { drain, settled } from '../../backgrounded'
 import type { HandlerCapabilities } from '../../handlers/handler'
 import type { JobEnvelope } from '../../job/envelope'
-import type { ConformanceContext } from '.'
+import type { ConformanceContext } from './conformance-case'
 
 /** Why a handler with these capabilities cannot take part in a case. */
 export const runsNothing = ({ consumes }: HandlerCapabilities) => (consumes === 'never' ? 'it runs no jobs' : undefined)

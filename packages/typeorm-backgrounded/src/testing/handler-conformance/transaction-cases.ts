@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { backgrounded } from '../../dispatch/proxy'
-import type { ConformanceCase } from '.'
+import type { ConformanceCase } from './conformance-case'
 import { ConformanceRecord, runs } from './model'
 import { RollBack, rolledBack, runsNothing, settle } from './support'
 
