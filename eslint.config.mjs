@@ -7,7 +7,16 @@ const src = './packages/typeorm-backgrounded/src'
 /** Which room may not know which others, and why. Imports point one way. */
 const directions = [
   {
-    target: ['errors.ts', 'events.ts', 'logger.ts', 'batcher.ts', 'database-errors.ts'],
+    target: [
+      'errors.ts',
+      'events.ts',
+      'logger.ts',
+      'batcher.ts',
+      'database-errors.ts',
+      'pause.ts',
+      'sqlite-connection.ts',
+      'table-names.ts',
+    ],
     from: [
       'job',
       'metadata',
@@ -49,7 +58,12 @@ const directions = [
   },
   {
     target: ['handlers/database'],
-    from: ['handlers/synchronous.ts', 'handlers/null.ts'],
+    from: ['handlers/bull', 'handlers/synchronous.ts', 'handlers/null.ts'],
+    message: 'A handler never knows another handler.',
+  },
+  {
+    target: ['handlers/bull'],
+    from: ['handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],
     message: 'A handler never knows another handler.',
   },
   {
@@ -59,6 +73,7 @@ const directions = [
       'testing',
       'cli',
       'backgrounded.ts',
+      'handlers/bull',
       'handlers/database',
       'handlers/synchronous.ts',
       'handlers/null.ts',
@@ -72,6 +87,7 @@ const directions = [
       'testing',
       'cli',
       'backgrounded.ts',
+      'handlers/bull',
       'handlers/database',
       'handlers/synchronous.ts',
       'handlers/null.ts',
@@ -80,7 +96,7 @@ const directions = [
   },
   {
     target: ['backgrounded.ts', 'runtime.ts'],
-    from: ['testing', 'cli', 'handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],
+    from: ['testing', 'cli', 'handlers/bull', 'handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],
     message: 'The composition root is given its handler; nothing imports an edge.',
   },
 ]
@@ -118,10 +134,23 @@ export default tseslint.config(
           })),
         },
       ],
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['bull', 'ioredis'].map((name) => ({
+            name,
+            message: 'Whoever does not use BullHandler must not need it: imported in handlers/bull only.',
+          })),
+        },
+      ],
       '@typescript-eslint/no-explicit-any': 'error',
       // The CLI loads what the user names, and CommonJS does that with require.
       '@typescript-eslint/no-require-imports': 'off',
     },
+  },
+  {
+    files: ['packages/typeorm-backgrounded/src/handlers/bull/**/*.ts'],
+    rules: { 'no-restricted-imports': 'off' },
   },
   {
     files: ['**/test/**/*.ts'],

@@ -1,6 +1,7 @@
 /** Sorts the errors of database drivers, whatever wrapped them. */
 
 const CONNECTION_CODES = new Set([
+  'STORE_UNAVAILABLE', // a handler's own store, see errors.ts
   'ECONNREFUSED',
   'ECONNRESET',
   'EPIPE',

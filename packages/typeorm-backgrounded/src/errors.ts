@@ -88,6 +88,11 @@ export class EnqueueError extends BackgroundedError {
   readonly code = 'ENQUEUE_FAILED'
 }
 
+/** The store of the jobs does not answer. `cause` is the client's own error. */
+export class StoreUnavailableError extends BackgroundedError {
+  readonly code = 'STORE_UNAVAILABLE'
+}
+
 /** A mark that cannot work, found at start-up. */
 export class InvalidDeclarationError extends BackgroundedError {
   readonly code = 'INVALID_DECLARATION'

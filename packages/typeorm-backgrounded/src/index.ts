@@ -33,6 +33,7 @@ export {
   NotConsumableError,
   PayloadTooLargeError,
   RowMissingError,
+  StoreUnavailableError,
   UnknownMethodError,
   UnsupportedDatabaseError,
   UnsupportedOptionError,
@@ -56,6 +57,7 @@ export type {
   JobQuery,
   JobState,
   Outcome,
+  Relayed,
 } from './handlers/handler'
 export { NullHandler } from './handlers/null'
 export { SynchronousHandler } from './handlers/synchronous'

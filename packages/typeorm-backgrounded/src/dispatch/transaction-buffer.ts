@@ -2,6 +2,7 @@ import type { QueryRunner } from 'typeorm'
 import type { EnqueueResult } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
 import { shared } from '../metadata/registry'
+import { withResolver } from '../pause'
 import { depthOf, OpenTransaction } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
@@ -163,10 +164,4 @@ function isInside(runner: QueryRunner): boolean {
 
 function hasEnded(runner: QueryRunner): boolean {
   return !runner.isTransactionActive || runner.isReleased
-}
-
-function withResolver(): { promise: Promise<void>; resolve: () => void } {
-  let resolve!: () => void
-  const promise = new Promise<void>((done) => (resolve = done))
-  return { promise, resolve }
 }

@@ -51,6 +51,13 @@ export interface HandlerCapabilities {
   readonly consumes: 'worker' | 'inline' | 'never'
   /** It is `Inspectable`. */
   readonly inspects: boolean
+  /**
+   * Its jobs live and die with this process, as those of a test double do: an outbox could not save them for
+   * anybody. Default false.
+   */
+  readonly inProcess?: boolean
+  /** It is `Relayed`. Default false: a relay that dies between a push and its note of it may push again. */
+  readonly remembersPushes?: boolean
 }
 
 /** What became of one job of an `enqueue`. */
@@ -61,6 +68,18 @@ export type EnqueueResult =
       readonly delivered?: Promise<void>
     }
   | { readonly state: 'failed'; readonly error: unknown }
+
+/** A handler outside the database that lets the outbox push each job once, whoever dies on the way. */
+export interface Relayed {
+  /**
+   * Like `enqueue`, and in the same step remembers the ids until `forget`: a job whose id is remembered is
+   * `'duplicate'`, even when it has run and is gone.
+   * @param validFor ms: what reaches the store later than this from now stores nothing and rejects
+   */
+  push(jobs: readonly JobEnvelope[], validFor: number): Promise<readonly EnqueueResult[]>
+  /** The outbox has no row of these jobs any more. */
+  forget(ids: readonly string[]): Promise<void>
+}
 
 /** A handler whose jobs a worker can run, or that runs them itself (`consumes: 'inline'`). */
 export interface Consumable {

@@ -10,6 +10,7 @@ export class NullHandler implements Handler {
     honours: { delay: true, priority: true, keepCompleted: true },
     consumes: 'never',
     inspects: false,
+    inProcess: true,
   }
 
   enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {

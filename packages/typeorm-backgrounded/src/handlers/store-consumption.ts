@@ -1,5 +1,6 @@
 import { LeaseLostError, MissingTableError } from '../errors'
 import type { Logger } from '../logger'
+import { sleep, withResolver } from '../pause'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
 
 /** A store of jobs as the consumption loop needs it. */
@@ -8,6 +9,10 @@ export interface JobStore {
   exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged>
   /** Resolves when there may be something due, or `signal` aborts. */
   wait(signal: AbortSignal): Promise<void>
+  /** It has jobs to hand out that need no slot: those of dead workers. */
+  readonly hasFound?: boolean
+  /** Calls `changed` when it has found some. */
+  onFound?(changed: () => void): void
   /** Called once the loop has ended. */
   close(): void | Promise<void>
 }
@@ -15,6 +20,8 @@ export interface JobStore {
 export interface FinishedJob {
   readonly job: ClaimedJob
   readonly outcome: Outcome
+  /** It was sent before, and nobody knows whether it arrived: finding nothing then is no loss. */
+  readonly isRepeated?: boolean
 }
 
 export interface Exchanged {
@@ -50,6 +57,7 @@ export class StoreConsumption implements Consumption {
     private readonly logger: Logger,
     readonly concurrency: number,
   ) {
+    store.onFound?.(() => this.changed())
     this.finished = this.loop().finally(() => store.close())
     // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.
     this.finished.catch(() => {})
@@ -66,8 +74,8 @@ export class StoreConsumption implements Consumption {
 
   private async loop(): Promise<void> {
     while (!this.isOver) {
-      const slots = this.isStopping ? 0 : this.concurrency - this.running.size
-      if (slots <= 0 && this.outcomes.length === 0) {
+      const slots = this.isStopping ? 0 : Math.max(0, this.concurrency - this.running.size)
+      if (slots === 0 && this.outcomes.length === 0 && !this.store.hasFound) {
         await this.nextChange.promise
         continue
       }
@@ -96,7 +104,7 @@ export class StoreConsumption implements Consumption {
       return exchanged
     } catch (error) {
       // Whether the store has the outcomes is unknown: they are sent again.
-      this.outcomes = [...finished, ...this.outcomes]
+      this.outcomes = [...finished.map((each) => ({ ...each, isRepeated: true })), ...this.outcomes]
       if (this.options.once || error instanceof MissingTableError) throw error
       await this.pause(error)
       return undefined
@@ -175,20 +183,6 @@ export function loseLease(controller: AbortController): void {
   controller.abort(new LeaseLostError())
 }
 
-/** Resolves after `delay` ms, or when `signal` aborts. */
-export function sleep(delay: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve()
-    const done = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, delay)
-    signal?.addEventListener('abort', done)
-  })
-}
-
 function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => void } {
   let clear = () => {}
   const passed = new Promise<void>((resolve) => {
@@ -196,10 +190,4 @@ function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => 
     clear = () => clearTimeout(timer)
   })
   return { passed, clear }
-}
-
-function withResolver(): { promise: Promise<void>; resolve: () => void } {
-  let resolve!: () => void
-  const promise = new Promise<void>((done) => (resolve = done))
-  return { promise, resolve }
 }

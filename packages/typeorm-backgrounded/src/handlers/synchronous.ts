@@ -34,6 +34,7 @@ export class SynchronousHandler implements Handler, Consumable {
       honours: { delay: ignoreDelay, priority: true, keepCompleted: false },
       consumes: 'inline',
       inspects: false,
+      inProcess: true,
     }
   }
 

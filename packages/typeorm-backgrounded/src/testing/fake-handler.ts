@@ -10,9 +10,10 @@ import type {
   Outcome,
 } from '../handlers/handler'
 import { errorText } from '../handlers/error-text'
-import { sleep, StoreConsumption, type Exchanged, type FinishedJob, type JobStore } from '../handlers/store-consumption'
+import { StoreConsumption, type Exchanged, type FinishedJob, type JobStore } from '../handlers/store-consumption'
 import { dueTime, type JobEnvelope } from '../job/envelope'
 import { consoleLogger } from '../logger'
+import { sleep } from '../pause'
 
 /** A job in the fake's memory. */
 interface WaitingJob {
@@ -41,6 +42,7 @@ export class FakeHandler implements Handler, Consumable {
     honours: { delay: true, priority: true, keepCompleted: false },
     consumes: 'worker',
     inspects: false,
+    inProcess: true,
   }
   /** Everything that was enqueued since the start or `clear()`, in order, whether it has run or not. */
   readonly jobs: JobEnvelope[] = []

@@ -1,6 +1,7 @@
 import { DefaultNamingStrategy, type DataSource, type EntitySchema, type QueryRunner } from 'typeorm'
 import { isBusyError } from '../../database-errors'
 import { PayloadTooLargeError, UnsupportedDatabaseError } from '../../errors'
+import { SqliteConnection } from '../../sqlite-connection'
 import { dueTime, type JobEnvelope } from '../../job/envelope'
 import { milliseconds, type Duration } from '../../job/duration'
 import type {
@@ -15,8 +16,7 @@ import type {
   HandlerHost,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
-import { explained, sqliteJobTable, tableNames, type BackgroundedJob } from './job-table'
-import { SqliteConnection } from './sqlite/connection'
+import { explained, jobTableNames, sqliteJobTable, type BackgroundedJob } from './job-table'
 import { SqliteStore } from './sqlite/sqlite-store'
 import { sqliteStatements, type SqliteStatements } from './sqlite/statements'
 
@@ -66,7 +66,11 @@ export class DatabaseHandler implements Handler, Consumable {
         `DatabaseHandler works with ${SUPPORTED.join(', ')}, and this data source is ${type}: choose another handler.`,
       )
     }
-    this.attached = { host, sql: sqliteStatements(tableNames(host.dataSource)), connection: new SqliteConnection(host) }
+    this.attached = {
+      host,
+      sql: sqliteStatements(jobTableNames(host.dataSource)),
+      connection: new SqliteConnection({ ...host, explained }),
+    }
   }
 
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {

@@ -1,6 +1,7 @@
 import { EntitySchema, type DataSource, type EntitySchemaOptions } from 'typeorm'
 import { isMissingTableError } from '../../database-errors'
 import { MissingTableError } from '../../errors'
+import { tableNames, type TableNames } from '../../table-names'
 import type { JobState } from '../handler'
 
 /** A row of the job table. Times are ms since the epoch. */
@@ -91,26 +92,13 @@ export function sqliteJobTable(columnName: (property: string, name?: string) => 
   })
 }
 
-/** Quoted names as the data source's naming strategy, prefix and schema make them. */
-export interface TableNames {
-  readonly table: string
-  readonly columns: Readonly<Record<keyof BackgroundedJob, string>>
-}
-
 /** @throws MissingTableError when the entity is not part of the data source */
-export function tableNames(dataSource: DataSource): TableNames {
-  if (!dataSource.hasMetadata(BackgroundedJob)) {
-    throw new MissingTableError(
-      'The data source lacks the entity BackgroundedJob: call withBackgrounded() before initialize(), or add ' +
-        '...new DatabaseHandler().entities(type) to its "entities".',
-    )
-  }
-  const metadata = dataSource.getMetadata(BackgroundedJob)
-  const escape = (name: string) => dataSource.driver.escape(name)
-  const columns = Object.fromEntries(
-    metadata.columns.map((column) => [column.propertyName, escape(column.databaseName)]),
+export function jobTableNames(dataSource: DataSource): TableNames<BackgroundedJob> {
+  if (dataSource.hasMetadata(BackgroundedJob)) return tableNames(dataSource, BackgroundedJob)
+  throw new MissingTableError(
+    'The data source lacks the entity BackgroundedJob: call withBackgrounded() before initialize(), or add ' +
+      '...new DatabaseHandler().entities(type) to its "entities".',
   )
-  return { table: metadata.tablePath.split('.').map(escape).join('.'), columns: columns as TableNames['columns'] }
 }
 
 /** The error itself, or where the table is not in the database, what to do about it. */

@@ -1,8 +1,9 @@
 import { isBusyError } from '../../../database-errors'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
+import { sleep } from '../../../pause'
 import { errorText, storableText } from '../../error-text'
-import { loseLease, sleep, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
-import type { SqliteConnection, StatementRunner } from './connection'
+import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
+import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
 import type { JobRow, SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
 

@@ -1,4 +1,5 @@
-import type { BackgroundedJob, TableNames } from '../job-table'
+import type { TableNames } from '../../../table-names'
+import type { BackgroundedJob } from '../job-table'
 
 /** A claimed row, by property. */
 export type JobRow = BackgroundedJob
@@ -20,7 +21,7 @@ const INSERTED = [
 ] as const
 
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
-export function sqliteStatements({ table, columns: c }: TableNames) {
+export function sqliteStatements({ table, columns: c }: TableNames<BackgroundedJob>) {
   const row = (Object.keys(c) as (keyof JobRow)[]).map((property) => `${c[property]} AS "${property}"`).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
   const held = `${c.id} = ? AND ${c.lease} = ?`

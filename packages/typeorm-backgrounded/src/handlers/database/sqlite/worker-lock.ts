@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { isBusyError } from '../../../database-errors'
-import type { SqliteConstructor, SqliteDatabase } from './connection'
+import type { SqliteConstructor, SqliteDatabase } from '../../../sqlite-connection'
 
 /**
  * Tells that this worker lives, without writing into the user's file: it keeps an exclusive SQLite lock on a

@@ -1,8 +1,6 @@
 import type { DataSource } from 'typeorm'
-import { isBusyError } from '../../../database-errors'
-import { sleep } from '../../store-consumption'
-import type { HandlerHost } from '../../handler'
-import { explained } from '../job-table'
+import { isBusyError } from './database-errors'
+import { sleep } from './pause'
 
 /** The part of better-sqlite3's `Database` that is used here. */
 export interface SqliteDatabase {
@@ -34,10 +32,17 @@ interface SqliteOptions {
   readonly prepareDatabase?: (database: SqliteDatabase) => void | Promise<void>
 }
 
+export interface SqliteHost {
+  readonly dataSource: DataSource
+  /** A test's own transaction, never to be committed, is open: what it wrote is seen through it only. */
+  isInsideTestTransaction(): boolean
+  explained(error: unknown): unknown
+}
+
 const LONGEST_PAUSE = 50
 
 /**
- * A connection of the job store's own, beside TypeORM's one: what it writes is in nobody's transaction. It
+ * A connection of the library's own, beside TypeORM's one: what it writes is in nobody's transaction. It
  * never waits inside SQLite, which would stop the event loop, and with it the very transaction it waits for.
  * An in-memory database has TypeORM's connection only; writes there wait until no transaction is open.
  */
@@ -45,7 +50,8 @@ export class SqliteConnection {
   private own: SqliteDatabase | undefined
   private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
 
-  constructor(private readonly host: HandlerHost) {}
+  /** @param host `explained` names the fix where the database's error alone would not */
+  constructor(private readonly host: SqliteHost) {}
 
   /** better-sqlite3's class, as TypeORM loaded it. */
   get Database(): SqliteConstructor {
@@ -87,7 +93,7 @@ export class SqliteConnection {
       try {
         return await this.tryWrite(work)
       } catch (error) {
-        if (!isBusyError(error) || Date.now() - start >= patience) throw explained(error)
+        if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.explained(error)
       }
       await sleep(pause * (0.5 + Math.random()))
     }
@@ -115,7 +121,7 @@ export class SqliteConnection {
     try {
       return work(this.runner(await this.open()))
     } catch (error) {
-      throw explained(error)
+      throw this.host.explained(error)
     }
   }
 

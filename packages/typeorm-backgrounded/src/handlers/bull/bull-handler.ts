@@ -1,0 +1,178 @@
+import type { Queue, QueueOptions } from 'bull'
+import { NotAttachedError, PayloadTooLargeError } from '../../errors'
+import type { JobEnvelope } from '../../job/envelope'
+import type {
+  Consumable,
+  Consumption,
+  ConsumeOptions,
+  EnqueueResult,
+  Execute,
+  Handler,
+  HandlerCapabilities,
+  HandlerHost,
+  Relayed,
+} from '../handler'
+import { StoreConsumption } from '../store-consumption'
+import { Arrivals } from './arrivals'
+import { BullStore } from './bull-store'
+import { Commands } from './commands'
+import { Connections } from './connections'
+import { recordOf } from './job-record'
+import { resolveOptions, type BullHandlerOptions, type ResolvedBullOptions } from './options'
+import { enqueue, enqueueRequest, forgetPushes, registerQueue, type NewJob } from './scripts/enqueue'
+
+const LARGEST_PAYLOAD = 4 * 1024 * 1024
+const CONCURRENCY = 10
+
+/**
+ * Keeps jobs in Redis, in Bull's own data: one Bull queue for each `<source>:<queue>`, so that any number of
+ * workers on any number of machines share them, and bull-board and other tools of Bull's see them.
+ */
+export class BullHandler implements Handler, Consumable, Relayed {
+  readonly name = 'bull'
+  readonly capabilities: HandlerCapabilities = {
+    transactional: false,
+    batches: true,
+    // Bull's priorities are upside down for ours, and cost O(n) at each call: use queues.
+    honours: { delay: true, priority: false, keepCompleted: true },
+    consumes: 'worker',
+    inspects: false,
+    remembersPushes: true,
+  }
+  private readonly options: ResolvedBullOptions
+  private attached: Attached | undefined
+
+  /** @throws InvalidOptionError */
+  constructor(options: BullHandlerOptions = {}) {
+    this.options = resolveOptions(options)
+  }
+
+  attach(host: HandlerHost): void {
+    const connections = new Connections(this.options.redis, host.logger)
+    const base = `${this.options.prefix}:${host.source}:`
+    this.attached = {
+      host,
+      base,
+      connections,
+      commands: new Commands(() => connections.client, base),
+      raw: new Map(),
+      registered: new Set(),
+    }
+  }
+
+  enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    return this.store(jobs, false, this.options.timeout)
+  }
+
+  push(jobs: readonly JobEnvelope[], validFor: number): Promise<EnqueueResult[]> {
+    return this.store(jobs, true, Math.min(validFor, this.options.timeout))
+  }
+
+  async forget(ids: readonly string[]): Promise<void> {
+    await this.whileAttached().commands.run(forgetPushes, ids, this.options.timeout)
+  }
+
+  consume(options: ConsumeOptions, execute: Execute): Consumption {
+    const { host, base, connections, commands } = this.whileAttached()
+    const { register } = this
+    const arrivals = new Arrivals(() => connections.open('subscriber'), base, register.bind(this), host.logger)
+    const store = new BullStore(host, commands, arrivals, this.options, options)
+    return new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? CONCURRENCY)
+  }
+
+  /**
+   * The Bull queue behind a queue name, for bull-board and code of yours. It is closed with the data source.
+   * @throws NotAttachedError before `dataSource.initialize()`
+   */
+  queue(name = 'default'): Queue {
+    const { host, connections, raw } = this.whileAttached()
+    let queue = raw.get(name)
+    if (!queue) {
+      // Loaded by whoever asks for it only: workers and callers do without.
+      const Bull = require('bull') as typeof import('bull')
+      queue = new Bull(`${host.source}:${name}`, {
+        prefix: this.options.prefix,
+        settings: this.options.settings,
+        createClient: (type) => (type === 'client' ? connections.client : connections.open(type)) as never,
+        // It would connect at once.
+        skipVersionCheck: true,
+      } as QueueOptions)
+      raw.set(name, queue)
+      this.register(name)
+    }
+    return queue
+  }
+
+  async close(): Promise<void> {
+    const { attached } = this
+    this.attached = undefined
+    if (!attached) return
+    await Promise.all([...attached.raw.values()].map((queue) => queue.close(true).catch(() => {})))
+    await attached.connections.close()
+  }
+
+  /** Lets workers on all queues know of one that jobs may come to from elsewhere. */
+  private register(name: string): void {
+    const { registered, commands, host } = this.whileAttached()
+    if (registered.has(name)) return
+    registered.add(name)
+    commands.run(registerQueue, [name], this.options.timeout).catch((error: unknown) => {
+      registered.delete(name)
+      host.logger.warn({ err: error, queue: name }, 'workers on all queues do not know of this one yet')
+    })
+  }
+
+  private async store(jobs: readonly JobEnvelope[], isPush: boolean, timeout: number): Promise<EnqueueResult[]> {
+    const { commands } = this.whileAttached()
+    const records = jobs.map((job) => recordOf(job))
+    const refusals = records.map(({ data, name }) => refusal(data, name))
+    const fitting = records.filter((_, index) => !refusals[index])
+    const isNew: boolean[] = []
+    for (const chunk of chunks(fitting))
+      isNew.push(...(await commands.run(enqueue, enqueueRequest(chunk, isPush), timeout)))
+    return refusals.map((refused) => refused ?? { state: isNew.shift() ? 'enqueued' : 'duplicate' })
+  }
+
+  private whileAttached(): Attached {
+    if (this.attached) return this.attached
+    throw new NotAttachedError('BullHandler works only while its data source is initialised: call initialize() first.')
+  }
+}
+
+interface Attached {
+  readonly host: HandlerHost
+  /** Before every key. */
+  readonly base: string
+  readonly connections: Connections
+  readonly commands: Commands
+  /** Names of queues that workers on all queues know of. */
+  readonly registered: Set<string>
+  /** Bull's own queues, by name, for those who asked for them. */
+  readonly raw: Map<string, Queue>
+}
+
+function refusal(data: string, name: string): EnqueueResult | undefined {
+  const size = Buffer.byteLength(data)
+  if (size <= LARGEST_PAYLOAD) return undefined
+  const error = new PayloadTooLargeError(
+    `${name} makes a job of ${size} bytes, and a job may have ${LARGEST_PAYLOAD}: store the data in a row, and pass its key.`,
+  )
+  return { state: 'failed', error }
+}
+
+/** Redis does nothing else while a script runs: at most 500 jobs and about 1 MB each. */
+function chunks(jobs: readonly NewJob[]): NewJob[][] {
+  const all: NewJob[][] = []
+  let size = 0
+  for (const job of jobs) {
+    const last = all.at(-1)
+    if (!last || last.length >= 500 || size + job.data.length > 1_000_000) {
+      all.push([job])
+      size = job.data.length
+    } else {
+      last.push(job)
+      size += job.data.length
+    }
+  }
+  return all
+}

@@ -1,0 +1,125 @@
+import { StoreUnavailableError } from '../../errors'
+import type { Connection } from './connections'
+import type { Script } from './scripts/script'
+
+/**
+ * Sends scripts that are worth nothing after a deadline: the caller hears of it in time, and Redis, by its own
+ * clock, refuses what arrives later. So a call that was rejected never turns up as a job.
+ */
+export class Commands {
+  private connection: Connection | undefined
+  private clockOffset: Promise<number> | undefined
+  private brokenSince: number | undefined
+  private readonly defined = new Set<string>()
+  /** Grows when an answer may have been lost: what was asked may have been done, or not. */
+  breaks = 0
+
+  constructor(
+    /** Not asked for before the first command. */
+    private readonly connect: () => Connection,
+    /** Before every key: `<prefix>:<source>:`. */
+    private readonly base: string,
+  ) {}
+
+  /**
+   * @param timeout ms
+   * @throws StoreUnavailableError
+   */
+  async run<Reply>(script: Script<Reply>, request: readonly (string | number)[], timeout: number): Promise<Reply> {
+    const client = this.client
+    if (this.brokenSince !== undefined && Date.now() - this.brokenSince > timeout)
+      throw unavailable('it is disconnected')
+    const deadline = Date.now() + timeout
+    try {
+      return await within(timeout, this.send(client, script, request, deadline))
+    } catch (error) {
+      this.breaks++
+      throw isRefusal(error) ? error : unavailable((error as Error).message, error)
+    }
+  }
+
+  private async send<Reply>(
+    client: Connection,
+    script: Script<Reply>,
+    request: readonly (string | number)[],
+    deadline: number,
+  ): Promise<Reply> {
+    this.define(client, script)
+    const command = (client as unknown as Record<string, Command>)[script.name] as Command
+    for (;;) {
+      const validUntil = Math.floor(deadline + (await this.offset(client)))
+      try {
+        return script.read(await command.call(client, this.base, validUntil, ...request))
+      } catch (error) {
+        if (!isExpired(error)) throw error
+        this.clockOffset = undefined
+        // Sent in time, and late by Redis's clock: one of the clocks was moved.
+        if (Date.now() >= deadline) throw error
+      }
+    }
+  }
+
+  private get client(): Connection {
+    return (this.connection ??= this.watch(this.connect()))
+  }
+
+  private watch(client: Connection): Connection {
+    client.on('close', () => {
+      this.breaks++
+      this.brokenSince ??= Date.now()
+      this.clockOffset = undefined
+    })
+    client.on('ready', () => (this.brokenSince = undefined))
+    return client
+  }
+
+  private define(client: Connection, { name, lua }: Script<unknown>): void {
+    if (this.defined.has(name)) return
+    client.defineCommand(name, { numberOfKeys: 1, lua })
+    this.defined.add(name)
+  }
+
+  /** Redis's clock minus this process's, in ms. */
+  private offset(client: Connection): Promise<number> {
+    if (this.clockOffset) return this.clockOffset
+    const measured = measureOffset(client)
+    measured.catch(() => (this.clockOffset = undefined))
+    return (this.clockOffset = measured)
+  }
+}
+
+type Command = (...args: (string | number)[]) => Promise<unknown>
+
+async function measureOffset(client: Connection): Promise<number> {
+  const sent = Date.now()
+  const [seconds, microseconds] = await client.time()
+  const received = Date.now()
+  // Redis read its clock no later than now: an offset that is too small only makes deadlines a bit shorter.
+  return Number(seconds) * 1000 + Number(microseconds) / 1000 - (received > sent ? received : sent)
+}
+
+function within<T>(timeout: number, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout)
+    promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
+function isExpired(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('EXPIRED')
+}
+
+/** What Redis answers when it cannot take anything from anybody for now. */
+const NOT_NOW = /\b(EXPIRED|OOM|MISCONF|BUSY|LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN)\b/
+
+/** Redis has answered, and does not want this: a key of another type, no permission. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError' && !NOT_NOW.test(error.message)
+}
+
+function unavailable(reason: string, cause?: unknown): StoreUnavailableError {
+  return new StoreUnavailableError(
+    `Redis cannot be reached (${reason}): check that it runs and that BullHandler's "redis" names it.`,
+    { cause },
+  )
+}

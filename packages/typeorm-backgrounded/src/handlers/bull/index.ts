@@ -1,0 +1,2 @@
+export { BullHandler } from './bull-handler'
+export type { BullHandlerOptions, ConnectionType, CreateClient } from './options'

@@ -1,0 +1,119 @@
+import type { AdvancedSettings } from 'bull'
+import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import { InvalidOptionError } from '../../errors'
+import { milliseconds, type Duration } from '../../job/duration'
+
+/** What a connection is for; `bclient` is asked for only by raw queues that process jobs themselves. */
+export type ConnectionType = 'client' | 'subscriber' | 'bclient'
+
+/**
+ * Makes a connection. It belongs to the handler, which closes it with the data source: for one that you share
+ * with other code, return `yours.duplicate()`.
+ */
+export type CreateClient = (type: ConnectionType) => Redis | Cluster
+
+export interface BullHandlerOptions {
+  /** A URL, ioredis options, or a function that makes connections; default `redis://127.0.0.1:6379`. */
+  readonly redis?: string | RedisOptions | CreateClient | { readonly createClient: CreateClient }
+  /**
+   * Before every key, default `'backgrounded'`. Give each application that shares a Redis its own. On a Redis
+   * Cluster it needs a hash tag: `'{backgrounded}'`.
+   */
+  readonly prefix?: string
+  /**
+   * Bull's settings, in ms. A worker takes `lockDuration` as its lease (default 20 s), `lockRenewTime` as its beat
+   * (a quarter of that), and `stalledInterval` as how often it looks for dead workers' jobs (2 s). The others
+   * concern raw queues only: deaths count as attempts, whatever `maxStalledCount` says.
+   */
+  readonly settings?: AdvancedSettings
+  /** How long a call waits for Redis before it rejects, or goes to the outbox; default 900 ms. */
+  readonly timeout?: Duration
+  /** How long, and how many in each queue, failed and discarded jobs are kept; default 30 days and 10,000. */
+  readonly keepFailed?: { readonly age?: Duration; readonly count?: number }
+}
+
+/** The options with every default filled in. Times are in ms. */
+export interface ResolvedBullOptions {
+  readonly redis: RedisOptions | CreateClient
+  readonly prefix: string
+  readonly settings: AdvancedSettings
+  readonly timeout: number
+  readonly lease: number
+  readonly beat: number
+  readonly lookAround: number
+  readonly keepFailed: { readonly age: number; readonly count: number }
+}
+
+/** @throws InvalidOptionError */
+export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions {
+  const { redis, prefix = 'backgrounded', settings = {}, timeout = 900, keepFailed = {} } = options
+  checkNames(options)
+  if (!/^[^\s:]{1,100}$/.test(prefix)) {
+    throw new InvalidOptionError(
+      `BullHandler: prefix is ${JSON.stringify(prefix)}: give 1 to 100 characters without spaces or ":".`,
+    )
+  }
+  const lease = positive(settings.lockDuration ?? 20_000, 'settings.lockDuration')
+  const { age = '30d', count = 10_000 } = keepFailed
+  if (!Number.isInteger(count) || count < 0)
+    throw new InvalidOptionError(`BullHandler: keepFailed.count is ${count}: give a whole number from 0 on.`)
+  return {
+    redis: redisOf(redis),
+    prefix,
+    settings,
+    timeout: positive(milliseconds(timeout, 'BullHandler: timeout'), 'timeout'),
+    lease,
+    beat: positive(settings.lockRenewTime ?? lease / 4, 'settings.lockRenewTime'),
+    lookAround: positive(settings.stalledInterval ?? Math.min(2_000, lease / 4), 'settings.stalledInterval'),
+    keepFailed: { age: milliseconds(age, 'BullHandler: keepFailed.age'), count },
+  }
+}
+
+const OPTIONS = ['redis', 'prefix', 'settings', 'timeout', 'keepFailed']
+
+function checkNames(options: BullHandlerOptions): void {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))
+  if (unknown !== undefined)
+    throw new InvalidOptionError(`BullHandler has no option "${unknown}"; there are ${OPTIONS.join(', ')}.`)
+}
+
+function positive(value: number, name: string): number {
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value
+  throw new InvalidOptionError(`BullHandler: ${name} is ${String(value)}: give milliseconds above 0.`)
+}
+
+function redisOf(redis: BullHandlerOptions['redis'] = {}): RedisOptions | CreateClient {
+  if (typeof redis === 'string') return optionsOfUrl(redis)
+  if (typeof redis === 'function') return redis
+  if (typeof redis !== 'object' || redis === null) {
+    throw new InvalidOptionError(
+      `BullHandler: redis is ${String(redis)}: give a URL like redis://127.0.0.1:6379, ioredis options, or a function that makes connections.`,
+    )
+  }
+  if ('createClient' in redis) return redis.createClient
+  if (redis.keyPrefix === undefined) return redis
+  throw new InvalidOptionError(
+    'BullHandler: redis.keyPrefix is of no use to scripts: give the prefix as BullHandler\'s own "prefix".',
+  )
+}
+
+function optionsOfUrl(text: string): RedisOptions {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') {
+    throw new InvalidOptionError(
+      `BullHandler: redis is "${text.replace(/\/\/.*@/, '//…@')}": give a URL like redis://user:password@127.0.0.1:6379/0, or rediss:// for TLS.`,
+    )
+  }
+  const database = Number(url.pathname.slice(1) || '0')
+  if (!Number.isInteger(database))
+    throw new InvalidOptionError(`BullHandler: "${url.pathname}" in the Redis URL is no database number, like /0.`)
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1',
+    port: Number(url.port || 6379),
+    db: database,
+    ...(url.username ? { username: decodeURIComponent(url.username) } : {}),
+    ...(url.password ? { password: decodeURIComponent(url.password) } : {}),
+    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
+    ...(Object.fromEntries(url.searchParams) as RedisOptions),
+  }
+}

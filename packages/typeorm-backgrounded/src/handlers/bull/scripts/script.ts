@@ -1,0 +1,53 @@
+/** A Lua script, run in one step by Redis, and how its reply reads. */
+export interface Script<Reply> {
+  /** Of the command that ioredis makes of it. */
+  readonly name: string
+  readonly lua: string
+  readonly read: (reply: unknown) => Reply
+}
+
+/**
+ * KEYS[1] is `<prefix>:<source>:`, ARGV[1] until when, by Redis's clock in ms, the script may do anything.
+ * Below it, `<queue>:` begins the keys of a Bull queue, laid out as Bull 4 does:
+ *
+ * | key | type | what |
+ * |---|---|---|
+ * | `<id>` | hash | a job: `name`, `data`, `timestamp`, `delay`, `attemptsMade`, `failedReason`, …, and of ours `lease`, `settled`, `suspect`, `releasedSince`, `discarded` |
+ * | `<id>:lock` | string | the lease of a running job; it lives as long as its worker renews it |
+ * | `wait`, `paused`, `active` | list | ids; the next one is at the right |
+ * | `delayed` | sorted set | ids by due time × 4096 |
+ * | `completed`, `failed` | sorted set | ids by time |
+ * | `discarded` | set | the ids in `failed` that were discarded; ours |
+ *
+ * Beside the queues stand `queues`, a set of their names, and `pushed`, a sorted set of the ids that the outbox
+ * has pushed and not yet forgotten.
+ */
+const PRELUDE = `
+local rcall = redis.call
+local base = KEYS[1]
+local clock = rcall('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if now > tonumber(ARGV[1]) then return redis.error_reply('EXPIRED by ' .. now - tonumber(ARGV[1]) .. ' ms') end
+
+local function integer(number) return string.format('%.0f', number) end
+
+-- 'LPUSH': to the end of the line. 'RPUSH': to its front.
+local function wait(q, id, push)
+  local isPaused = rcall('EXISTS', q .. 'meta-paused') == 1
+  rcall(push, isPaused and q .. 'paused' or q .. 'wait', id)
+  rcall('PUBLISH', q .. 'waiting@backgrounded', id)
+end
+
+local function delay(q, id, due, counter)
+  rcall('ZADD', q .. 'delayed', integer(due * 4096 + counter % 4096), id)
+  rcall('PUBLISH', q .. 'delayed', integer(due))
+end
+
+local function forget(q, id)
+  rcall('DEL', q .. id, q .. id .. ':lock', q .. id .. ':logs')
+end
+`
+
+export function script<Reply>(name: string, lua: string, read: (reply: unknown) => Reply): Script<Reply> {
+  return { name: `backgrounded${name}`, lua: PRELUDE + lua, read }
+}
