@@ -38,7 +38,7 @@ export function withBackgrounded<D extends DataSource>(dataSource: D, options: B
   reserveHandler(dataSource, options.handler)
   if (known && known.options.handler !== options.handler) {
     handlersInUse.delete(known.options.handler)
-    removeEntities(dataSource, known.options.handler)
+    removeEntities(dataSource, known.options)
   }
   attachment.options = options
   attachments.set(dataSource, attachment)
@@ -50,7 +50,7 @@ export function withBackgrounded<D extends DataSource>(dataSource: D, options: B
     void attachment.runtime?.close()
     attachment.runtime = undefined
     attachment.runtime = newRuntime(dataSource, attachment)
-  } else addEntities(dataSource, options.handler)
+  } else addEntities(dataSource, options)
   return dataSource
 }
 
@@ -119,11 +119,14 @@ function followLifecycle(dataSource: DataSource, attachment: Attachment): void {
   const destroy = dataSource.destroy.bind(dataSource)
   override(dataSource, 'initialize', async () => {
     reserveHandler(dataSource, attachment.options.handler)
-    addEntities(dataSource, attachment.options.handler)
+    addEntities(dataSource, attachment.options)
     await initialize()
     try {
       attachment.runtime = newRuntime(dataSource, attachment)
+      await attachment.runtime.start()
     } catch (error) {
+      await attachment.runtime?.close()
+      attachment.runtime = undefined
       handlersInUse.delete(attachment.options.handler)
       await destroy()
       throw error

@@ -1,23 +1,29 @@
 import { InstanceChecker, type DataSource, type DataSourceOptions } from 'typeorm'
 import { MissingTableError } from './errors'
-import type { EntityTargets, Handler } from './handlers/handler'
+import { Outbox } from './dispatch/outbox/outbox'
+import type { EntityTargets } from './handlers/handler'
+import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 
-/** The entities of a handler's tables among those of the user's data source. */
+/** The entities of the plugin's tables among those of the user's data source. */
 
-function entitiesOf(dataSource: DataSource, handler: Handler): EntityTargets {
-  return handler.entities?.(dataSource.options.type, dataSource) ?? []
+function entitiesOf(dataSource: DataSource, options: BackgroundedOptions): EntityTargets {
+  const { type } = dataSource.options
+  return [
+    ...(options.handler.entities?.(type, dataSource) ?? []),
+    ...(usesOutbox(options) ? Outbox.entities(type) : []),
+  ]
 }
 
-export function addEntities(dataSource: DataSource, handler: Handler): void {
-  const needed = entitiesOf(dataSource, handler)
+export function addEntities(dataSource: DataSource, options: BackgroundedOptions): void {
+  const needed = entitiesOf(dataSource, options)
   if (needed.length === 0) return
   // TypeORM keeps the very options object it was given: one that is used again holds another handler's tables.
   const others = listedEntities(dataSource).filter((entity) => !needed.some((each) => isSameTable(each, entity)))
   setEntities(dataSource, [...others, ...needed])
 }
 
-export function removeEntities(dataSource: DataSource, handler: Handler): void {
-  const unwanted = entitiesOf(dataSource, handler)
+export function removeEntities(dataSource: DataSource, options: BackgroundedOptions): void {
+  const unwanted = entitiesOf(dataSource, options)
   if (unwanted.length > 0)
     setEntities(
       dataSource,
@@ -40,11 +46,15 @@ function setEntities(dataSource: DataSource, entities: EntityTargets): void {
 }
 
 /** @throws MissingTableError for a data source that was initialised before it was attached */
-export function checkEntities(dataSource: DataSource, handler: Handler): void {
-  const missing = entitiesOf(dataSource, handler).filter((entity) => !dataSource.hasMetadata(entity))
+export function checkEntities(dataSource: DataSource, options: BackgroundedOptions): void {
+  const missing = entitiesOf(dataSource, options).filter((entity) => !dataSource.hasMetadata(entity))
   if (missing.length === 0) return
+  const { handler } = options
+  const advice = usesOutbox(options)
+    ? 'pass { outbox: false }'
+    : `list [...handler.entities('${dataSource.options.type}')] among its "entities"`
   throw new MissingTableError(
-    `The data source lacks entities that the ${handler.name} handler needs: call withBackgrounded() before initialize(), ` +
-      `or list [...handler.entities('${dataSource.options.type}')] among its "entities".`,
+    `The data source lacks entities that the ${handler.name} handler${usesOutbox(options) ? ' or the outbox' : ''} needs: ` +
+      `call withBackgrounded() before initialize(), or ${advice}.`,
   )
 }

@@ -19,7 +19,11 @@ export interface BackgroundedOptions extends MethodTableOptions {
   readonly logger?: Logger
   /** How long completed jobs stay findable, as '1d'; default: they are removed at once. */
   readonly keepCompleted?: Duration
-  /** A table that keeps jobs until a handler outside the database has them. Comes with a later version. */
+  /**
+   * Keep the jobs of a transaction in the table `backgrounded_outbox`, committed or rolled back with it, until the
+   * handler has them; default true for a handler outside the database. `false`: a call whose process dies between
+   * its commit and the push is lost, and a call while the handler cannot be reached rejects.
+   */
   readonly outbox?: boolean
 }
 
@@ -37,10 +41,13 @@ export function checkPluginOptions(options: BackgroundedOptions): void {
     if (!OPTIONS.includes(name))
       throw new InvalidOptionError(`withBackgrounded has no option "${name}"; there are ${OPTIONS.join(', ')}.`)
   }
-  if (outbox)
+  if (outbox !== undefined && typeof outbox !== 'boolean')
+    throw new InvalidOptionError(`outbox is ${String(outbox)}: give true or false.`)
+  if (outbox && handler.capabilities.transactional) {
     throw new UnsupportedOptionError(
-      'withBackgrounded: the option "outbox" comes with a later version: leave it out for now.',
+      `The ${handler.name} handler writes jobs inside the caller's transaction, and needs no outbox: leave it out.`,
     )
+  }
   if (source !== undefined && !/^[\w.-]{1,100}$/.test(source)) {
     throw new InvalidOptionError(`source is ${JSON.stringify(source)}: give 1 to 100 letters, digits, "_", "." or "-".`)
   }
@@ -49,4 +56,10 @@ export function checkPluginOptions(options: BackgroundedOptions): void {
   if (!handler.capabilities.honours.keepCompleted) {
     throw new UnsupportedOptionError(`The ${handler.name} handler keeps no completed jobs: leave keepCompleted out.`)
   }
+}
+
+/** Whether committed jobs go through the outbox. */
+export function usesOutbox({ handler, outbox }: BackgroundedOptions): boolean {
+  const { transactional, inProcess = false } = handler.capabilities
+  return outbox ?? (!transactional && !inProcess)
 }

@@ -1,11 +1,13 @@
 import type { DataSource, EntitySubscriberInterface, QueryRunner } from 'typeorm'
 import { AfterCommit } from './dispatch/after-commit'
 import { outsideAmbientScopes } from './dispatch/ambient-transaction'
-import { Dispatcher } from './dispatch/dispatcher'
+import { Dispatcher, summaryOf } from './dispatch/dispatcher'
 import { checkMethodsHonoured } from './dispatch/envelope-maker'
+import { mayStillCome } from './dispatch/outbox/missing-table'
+import { Outbox } from './dispatch/outbox/outbox'
 import { attachDispatcher, detachDispatcher } from './dispatch/route'
 import { subscribers } from './dispatch/subscriber'
-import { NoResolverError } from './errors'
+import { MissingTableError, NoResolverError } from './errors'
 import type { BackgroundedEvents } from './events'
 import { checkEntities } from './handler-entities'
 import type { ClaimedJob, Consumable, Handler } from './handlers/handler'
@@ -15,7 +17,7 @@ import { keyText } from './job/key-codec'
 import { consoleLogger, type Logger } from './logger'
 import { MethodTable } from './metadata/method-table'
 import { shared } from './metadata/registry'
-import type { BackgroundedOptions } from './plugin-options'
+import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 import { EntityLoader } from './worker/entity-loader'
 import { Executor } from './worker/executor'
 import { currentJobOrUndefined } from './worker/job-context'
@@ -47,6 +49,7 @@ export class Runtime {
   readonly methods: MethodTable
   readonly dispatcher: Dispatcher
   readonly afterCommit: AfterCommit
+  private readonly outbox: Outbox | undefined
   private readonly executor: Executor
   private readonly logger: Logger
   private readonly subscribers: EntitySubscriberInterface[]
@@ -63,7 +66,7 @@ export class Runtime {
     this.logger = logger
     this.methods = new MethodTable(dataSource, options)
     checkMethodsHonoured(this.methods, handler)
-    checkEntities(dataSource, handler)
+    checkEntities(dataSource, options)
 
     const now = Date.now
     const { methods } = this
@@ -71,7 +74,25 @@ export class Runtime {
     const manager = () => testManager() ?? dataSource.manager
     const loader = new EntityLoader(dataSource, testManager)
     this.executor = new Executor({ manager, source, methods, loader, events, logger, now })
-    this.dispatcher = new Dispatcher({ dataSource, source, handler, methods, events, logger, now })
+    const isInsideTestTransaction = () => testRunner() !== undefined
+    this.outbox = usesOutbox(options)
+      ? new Outbox({
+          dataSource,
+          source,
+          handler,
+          logger,
+          isInsideTestTransaction,
+          delivered: (job) => events.emit('enqueued', { job: summaryOf(job) }),
+          refused: (job, error) => {
+            events.emit('enqueueFailed', { job: summaryOf(job), error })
+            logger.error(
+              { err: error, job: summaryOf(job) },
+              'a job is refused by the handler, and stays in the outbox',
+            )
+          },
+        })
+      : undefined
+    this.dispatcher = new Dispatcher({ dataSource, source, handler, methods, events, logger, now, outbox: this.outbox })
     this.afterCommit = new AfterCommit(this.dispatcher, isRunning)
     this.subscribers = subscribers(dataSource, this.dispatcher.transactions, methods, (change) =>
       this.afterCommit.touched(change),
@@ -82,7 +103,7 @@ export class Runtime {
       source,
       logger,
       keepCompleted: options.keepCompleted === undefined ? 0 : milliseconds(options.keepCompleted, 'keepCompleted'),
-      isInsideTestTransaction: () => testRunner() !== undefined,
+      isInsideTestTransaction,
     })
     if (handler.capabilities.consumes === 'inline') this.consumeInline(handler as Handler & Consumable)
     dataSource.subscribers.push(...this.subscribers)
@@ -91,14 +112,24 @@ export class Runtime {
     initialised.add(this)
   }
 
+  /** @throws MissingTableError for an outbox without its table, unless that may be about to come */
+  async start(): Promise<void> {
+    try {
+      await this.outbox?.check()
+    } catch (error) {
+      if (!(error instanceof MissingTableError) || !(await mayStillCome(this.dataSource))) throw error
+      this.logger.warn({ err: error }, 'calls fail until the outbox table is there')
+    }
+  }
+
   createWorker(options: WorkerOptions, once = false): Worker {
-    const { handler, executor, logger, events } = this
+    const { handler, executor, logger, events, outbox } = this
     // A job is nobody's call: transactions around whoever started the worker are none of its business.
     const outside = {
       execute: (job: ClaimedJob) => outsideAmbientScopes(() => executor.execute(job)),
       summarize: executor.summarize.bind(executor),
     }
-    const worker = new Worker({ handler, executor: outside, events, logger }, options, once)
+    const worker = new Worker({ handler, executor: outside, events, logger, outbox }, options, once)
     this.workers.add(worker)
     return worker
   }
@@ -117,6 +148,7 @@ export class Runtime {
   async close(): Promise<void> {
     await Promise.all([...this.workers].map((worker) => worker.stop()))
     await this.dispatcher.flush()
+    await this.outbox?.close()
     for (const subscriber of this.subscribers) {
       const index = this.dataSource.subscribers.indexOf(subscriber)
       if (index >= 0) this.dataSource.subscribers.splice(index, 1)

@@ -10,6 +10,7 @@ import type { MethodTable } from '../metadata/method-table'
 import { outsideAmbientScopes } from './ambient-transaction'
 import { EnvelopeMaker } from './envelope-maker'
 import type { OpenTransaction } from './open-transaction'
+import type { Outbox } from './outbox/outbox'
 import { TransactionBuffer, type HeldJob } from './transaction-buffer'
 
 /** What a background call returns. */
@@ -32,6 +33,8 @@ export interface DispatcherHost {
   readonly events: BackgroundedEvents
   readonly logger: Logger
   readonly now: () => number
+  /** Keeps jobs in the database until the handler has them. */
+  readonly outbox?: Outbox
 }
 
 /** Takes the calls of one data source to its handler, at once or after the caller's commit. */
@@ -44,11 +47,13 @@ export class Dispatcher {
   private firstFailure: { error: unknown } | undefined
 
   constructor(readonly host: DispatcherHost) {
-    const { handler, source, methods, now } = host
+    const { handler, source, methods, now, outbox } = host
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
     this.batcher = new Batcher((jobs) => this.store(jobs))
     this.transactions = new TransactionBuffer({
-      write: handler.capabilities.transactional ? (jobs, runner) => handler.enqueue(jobs, runner) : undefined,
+      write: handler.capabilities.transactional
+        ? (jobs, runner) => handler.enqueue(jobs, runner)
+        : outbox && ((jobs, runner) => outbox.write(jobs, runner)),
       committed: (jobs, runner) => this.committed(jobs, runner),
       rolledBackByCommit: (jobs) => this.rolledBackByCommit(jobs),
     })
@@ -123,8 +128,24 @@ export class Dispatcher {
     }
   }
 
+  /** What the handler cannot be reached for is safe in the outbox. */
+  private async store(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    const { outbox } = this.host
+    const results = await this.storeInHandler(envelopes)
+    const isUnreached = (result: EnqueueResult) => result.state === 'failed' && isConnectionError(result.error)
+    if (!outbox || !results.some(isUnreached)) return results
+    const unreached = envelopes.filter((_, index) => isUnreached(results[index] as EnqueueResult))
+    const kept = await runInHalves(
+      unreached,
+      (some) => outbox.keep(some),
+      (_, error): EnqueueResult => ({ state: 'failed', error }),
+      isConnectionError,
+    )
+    return results.map((result) => (isUnreached(result) ? (kept.shift() as EnqueueResult) : result))
+  }
+
   /** One bad job does not keep the others out. */
-  private store(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+  private storeInHandler(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     const isHopeless = (error: unknown) => isConnectionError(error) || isConflictError(error)
     return runInHalves(
       envelopes,
@@ -141,7 +162,7 @@ export class Dispatcher {
       throw this.asEnqueueError(result.error, envelope)
     }
     if (result.delivered) this.track(this.whenDelivered(envelope, result.delivered))
-    else this.host.events.emit('enqueued', { job: summaryOf(envelope) })
+    else if (result.state !== 'deferred') this.host.events.emit('enqueued', { job: summaryOf(envelope) })
     return { id: envelope.id, state: result.state, queue: envelope.queue }
   }
 
@@ -157,11 +178,11 @@ export class Dispatcher {
   }
 
   private committed(jobs: readonly HeldJob[], runner: QueryRunner): void {
-    const waiting: JobEnvelope[] = []
-    for (const { envelope, isWritten } of jobs) {
-      if (isWritten) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
-      else waiting.push(envelope)
-    }
+    const { outbox } = this.host
+    const written = jobs.filter(({ isWritten }) => isWritten).map(({ envelope }) => envelope)
+    const waiting = jobs.filter(({ isWritten }) => !isWritten).map(({ envelope }) => envelope)
+    if (outbox && written.length > 0) this.track(outbox.push(written))
+    else for (const envelope of written) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
     if (waiting.length > 0) this.deliver(waiting, runner)
   }
 

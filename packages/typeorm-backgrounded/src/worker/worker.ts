@@ -4,7 +4,9 @@ import type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Handler, Outc
 import { milliseconds, type Duration } from '../job/duration'
 import { InvalidOptionError } from '../errors'
 import type { Logger } from '../logger'
+import { withResolver } from '../pause'
 import type { Executor } from './executor'
+import { Relaying, type Relay } from './relaying'
 
 export interface WorkerOptions {
   /** Queues to work on, in order of preference; default all. */
@@ -22,6 +24,7 @@ export interface WorkerHost {
   readonly executor: Pick<Executor, 'execute' | 'summarize'>
   readonly events: BackgroundedEvents
   readonly logger: Logger
+  readonly outbox?: Relay
 }
 
 /** What a worker has done so far. */
@@ -49,8 +52,11 @@ export class Worker {
   private readonly running = new Map<ClaimedJob, Running>()
   /** Runs whose outcome the store has not confirmed yet. */
   private readonly ended = new WeakMap<ClaimedJob, Running>()
+  private readonly contact = withResolver()
   private consumption: Consumption | undefined
+  private relaying: Relaying | undefined
   private stopping: Promise<StopReport> | undefined
+  private hasRun = false
 
   constructor(
     private readonly host: WorkerHost,
@@ -67,7 +73,7 @@ export class Worker {
 
   /** Resolves when the store was reached for the first time. */
   get ready(): Promise<void> {
-    return this.consumption?.ready ?? Promise.resolve()
+    return this.contact.promise
   }
 
   /**
@@ -75,13 +81,28 @@ export class Worker {
    * @throws NotConsumableError, or what keeps the handler from working at all
    */
   async run(): Promise<void> {
-    if (this.consumption) throw new InvalidOptionError('This worker ran already: create another one.')
-    if (this.stopping) return
-    const { handler } = this.host
+    if (this.hasRun) throw new InvalidOptionError('This worker ran already: create another one.')
+    this.hasRun = true
+    const { handler, outbox, logger } = this.host
     if (handler.capabilities.consumes !== 'worker') throw new NotConsumableError(handler.name)
-    const consumption = (handler as Handler & Consumable).consume(this.consumeOptions(), (job) => this.execute(job))
-    this.consumption = consumption
-    await consumption.finished
+    if (this.stopping) return
+    await outbox?.check()
+    if (this.once) await outbox?.relay()
+    if (this.stopping) return
+    if (outbox && !this.once) this.relaying = new Relaying(outbox, logger)
+    try {
+      await this.consume(handler as Handler & Consumable)
+    } finally {
+      await this.relaying?.stop()
+    }
+  }
+
+  private async consume(handler: Consumable): Promise<void> {
+    this.consumption = handler.consume(this.consumeOptions(), (job) => this.execute(job))
+    const { ready, finished } = this.consumption
+    if (ready) void ready.then(this.contact.resolve)
+    else this.contact.resolve()
+    await finished
   }
 
   /**
@@ -95,6 +116,7 @@ export class Worker {
 
   private async stopOnce(exiting: boolean): Promise<StopReport> {
     if (!this.consumption) return { stillRunning: [] }
+    void this.relaying?.stop()
     const timeout = milliseconds(this.options.shutdownTimeout ?? 30_000, 'shutdownTimeout')
     const deadline = Date.now() + timeout
     const abortion = setTimeout(() => this.abortAll(), timeout - Math.min(ABORT_BEFORE_DEADLINE, timeout / 2))

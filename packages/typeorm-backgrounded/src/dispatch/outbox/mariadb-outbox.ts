@@ -1,0 +1,110 @@
+import type { DataSource, QueryRunner } from 'typeorm'
+import { tableNames } from '../../table-names'
+import { OwnConnection } from './own-connection'
+import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
+import { BackgroundedOutboxRow } from './outbox-table'
+
+/** On MariaDB 10.6 and MySQL 8. */
+export class MariaDbOutbox implements OutboxStore {
+  private readonly connection: OwnConnection
+  private readonly sql: ReturnType<typeof statements>
+
+  constructor(
+    dataSource: DataSource,
+    private readonly host: OutboxStoreHost,
+  ) {
+    this.connection = new OwnConnection(dataSource, host)
+    this.sql = statements(tableNames(dataSource, BackgroundedOutboxRow))
+  }
+
+  async write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void> {
+    await transaction.query(...this.insertion(rows, lease))
+  }
+
+  async keep(rows: readonly NewRow[]): Promise<void> {
+    await this.connection.query(...this.insertion(rows, 0))
+  }
+
+  take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]> {
+    return this.inTransaction(async (runner) => {
+      const found: unknown = ids
+        ? await runner.query(this.sql.findThese(ids.length), [...ids])
+        : await runner.query(this.sql.find, [this.host.source, limit])
+      const rows = (found as { id: string; payload: string; age: string | number }[]).map((row) => ({
+        ...row,
+        age: Number(row.age),
+      }))
+      if (rows.length > 0) await runner.query(this.sql.lease(rows.length), [lease, ...rows.map(({ id }) => id)])
+      return rows
+    })
+  }
+
+  async giveBack(ids: readonly string[], delay: number): Promise<void> {
+    if (ids.length > 0) await this.alone(this.sql.lease(ids.length), [delay, ...ids])
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await this.alone(this.sql.remove(ids.length), [...ids])
+  }
+
+  async check(): Promise<void> {
+    await this.connection.query(this.sql.check)
+  }
+
+  close(): void {}
+
+  private insertion(rows: readonly NewRow[], lease: number): [sql: string, parameters: unknown[]] {
+    const { source } = this.host
+    return [this.sql.insert(rows.length), rows.flatMap(({ id, payload }) => [id, source, payload, lease])]
+  }
+
+  private async alone(sql: string, parameters: unknown[]): Promise<void> {
+    await this.connection.use(async (runner) => {
+      await runner.query(READ_COMMITTED)
+      await runner.query(sql, parameters)
+    })
+  }
+
+  /** By hand: TypeORM's own would tell the application's subscribers of a transaction that is none of theirs. */
+  private inTransaction<T>(work: (runner: QueryRunner) => Promise<T>): Promise<T> {
+    return this.connection.use(async (runner) => {
+      await runner.query(READ_COMMITTED)
+      await runner.query('START TRANSACTION')
+      try {
+        const result = await work(runner)
+        await runner.query('COMMIT')
+        return result
+      } catch (error) {
+        await runner.query('ROLLBACK').catch(() => {})
+        throw error
+      }
+    })
+  }
+}
+
+/** For the next transaction only. At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts. */
+const READ_COMMITTED = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED'
+/** Not UNIX_TIMESTAMP(NOW(3)): it is off by an hour when clocks are set back. */
+const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)"
+
+/** Every statement, by name. */
+function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
+  const list = (length: number, each = '?') => Array(length).fill(each).join(', ')
+  const row = `${c.id} AS id, ${c.payload} AS payload, ${NOW} - ${c.writtenAt} AS age`
+  return {
+    insert: (rows: number) =>
+      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.payload}, ${c.writtenAt}, ${c.availableAt}) ` +
+      `VALUES ${list(rows, `(?, ?, ?, ${NOW}, ${NOW} + ?)`)} ` +
+      `ON DUPLICATE KEY UPDATE ${c.id} = ${c.id}`,
+    // The index (source, available_at).
+    find:
+      `SELECT ${row} FROM ${table} WHERE ${c.source} = ? AND ${c.availableAt} <= ${NOW} ` +
+      `ORDER BY ${c.availableAt}, ${c.id} LIMIT ? FOR UPDATE SKIP LOCKED`,
+    // The primary key.
+    findThese: (rows: number) =>
+      `SELECT ${row} FROM ${table} WHERE ${c.id} IN (${list(rows)}) AND ${c.availableAt} <= ${NOW} FOR UPDATE SKIP LOCKED`,
+    lease: (rows: number) => `UPDATE ${table} SET ${c.availableAt} = ${NOW} + ? WHERE ${c.id} IN (${list(rows)})`,
+    remove: (rows: number) => `DELETE FROM ${table} WHERE ${c.id} IN (${list(rows)})`,
+    check: `SELECT 1 FROM ${table} WHERE 1 = 0`,
+  }
+}

@@ -1,0 +1,81 @@
+import type { DataSource, QueryRunner } from 'typeorm'
+import { tableNames } from '../../table-names'
+import { OwnConnection } from './own-connection'
+import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
+import { BackgroundedOutboxRow } from './outbox-table'
+
+/** On Postgres. */
+export class PostgresOutbox implements OutboxStore {
+  private readonly connection: OwnConnection
+  private readonly sql: ReturnType<typeof statements>
+
+  constructor(
+    dataSource: DataSource,
+    private readonly host: OutboxStoreHost,
+  ) {
+    this.connection = new OwnConnection(dataSource, host)
+    this.sql = statements(tableNames(dataSource, BackgroundedOutboxRow))
+  }
+
+  async write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void> {
+    await transaction.query(this.sql.insert, this.inserted(rows, lease))
+  }
+
+  async keep(rows: readonly NewRow[]): Promise<void> {
+    await this.connection.query(this.sql.insert, this.inserted(rows, 0))
+  }
+
+  async take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]> {
+    const found = ids
+      ? await this.connection.query(this.sql.takeThese, [ids, lease])
+      : await this.connection.query(this.sql.take, [this.host.source, limit, lease])
+    // UPDATE … RETURNING answers with the rows and their number.
+    const [rows] = found as [{ id: string; payload: string; age: string }[], number]
+    return rows
+      .map(({ id, payload, age }) => ({ id, payload, age: Number(age) }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  async giveBack(ids: readonly string[], delay: number): Promise<void> {
+    await this.connection.query(this.sql.giveBack, [ids, delay])
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    await this.connection.query(this.sql.remove, [ids])
+  }
+
+  async check(): Promise<void> {
+    await this.connection.query(this.sql.check)
+  }
+
+  close(): void {}
+
+  private inserted(rows: readonly NewRow[], lease: number): unknown[] {
+    return [this.host.source, lease, rows.map(({ id }) => id), rows.map(({ payload }) => payload)]
+  }
+}
+
+const NOW = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
+
+/** Every statement, by name. */
+function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
+  const returning = `RETURNING t.${c.id} AS id, t.${c.payload} AS payload, ${NOW} - t.${c.writtenAt} AS age`
+  return {
+    insert:
+      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.payload}, ${c.writtenAt}, ${c.availableAt}) ` +
+      `SELECT job.id, $1, job.payload, ${NOW}, ${NOW} + $2::bigint FROM unnest($3::uuid[], $4::text[]) AS job (id, payload) ` +
+      `ON CONFLICT DO NOTHING`,
+    // The index (source, available_at). Materialized: otherwise the limit may be applied more than once.
+    take:
+      `WITH due AS MATERIALIZED (SELECT ${c.id} AS id FROM ${table} WHERE ${c.source} = $1 AND ${c.availableAt} <= ${NOW} ` +
+      `ORDER BY ${c.availableAt}, ${c.id} LIMIT $2 FOR UPDATE SKIP LOCKED) ` +
+      `UPDATE ${table} t SET ${c.availableAt} = ${NOW} + $3::bigint FROM due WHERE t.${c.id} = due.id ${returning}`,
+    // The primary key.
+    takeThese:
+      `UPDATE ${table} t SET ${c.availableAt} = ${NOW} + $2::bigint ` +
+      `WHERE t.${c.id} = ANY($1::uuid[]) AND t.${c.availableAt} <= ${NOW} ${returning}`,
+    giveBack: `UPDATE ${table} SET ${c.availableAt} = ${NOW} + $2::bigint WHERE ${c.id} = ANY($1::uuid[])`,
+    remove: `DELETE FROM ${table} WHERE ${c.id} = ANY($1::uuid[])`,
+    check: `SELECT 1 FROM ${table} WHERE 1 = 0`,
+  }
+}

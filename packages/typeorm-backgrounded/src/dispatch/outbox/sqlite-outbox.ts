@@ -1,0 +1,93 @@
+import type { DataSource, QueryRunner } from 'typeorm'
+import { SqliteConnection } from '../../sqlite-connection'
+import { tableNames } from '../../table-names'
+import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
+import { BackgroundedOutboxRow } from './outbox-table'
+
+/** How long to go on trying while somebody else is SQLite's one writer, in ms. What stays is relayed. */
+const PATIENCE = 10_000
+
+/**
+ * On SQLite. All code of a process shares one connection and so one transaction: what is not the caller's own
+ * write goes over a connection beside it.
+ */
+export class SqliteOutbox implements OutboxStore {
+  private readonly connection: SqliteConnection
+  private readonly sql: ReturnType<typeof statements>
+
+  constructor(
+    dataSource: DataSource,
+    private readonly host: OutboxStoreHost,
+  ) {
+    this.connection = new SqliteConnection({ ...host, dataSource })
+    this.sql = statements(tableNames(dataSource, BackgroundedOutboxRow))
+  }
+
+  async write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void> {
+    const now = Date.now()
+    await transaction.query(this.sql.insert, [this.host.source, now, now + lease, JSON.stringify(rows)])
+  }
+
+  async keep(rows: readonly NewRow[]): Promise<void> {
+    const now = Date.now()
+    await this.run(this.sql.insert, [this.host.source, now, now, JSON.stringify(rows)])
+  }
+
+  async take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]> {
+    const now = Date.now()
+    // Looking costs nobody anything, and taking makes this the one writer.
+    const isAny = ids ?? (await this.connection.read((run) => run(this.sql.find).get(this.host.source, now)))
+    if (!isAny) return []
+    const found = await this.connection.write((run) => {
+      if (!ids) return run(this.sql.take).all(now + lease, this.host.source, now, limit)
+      return run(this.sql.takeThese).all(now + lease, JSON.stringify(ids), now)
+    }, PATIENCE)
+    const rows = found as { id: string; payload: string; writtenAt: number }[]
+    return rows.map(({ id, payload, writtenAt }) => ({ id, payload, age: now - writtenAt })).sort(byId)
+  }
+
+  async giveBack(ids: readonly string[], delay: number): Promise<void> {
+    await this.run(this.sql.giveBack, [Date.now() + delay, JSON.stringify(ids)])
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    await this.run(this.sql.remove, [JSON.stringify(ids)])
+  }
+
+  async check(): Promise<void> {
+    await this.connection.read((run) => run(this.sql.check).get())
+  }
+
+  close(): void {
+    this.connection.close()
+  }
+
+  private async run(sql: string, parameters: readonly unknown[]): Promise<void> {
+    await this.connection.write((run) => run(sql).run(...parameters), PATIENCE)
+  }
+}
+
+function byId(a: TakenRow, b: TakenRow): number {
+  return a.id < b.id ? -1 : 1
+}
+
+/** Every statement, by name. Rows are passed as JSON, so that each is prepared once. */
+function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
+  const ids = 'SELECT value FROM json_each(?)'
+  const returning = `RETURNING ${c.id} AS id, ${c.payload} AS payload, ${c.writtenAt} AS "writtenAt"`
+  return {
+    insert:
+      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.payload}, ${c.writtenAt}, ${c.availableAt}) ` +
+      `SELECT value ->> '$.id', ?, value ->> '$.payload', ?, ? FROM json_each(?) WHERE true ON CONFLICT DO NOTHING`,
+    // The index (source, available_at).
+    find: `SELECT 1 FROM ${table} WHERE ${c.source} = ? AND ${c.availableAt} <= ? LIMIT 1`,
+    take:
+      `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (SELECT ${c.id} FROM ${table} ` +
+      `WHERE ${c.source} = ? AND ${c.availableAt} <= ? ORDER BY ${c.availableAt}, ${c.id} LIMIT ?) ${returning}`,
+    // The primary key.
+    takeThese: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${ids}) AND ${c.availableAt} <= ? ${returning}`,
+    giveBack: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${ids})`,
+    remove: `DELETE FROM ${table} WHERE ${c.id} IN (${ids})`,
+    check: `SELECT 1 FROM ${table} WHERE 1 = 0`,
+  }
+}

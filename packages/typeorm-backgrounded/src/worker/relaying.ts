@@ -1,0 +1,49 @@
+import type { Logger } from '../logger'
+import { sleep } from '../pause'
+
+/** What a worker needs of an outbox. */
+export interface Relay {
+  /** @throws MissingTableError */
+  check(): Promise<void>
+  /** Takes to the handler what was left; false: it could not be reached. */
+  relay(): Promise<boolean>
+}
+
+const EVERY = 1_000
+const LONGEST_PAUSE = 5_000
+
+/** Relays, again and again, what processes that are gone or a handler that was down have left in the outbox. */
+export class Relaying {
+  private readonly stopping = new AbortController()
+  private readonly loop: Promise<void>
+
+  constructor(
+    private readonly outbox: Relay,
+    private readonly logger: Logger,
+  ) {
+    this.loop = this.run()
+  }
+
+  /** Resolves when what is on its way has arrived, or failed. */
+  stop(): Promise<void> {
+    this.stopping.abort()
+    return this.loop
+  }
+
+  private async run(): Promise<void> {
+    let pause = EVERY
+    while (!this.stopping.signal.aborted) {
+      pause = (await this.relay()) ? EVERY : Math.min(pause * 2, LONGEST_PAUSE)
+      await sleep(pause, this.stopping.signal)
+    }
+  }
+
+  private async relay(): Promise<boolean> {
+    try {
+      return await this.outbox.relay()
+    } catch (error) {
+      this.logger.error({ err: error }, 'the outbox cannot be relayed')
+      return false
+    }
+  }
+}
