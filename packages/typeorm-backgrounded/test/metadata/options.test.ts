@@ -341,7 +341,18 @@ describe('withBackgrounded refuses', () => {
       'UNSUPPORTED_OPTION',
       /synchronous handler keeps no completed jobs/,
     ],
-    ['the outbox, for now', { handler: new NullHandler(), outbox: true }, 'UNSUPPORTED_OPTION', /later version/],
+    [
+      'an outbox where jobs are written inside the transaction anyway',
+      { handler: new DatabaseHandler(), outbox: true },
+      'UNSUPPORTED_OPTION',
+      /database handler .* needs no outbox/,
+    ],
+    [
+      'an outbox that is neither on nor off',
+      { handler: new NullHandler(), outbox: 'x' },
+      'INVALID_OPTION',
+      /outbox is x/,
+    ],
   ]
   for (const [title, options, code, says] of bad) {
     it(title, () => {

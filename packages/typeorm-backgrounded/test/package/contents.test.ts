@@ -40,6 +40,7 @@ describe('the content of the tarball', function () {
       'package.json',
       'LICENSE',
       'README.md',
+      'bull/package.json',
       'database/package.json',
       'testing/package.json',
     ])

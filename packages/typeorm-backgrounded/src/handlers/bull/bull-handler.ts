@@ -10,6 +10,10 @@ import type {
   Handler,
   HandlerCapabilities,
   HandlerHost,
+  Inspectable,
+  InspectedJob,
+  JobQuery,
+  JobState,
   Relayed,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
@@ -17,6 +21,7 @@ import { Arrivals } from './arrivals'
 import { BullStore } from './bull-store'
 import { Commands } from './commands'
 import { Connections } from './connections'
+import { BullInspection } from './inspection'
 import { recordOf } from './job-record'
 import { resolveOptions, type BullHandlerOptions, type ResolvedBullOptions } from './options'
 import { enqueue, enqueueRequest, forgetPushes, registerQueue, type NewJob } from './scripts/enqueue'
@@ -28,7 +33,7 @@ const CONCURRENCY = 10
  * Keeps jobs in Redis, in Bull's own data: one Bull queue for each `<source>:<queue>`, so that any number of
  * workers on any number of machines share them, and bull-board and other tools of Bull's see them.
  */
-export class BullHandler implements Handler, Consumable, Relayed {
+export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
   readonly name = 'bull'
   readonly capabilities: HandlerCapabilities = {
     transactional: false,
@@ -36,7 +41,7 @@ export class BullHandler implements Handler, Consumable, Relayed {
     // Bull's priorities are upside down for ours, and cost O(n) at each call: use queues.
     honours: { delay: true, priority: false, keepCompleted: true },
     consumes: 'worker',
-    inspects: false,
+    inspects: true,
     remembersPushes: true,
   }
   private readonly options: ResolvedBullOptions
@@ -103,6 +108,34 @@ export class BullHandler implements Handler, Consumable, Relayed {
     return queue
   }
 
+  find(query: JobQuery = {}): Promise<InspectedJob[]> {
+    return this.inspection.find(query)
+  }
+
+  counts(): Promise<Record<JobState, number>> {
+    return this.inspection.counts()
+  }
+
+  retry(ids: readonly string[]): Promise<number> {
+    return this.inspection.retry(ids)
+  }
+
+  discard(ids: readonly string[]): Promise<number> {
+    return this.inspection.discard(ids)
+  }
+
+  pause(queue: string): Promise<void> {
+    return this.inspection.pause(queue)
+  }
+
+  resume(queue: string): Promise<void> {
+    return this.inspection.resume(queue)
+  }
+
+  prune(query: { before: Date; state?: JobState }): Promise<number> {
+    return this.inspection.prune(query)
+  }
+
   async close(): Promise<void> {
     const { attached } = this
     this.attached = undefined
@@ -131,6 +164,11 @@ export class BullHandler implements Handler, Consumable, Relayed {
     for (const chunk of chunks(fitting))
       isNew.push(...(await commands.run(enqueue, enqueueRequest(chunk, isPush), timeout)))
     return refusals.map((refused) => refused ?? { state: isNew.shift() ? 'enqueued' : 'duplicate' })
+  }
+
+  private get inspection(): BullInspection {
+    const { host, commands } = this.whileAttached()
+    return new BullInspection(host.source, commands, (name) => this.queue(name))
   }
 
   private whileAttached(): Attached {
