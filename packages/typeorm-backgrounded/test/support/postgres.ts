@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Client } from 'pg'
 import { DataSource, type DataSourceOptions } from 'typeorm'
+import { requireService } from './require-service'
 
 type Entities = NonNullable<DataSourceOptions['entities']>
 
@@ -45,13 +46,6 @@ export async function administer(sql: string): Promise<void> {
   }
 }
 
-/** Locally a missing Postgres skips its tests, loudly; in CI it fails them. */
 export async function requirePostgres(context: Mocha.Context): Promise<void> {
-  try {
-    await administer('SELECT 1')
-  } catch (error) {
-    if (process.env.CI) throw error
-    console.warn(`SKIPPED: no Postgres on ${host}:${port} (${(error as Error).message})`)
-    context.skip()
-  }
+  await requireService(context, `Postgres on ${host}:${port}`, () => administer('SELECT 1'))
 }
