@@ -9,10 +9,10 @@ export interface JobStore {
   exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged>
   /** Resolves when there may be something due, or `signal` aborts. */
   wait(signal: AbortSignal): Promise<void>
-  /** It has jobs to hand out that need no slot: those of dead workers. */
-  readonly hasFound?: boolean
-  /** Calls `changed` when it has found some. */
-  onFound?(changed: () => void): void
+  /** It wants an exchange, even without a free slot: there are jobs of dead workers, or leases may be lost. */
+  readonly hasNews?: boolean
+  /** Calls `changed` when it has. */
+  onNews?(changed: () => void): void
   /** Called once the loop has ended. */
   close(): void | Promise<void>
 }
@@ -57,7 +57,7 @@ export class StoreConsumption implements Consumption {
     private readonly logger: Logger,
     readonly concurrency: number,
   ) {
-    store.onFound?.(() => this.changed())
+    store.onNews?.(() => this.changed())
     this.finished = this.loop().finally(() => store.close())
     // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.
     this.finished.catch(() => {})
@@ -75,7 +75,7 @@ export class StoreConsumption implements Consumption {
   private async loop(): Promise<void> {
     while (!this.isOver) {
       const slots = this.isStopping ? 0 : Math.max(0, this.concurrency - this.running.size)
-      if (slots === 0 && this.outcomes.length === 0 && !this.store.hasFound) {
+      if (slots === 0 && this.outcomes.length === 0 && !this.store.hasNews) {
         await this.nextChange.promise
         continue
       }

@@ -81,7 +81,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const { host, base, connections, commands } = this.whileAttached()
     const { register } = this
     const arrivals = new Arrivals(() => connections.open('subscriber'), base, register.bind(this), host.logger)
-    const store = new BullStore(host, commands, arrivals, this.options, options)
+    const store = new BullStore(host, base, commands, arrivals, this.options, options)
     return new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? CONCURRENCY)
   }
 

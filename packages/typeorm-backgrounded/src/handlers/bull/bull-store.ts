@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sleep } from '../../pause'
 import { errorText, storableText } from '../error-text'
+import { Heartbeat } from '../heartbeat/heartbeat'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../handler'
 import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../store-consumption'
 import type { Arrivals } from './arrivals'
@@ -9,7 +10,8 @@ import { envelopeOf } from './job-record'
 import type { ResolvedBullOptions } from './options'
 import type { ClaimedRecord } from './scripts/claimed'
 import { exchange, type Settlement } from './scripts/exchange'
-import { adopt, progress, tend } from './scripts/tend'
+import { beat, leave, listHeld, progress, tend, type TendRequest } from './scripts/tend'
+import type { PulseData } from './worker-pulse'
 
 interface Held {
   readonly record: ClaimedRecord
@@ -17,26 +19,31 @@ interface Held {
 }
 
 const TIMEOUT = 5_000
+const FAREWELL_TIMEOUT = 500
 
 /** The jobs of one data source in Redis, as one worker sees them. */
 export class BullStore implements JobStore {
   private readonly worker = randomUUID()
   private readonly held = new Map<ClaimedJob, Held>()
   private readonly queues: readonly string[] | undefined
+  private readonly heartbeat: Heartbeat
+  private readonly looks: NodeJS.Timeout
   private exchanges = 0
-  private seenBreaks: number
   private nextDue = Infinity
   /** Jobs of dead workers, for the next exchange to hand out. */
   private dead: ClaimedJob[] = []
-  private readonly beats: NodeJS.Timeout
-  private lastBeat = -Infinity
-  /** Since when no beat has been late. */
+  private seenBreaks: number
+  /** Others may have taken this worker for dead. */
+  private hasGap = false
+  private lastContact = -Infinity
+  /** Since when no look around has been late. */
   private steadySince = Infinity
-  private beating: Promise<void> | undefined
+  private isLooking = false
   private changed = () => {}
 
   constructor(
     private readonly host: HandlerHost,
+    private readonly base: string,
     private readonly commands: Commands,
     private readonly arrivals: Arrivals,
     private readonly options: ResolvedBullOptions,
@@ -44,35 +51,36 @@ export class BullStore implements JobStore {
   ) {
     this.queues = consumption.queues === '*' ? undefined : consumption.queues
     this.seenBreaks = commands.breaks
-    const beat = () => (this.beating ??= this.beat().finally(() => (this.beating = undefined)))
-    this.beats = setInterval(beat, Math.min(options.beat, options.lookAround))
-    void beat()
+    this.heartbeat = this.startHeartbeat()
+    this.looks = setInterval(() => void this.lookAround(), options.lookAround)
+    void this.lookAround()
   }
 
   async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
-    const unheard = await this.adoptUnheard()
-    const reply = await this.commands.run(
-      exchange,
-      [
-        JSON.stringify({
-          finished: finished.map((each) => this.settlement(each)),
-          slots: slots - unheard.length,
-          queues: this.queues,
-          turn: this.exchanges,
-          token: this.newToken(),
-          lease: this.options.lease,
-          takesSuspect: ![...this.held.values()].some(({ record }) => record.isSuspect),
-          keepsCompleted: this.host.keepCompleted > 0,
-        }),
-      ],
-      TIMEOUT,
-    )
+    const unheard = await this.reconcile()
+    const { worker } = this
+    const { lease } = this.options
+    const request = {
+      finished: finished.map((each) => this.settlement(each)),
+      slots: slots - unheard.length,
+      queues: this.queues,
+      turn: this.exchanges,
+      worker,
+      token: this.newToken(),
+      lease,
+      takesSuspect: ![...this.held.values()].some(({ record }) => record.isSuspect),
+      keepsCompleted: this.host.keepCompleted > 0,
+    }
+    const reply = await this.commands.run(exchange, [JSON.stringify(request)], TIMEOUT)
+    if (reply.wasDead && this.held.size > 0) this.hasGap = true
     const lost = new Set(finished.filter((_, index) => !reply.settled[index]).map(({ job }) => job))
     for (const { job } of finished) this.held.delete(job)
     this.nextDue = reply.nextDue === undefined ? Infinity : Date.now() + reply.nextDue
     const dead = this.dead
     this.dead = []
-    return { lost, claimed: [...dead, ...unheard, ...reply.claimed.map((record) => this.hold(record, false))] }
+    const claimed = [...dead, ...unheard, ...reply.claimed.map((record) => this.hold(record, false))]
+    if (claimed.length > 0) this.heartbeat.isRunning([...this.held.keys()].map(nameOf))
+    return { lost, claimed }
   }
 
   async wait(signal: AbortSignal): Promise<void> {
@@ -83,64 +91,94 @@ export class BullStore implements JobStore {
     over.abort()
   }
 
-  get hasFound(): boolean {
-    return this.dead.length > 0
+  get hasNews(): boolean {
+    return this.dead.length > 0 || this.hasGap
   }
 
-  onFound(changed: () => void): void {
+  onNews(changed: () => void): void {
     this.changed = changed
   }
 
-  close(): void {
-    clearInterval(this.beats)
+  async close(): Promise<void> {
+    clearInterval(this.looks)
     this.arrivals.close()
+    await this.heartbeat.stop()
+    await this.commands.run(leave, [this.worker], FAREWELL_TIMEOUT).catch(() => {}) // then its key ends by itself
   }
 
-  /** After a broken connection: the jobs that were claimed by an exchange whose answer never came. */
-  private async adoptUnheard(): Promise<ClaimedJob[]> {
+  private startHeartbeat(): Heartbeat {
+    const { beat: every, lease, redis } = this.options
+    const { base, worker, commands } = this
+    const data: PulseData = { redis, base, worker, lease, every }
+    return new Heartbeat({
+      every,
+      // A drain is over soon, most of all in tests.
+      thread: this.consumption.once ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      pulse: () => ({ beat: () => commands.run(beat, [worker, lease], every), close() {} }),
+      onGap: () => {
+        if (this.held.size === 0) return
+        this.hasGap = true
+        this.changed()
+      },
+      logger: this.host.logger,
+    })
+  }
+
+  /**
+   * Where an answer may have been lost, or others may have taken this worker for dead: compares what it holds with
+   * what the store says. Returns what it was given without hearing of it.
+   */
+  private async reconcile(): Promise<ClaimedJob[]> {
     const { breaks } = this.commands
-    if (breaks === this.seenBreaks) return []
-    const request = { queues: this.queues, worker: this.worker }
-    const mine = await this.commands.run(adopt, [JSON.stringify(request)], TIMEOUT)
+    if (breaks === this.seenBreaks && !this.hasGap) return []
+    this.hasGap = false
+    const stored = await this.commands.run(
+      listHeld,
+      [JSON.stringify({ queues: this.queues, worker: this.worker })],
+      TIMEOUT,
+    )
     this.seenBreaks = breaks
-    const known = new Set([...this.held.values()].map(({ record }) => record.token))
-    return mine.filter(({ token }) => !known.has(token)).map((record) => this.hold(record, false))
+    const tokens = new Set(stored.map(({ token }) => token))
+    const known = new Set<string>()
+    for (const { record, controller } of this.held.values()) {
+      known.add(record.token)
+      if (!tokens.has(record.token)) loseLease(controller)
+    }
+    return stored.filter(({ token }) => !known.has(token)).map((record) => this.hold(record, false))
   }
 
-  private async beat(): Promise<void> {
+  /** Every few seconds: whose worker has died, and is this one in touch with the store itself? */
+  private async lookAround(): Promise<void> {
+    if (this.isLooking) return
+    this.isLooking = true
     const start = performance.now()
-    const reaps = start - this.steadySince >= this.options.lease
-    const held = [...this.held.values()]
     try {
-      const reply = await this.commands.run(
-        tend,
-        [
-          JSON.stringify({
-            held: held.map(({ record: { queue, id, token } }) => ({ queue, id, token })),
-            lease: this.options.lease,
-            queues: this.queues,
-            worker: this.worker,
-            token: this.newToken(),
-            reaps,
-            keep: {
-              completedAge: this.host.keepCompleted,
-              failedAge: this.options.keepFailed.age,
-              failedCount: this.options.keepFailed.count,
-            },
-          }),
-        ],
-        TIMEOUT,
-      )
-      // After a gap the others may just not have had the time to renew what is theirs.
-      if (start - this.lastBeat > this.options.lease / 2) this.steadySince = start
-      this.lastBeat = start
-      held.forEach(({ controller }, index) => reply.isHeld[index] || loseLease(controller))
-      for (const record of reply.taken) this.dead.push(this.hold(record, true))
-      if (this.hasFound) this.changed()
+      // After a gap the others may just not have had the time to say that they live.
+      if (start - this.lastContact > this.options.lease / 2) this.steadySince = start
+      const taken = await this.commands.run(tend, [JSON.stringify(this.tendRequest(start))], TIMEOUT)
+      this.lastContact = start
+      for (const record of taken) this.dead.push(this.hold(record, true))
+      if (taken.length > 0) this.changed()
     } catch (error) {
-      this.host.logger.debug({ err: error }, 'a beat did not reach Redis')
-      if (performance.now() - this.lastBeat > this.options.lease)
-        for (const { controller } of held) loseLease(controller)
+      this.host.logger.debug({ err: error }, 'Redis did not answer a look around')
+      if (performance.now() - this.lastContact <= this.options.lease) return
+      for (const { controller } of this.held.values()) loseLease(controller)
+    } finally {
+      this.isLooking = false
+    }
+  }
+
+  private tendRequest(now: number): TendRequest {
+    const { keepFailed, lease } = this.options
+    return {
+      queues: this.queues,
+      token: this.newToken(),
+      reaps: now - this.steadySince >= lease,
+      keep: {
+        completedAge: this.host.keepCompleted,
+        failedAge: keepFailed.age,
+        failedCount: keepFailed.count,
+      },
     }
   }
 
@@ -199,4 +237,9 @@ function errorOf(error: unknown): { reason: string; stacktrace: string } {
   const [firstLine = text] = text.split('\n', 1)
   const message = error instanceof Error && typeof error.message === 'string' ? storableText(error.message) : firstLine
   return { reason: message || firstLine, stacktrace: JSON.stringify([text]) }
+}
+
+function nameOf({ id, envelope }: ClaimedJob): string {
+  const { entity, method } = (envelope ?? {}) as Record<string, unknown>
+  return `${String(entity)}.${String(method)} (${id})`
 }

@@ -21,8 +21,8 @@ export interface BullHandlerOptions {
    */
   readonly prefix?: string
   /**
-   * Bull's settings, in ms. A worker takes `lockDuration` as its lease (default 20 s), `lockRenewTime` as its beat
-   * (a quarter of that), and `stalledInterval` as how often it looks for dead workers' jobs (2 s). The others
+   * Bull's settings, in ms. A worker takes `lockDuration` as its lease, how long it lives without a beat (default
+   * 20 s), `lockRenewTime` as its beat (a quarter of that), and `stalledInterval` as how often it looks for dead workers' jobs (2 s). The others
    * concern raw queues only: deaths count as attempts, whatever `maxStalledCount` says.
    */
   readonly settings?: AdvancedSettings

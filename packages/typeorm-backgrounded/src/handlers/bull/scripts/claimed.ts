@@ -17,8 +17,9 @@ export interface ClaimedRecord {
 
 /** Lua that gives a running job of `q` to the holder of `token`. */
 export const GIVE = `
-local function give(queue, q, id, token, lease)
-  rcall('SET', q .. id .. ':lock', token, 'PX', lease)
+local function give(queue, q, id, token)
+  -- Without an end: what counts is the worker's own key. It keeps Bull's tools off a running job.
+  rcall('SET', q .. id .. ':lock', token)
   rcall('HSET', q .. id, 'lease', token)
   local fields = rcall('HMGET', q .. id, 'attemptsMade', 'data', 'opts', 'timestamp', 'releasedSince', 'suspect')
   return { queue, id, token, unpack(fields, 1, 6) }

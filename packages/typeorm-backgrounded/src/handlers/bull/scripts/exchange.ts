@@ -27,9 +27,10 @@ export interface ExchangeRequest {
   readonly queues?: readonly string[]
   /** A number that grows by one with each exchange. */
   readonly turn: number
+  readonly worker: string
   /** Begins the lease tokens of this exchange; never used again. */
   readonly token: string
-  /** ms */
+  /** How long this worker lives without a beat, in ms. */
   readonly lease: number
   /** Whether a job may be taken whose worker died before. */
   readonly takesSuspect: boolean
@@ -43,6 +44,8 @@ export interface ExchangeReply {
   readonly claimed: readonly ClaimedRecord[]
   /** When the next delayed job is due, in ms from now. */
   readonly nextDue?: number
+  /** Nothing told that this worker lives: others may have taken what it held. */
+  readonly wasDead: boolean
 }
 
 /** Settles what has finished and claims up to `slots` due jobs, queue by queue. */
@@ -51,6 +54,7 @@ export const exchange = script(
   `
 ${GIVE}
 local request = cjson.decode(ARGV[2])
+local wasDead = rcall('SET', base .. 'worker:' .. request.worker, 1, 'NX', 'PX', request.lease) and 1 or 0
 
 -- Who holds the lease may settle the job, however late; a settlement that arrives again changes nothing.
 local function mayNotSettle(q, each)
@@ -159,7 +163,7 @@ local function claim(queue, q)
       rcall('HSET', q .. id, 'processedOn', integer(now))
       rcall('HINCRBY', q .. id, 'attemptsMade', 1)
       rcall('PUBLISH', q .. 'active', id)
-      claimed[#claimed + 1] = give(queue, q, id, request.token .. '/' .. #claimed, request.lease)
+      claimed[#claimed + 1] = give(queue, q, id, request.token .. '/' .. #claimed)
     end
   end
   for i = #held, 1, -1 do rcall('RPUSH', q .. 'wait', held[i]) end
@@ -177,13 +181,14 @@ if request.slots > 0 then
   end
 end
 
-return { settled, claimed, nextDue and integer(math.max(0, nextDue)) or false }`,
+return { settled, claimed, nextDue and integer(math.max(0, nextDue)) or false, wasDead }`,
   (reply): ExchangeReply => {
-    const [settled, claimed, nextDue] = reply as [number[], unknown, string | null]
+    const [settled, claimed, nextDue, wasDead] = reply as [number[], unknown, string | null, number]
     return {
       settled: settled.map((code) => code === 1),
       claimed: readClaimed(claimed),
       nextDue: nextDue === null ? undefined : Number(nextDue),
+      wasDead: wasDead === 1,
     }
   },
 )

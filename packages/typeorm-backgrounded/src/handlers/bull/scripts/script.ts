@@ -13,14 +13,15 @@ export interface Script<Reply> {
  * | key | type | what |
  * |---|---|---|
  * | `<id>` | hash | a job: `name`, `data`, `timestamp`, `delay`, `attemptsMade`, `failedReason`, …, and of ours `lease`, `settled`, `suspect`, `releasedSince`, `discarded` |
- * | `<id>:lock` | string | the lease of a running job; it lives as long as its worker renews it |
+ * | `<id>:lock` | string | tells Bull's tools that the job is running |
  * | `wait`, `paused`, `active` | list | ids; the next one is at the right |
  * | `delayed` | sorted set | ids by due time × 4096 |
  * | `completed`, `failed` | sorted set | ids by time |
  * | `discarded` | set | the ids in `failed` that were discarded; ours |
  *
- * Beside the queues stand `queues`, a set of their names, and `pushed`, a sorted set of the ids that the outbox
- * has pushed and not yet forgotten.
+ * Beside the queues stand `queues`, a set of their names, `pushed`, a sorted set of the ids that the outbox has
+ * pushed and not yet forgotten, and for each worker `worker:<its id>`, which lives as long as its heart beats. A
+ * job's `lease` is a token that begins with the id of the worker that runs it.
  */
 const PRELUDE = `
 local rcall = redis.call

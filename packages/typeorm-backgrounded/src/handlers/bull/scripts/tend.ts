@@ -1,15 +1,23 @@
-import { GIVE, readClaimed, type ClaimedRecord } from './claimed'
+import { GIVE, readClaimed } from './claimed'
 import { script } from './script'
 
+/** ARGV: the worker, and how long it lives without another beat, in ms. False: it was dead already. */
+export const beat = script(
+  'Beat',
+  `
+local key = base .. 'worker:' .. ARGV[2]
+local wasAlive = rcall('EXISTS', key)
+rcall('SET', key, 1, 'PX', ARGV[3])
+return wasAlive`,
+  (reply) => reply === 1,
+)
+
+/** ARGV: the worker. It holds nothing any more. */
+export const leave = script('Leave', `rcall('DEL', base .. 'worker:' .. ARGV[2])`, () => {})
+
 export interface TendRequest {
-  /** The jobs that this worker runs. */
-  readonly held: readonly { readonly queue: string; readonly id: string; readonly token: string }[]
-  /** ms */
-  readonly lease: number
   readonly queues?: readonly string[]
-  /** Begins every lease token of this worker. */
-  readonly worker: string
-  /** Begins the tokens of jobs that are taken over now; never used again. */
+  /** Begins the tokens of jobs that are taken over; never used again. */
   readonly token: string
   /** Whether to take over the jobs of dead workers. */
   readonly reaps: boolean
@@ -17,39 +25,34 @@ export interface TendRequest {
   readonly keep: { readonly completedAge: number; readonly failedAge: number; readonly failedCount: number }
 }
 
-export interface TendReply {
-  /** One for each held job: whether it is still this worker's. */
-  readonly isHeld: readonly boolean[]
-  /** Jobs of dead workers, now this one's. */
-  readonly taken: readonly ClaimedRecord[]
-}
-
-/** Renews the leases of this worker, takes over the jobs of dead ones, and drops kept jobs beyond their bounds. */
+/** Takes over the jobs of dead workers, which it returns, and drops kept jobs beyond their bounds. */
 export const tend = script(
   'Tend',
   `
 ${GIVE}
 local request = cjson.decode(ARGV[2])
+local alive = {}
+local taken = {}
 
-local isHeld = {}
-for i, each in ipairs(request.held) do
-  local q = base .. each.queue .. ':'
-  local isMine = rcall('HGET', q .. each.id, 'lease') == each.token
-  if isMine then rcall('SET', q .. each.id .. ':lock', each.token, 'PX', request.lease) end
-  isHeld[i] = isMine and 1 or 0
+local function isAlive(worker)
+  if alive[worker] == nil then alive[worker] = rcall('EXISTS', base .. 'worker:' .. worker) == 1 end
+  return alive[worker]
 end
 
-local taken = {}
+local function isDead(q, id)
+  local lease = rcall('HGET', q .. id, 'lease')
+  if lease and lease ~= '' then return not isAlive(string.match(lease, '^[^/]+')) end
+  -- In the hands of a consumer of Bull's own, which locks a job a moment after it has taken it: looked at again.
+  if rcall('EXISTS', q .. id .. ':lock') == 1 then return false end
+  return rcall('HSETNX', q .. id, 'lease', '') == 0
+end
 
 local function reap(queue, q)
   for _, id in ipairs(rcall('LRANGE', q .. 'active', 0, -1)) do
-    if rcall('EXISTS', q .. id .. ':lock') == 0 and #taken < 100 then
-      if rcall('EXISTS', q .. id) == 0 then
-        rcall('LREM', q .. 'active', 1, id)
-      elseif rcall('HSETNX', q .. id, 'lease', '') == 0 then
-        taken[#taken + 1] = give(queue, q, id, request.token .. '/' .. #taken, request.lease)
-      end
-      -- A job without a lease is in the hands of a raw consumer, which locks it a moment after taking it: looked at again.
+    if rcall('EXISTS', q .. id) == 0 then
+      rcall('LREM', q .. 'active', 1, id)
+    elseif #taken < 100 and isDead(q, id) then
+      taken[#taken + 1] = give(queue, q, id, request.token .. '/' .. #taken)
     end
   end
 end
@@ -75,22 +78,19 @@ for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do
   if excess > 0 then drop(q, 'failed', rcall('ZRANGE', q .. 'failed', 0, math.min(excess, 1000) - 1)) end
 end
 
-return { isHeld, taken }`,
-  (reply): TendReply => {
-    const [isHeld, taken] = reply as [number[], unknown]
-    return { isHeld: isHeld.map((code) => code === 1), taken: readClaimed(taken) }
-  },
+return taken`,
+  readClaimed,
 )
 
-export interface AdoptRequest {
+export interface ListHeldRequest {
   readonly queues?: readonly string[]
   /** Begins every lease token of this worker. */
   readonly worker: string
 }
 
-/** The jobs that are leased to this worker: among them those whose claim it never heard of. */
-export const adopt = script(
-  'Adopt',
+/** The jobs that are leased to this worker. */
+export const listHeld = script(
+  'ListHeld',
   `
 local request = cjson.decode(ARGV[2])
 local mine = {}

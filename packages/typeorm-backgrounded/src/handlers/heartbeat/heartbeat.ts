@@ -1,0 +1,84 @@
+import { Worker } from 'node:worker_threads'
+import type { Logger } from '../../logger'
+import type { ThreadData } from './beat-in-thread'
+import { Heart, type Pulse } from './heart'
+import { LifeSign } from './life-sign'
+
+export interface HeartbeatOptions {
+  /** ms */
+  readonly every: number
+  /** A compiled file that calls `beatInThread`, and what its pulse is made of; absent: beat on the main loop. */
+  readonly thread?: { readonly file: string; readonly data: unknown }
+  /** The same pulse, for the main loop. */
+  readonly pulse: () => Pulse
+  /** The store had taken this worker for dead. */
+  readonly onGap: () => void
+  readonly logger: Logger
+  /** A main loop that is silent for longer is a hung process, which the thread ends; default 5 minutes, in ms. */
+  readonly longestSilence?: number
+}
+
+const TURN_EVERY = 1_000
+
+/**
+ * Tells a store that a worker lives, from a thread of its own, so that a method that keeps the event loop busy does
+ * not look like a death.
+ */
+export class Heartbeat {
+  private readonly sign = new LifeSign()
+  private readonly turning: NodeJS.Timeout
+  private thread: Worker | undefined
+  private heart: Heart | undefined
+
+  constructor(private readonly options: HeartbeatOptions) {
+    this.sign.turn()
+    this.turning = setInterval(() => this.sign.turn(), TURN_EVERY)
+    if (options.thread && isCloneable(options.thread.data)) this.startThread(options.thread)
+    else this.beatHere(options.thread && 'the connection options hold functions, which a thread cannot be given')
+  }
+
+  /** For the message about a process that hangs. */
+  isRunning(names: readonly string[]): void {
+    if (this.thread) this.sign.isRunning(names)
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.turning)
+    const { thread } = this
+    this.thread = undefined
+    await Promise.all([thread?.terminate(), this.heart?.stop()])
+  }
+
+  private startThread({ file, data }: { file: string; data: unknown }): void {
+    const { every, longestSilence = 5 * 60_000, onGap, logger } = this.options
+    const workerData: ThreadData<unknown> = { memory: this.sign.memory, every, longestSilence, data }
+    this.thread = new Worker(file, { workerData, execArgv: [] })
+    this.thread.on('message', onGap)
+    this.thread.on('error', (error) => logger.error({ err: error }, 'the heartbeat thread has failed'))
+    this.thread.on('exit', () => {
+      if (this.thread) this.beatHere('its thread has ended') // nobody asked it to
+      this.thread = undefined
+    })
+    this.thread.unref()
+  }
+
+  private beatHere(reason?: string): void {
+    const { every, pulse, onGap, logger } = this.options
+    if (reason) {
+      logger.warn(
+        { reason },
+        'the heartbeat shares the event loop: a method that keeps it busy for longer than the lease is run again elsewhere',
+      )
+    }
+    this.heart = new Heart(pulse(), every, onGap)
+  }
+}
+
+function isCloneable(data: unknown): boolean {
+  try {
+    structuredClone(data)
+    return true
+  } catch {
+    return false
+  }
+}
