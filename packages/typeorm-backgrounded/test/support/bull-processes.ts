@@ -105,6 +105,11 @@ export class BullProgram {
     return number as number
   }
 
+  /** How many pushes the outbox has not let Redis forget. */
+  async rememberedPushes(): Promise<number> {
+    return await this.handler.queue().client.zcard(`${this.env.REDIS_PREFIX}:${this.env.SOURCE ?? 'default'}:pushed`)
+  }
+
   async end(): Promise<void> {
     for (const child of this.children) child.kill('SIGKILL')
     await Promise.all(this.children.map(({ exited }) => exited))

@@ -98,7 +98,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
       queue = new Bull(`${host.source}:${name}`, {
         prefix: this.options.prefix,
         settings: this.options.settings,
-        createClient: (type) => (type === 'client' ? connections.client : connections.open(type)) as never,
+        createClient: (type) => connections.connected(type) as never,
         // It would connect at once.
         skipVersionCheck: true,
       } as QueueOptions)

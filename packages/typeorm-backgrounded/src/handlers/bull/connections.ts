@@ -29,6 +29,13 @@ export class Connections {
     return connection
   }
 
+  /** One on its way, for Bull, which waits for connections and makes none. */
+  connected(type: ConnectionType): Connection {
+    const connection = type === 'client' ? this.client : this.open(type)
+    if (connection.status === 'wait') connection.connect().catch(() => {}) // it tries again, and its errors are reported
+    return connection
+  }
+
   /** Lets what was sent arrive, for a moment, and closes them all. */
   async close(): Promise<void> {
     const opened = [...this.opened]

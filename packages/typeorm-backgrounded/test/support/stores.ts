@@ -1,0 +1,30 @@
+import type { DataSource, DataSourceOptions } from 'typeorm'
+import { inFile, inMemory } from './data-sources'
+import { createMariaDb, requireMariaDb } from './mariadb'
+import { createPostgres, requirePostgres } from './postgres'
+
+type Entities = NonNullable<DataSourceOptions['entities']>
+
+/** A database that tests run on, each in a fresh one. */
+export interface TestStore {
+  readonly name: string
+  require(context: Mocha.Context): Promise<void>
+  create(entities: Entities): Promise<{ dataSource: DataSource; drop: () => Promise<void> }>
+}
+
+const local = (name: string, make: (entities: Entities) => DataSource): TestStore => ({
+  name,
+  require: () => Promise.resolve(),
+  create: (entities) => {
+    const dataSource = make(entities)
+    const drop = async () => {
+      if (dataSource.isInitialized) await dataSource.destroy()
+    }
+    return Promise.resolve({ dataSource, drop })
+  },
+})
+
+export const sqliteInMemory = local('SQLite in memory', inMemory)
+export const sqliteFile = local('a SQLite file', inFile)
+export const postgres: TestStore = { name: 'Postgres', require: requirePostgres, create: createPostgres }
+export const mariaDb: TestStore = { name: 'MariaDB', require: requireMariaDb, create: createMariaDb }
