@@ -1,5 +1,5 @@
 import type { JobSummary } from 'typeorm-backgrounded'
-import type { Report } from './worker-process'
+import type { Report, Start } from './worker-process'
 
 export function heading(text: string): void {
   console.log(`\n${text}`)
@@ -7,6 +7,10 @@ export function heading(text: string): void {
 
 export function say(who: 'application' | 'worker', what: string, about: string): void {
   console.log(`  ${who.padEnd(13)}${what.padEnd(10)} ${about}`)
+}
+
+export function introduce({ dataSource, handler }: Start): void {
+  say('worker', 'starts', `on ${dataSource}, with the ${handler} handler`)
 }
 
 export function relay(report: Report): void {

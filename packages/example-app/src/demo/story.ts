@@ -46,7 +46,7 @@ export async function tellStory(jobsEnd: () => Promise<Report[]>): Promise<void>
   await Album.rebuildIndexBackgrounded()
   checkEnds(await jobsEnd(), captioning.id)
 
-  const photos = await manager.find(Photo)
+  const photos = await manager.find(Photo, { order: { id: 'ASC' } })
   for (const photo of photos) {
     say('application', 'finds', `Photo#${photo.id}, thumbnails of ${(await checkThumbnails(photo)).join(' and ')}`)
   }

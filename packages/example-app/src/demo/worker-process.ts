@@ -7,6 +7,13 @@ import type { JobSummary } from 'typeorm-backgrounded'
 import { nameOf } from './narration'
 import { until } from './until'
 
+/** The first line of the worker's log. */
+export interface Start {
+  /** What it works on, as 'postgres photo_album'. */
+  readonly dataSource: string
+  readonly handler: string
+}
+
 /** A line of the worker's log about a job. */
 export interface Report {
   readonly job: JobSummary
@@ -24,7 +31,7 @@ export class WorkerProcess {
   private readonly child: ChildProcess
   private readonly ends = new Map<string, Report>()
 
-  constructor(onReport: (report: Report) => void) {
+  constructor(onStart: (start: Start) => void, onReport: (report: Report) => void) {
     const dataSource = join(__dirname, '..', 'data-source.js')
     this.child = spawn(process.execPath, [workerCommand(), 'worker', '-d', dataSource], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -32,10 +39,11 @@ export class WorkerProcess {
     })
     createInterface({ input: this.child.stdout! }).on('line', (line) => {
       if (!line.startsWith('{')) return console.log(line) // a method's own console.log
-      const report = JSON.parse(line) as Report | { job?: undefined }
-      if (!report.job) return
-      if (ENDS.includes(report.msg)) this.ends.set(report.job.id, report)
-      onReport(report)
+      const entry = JSON.parse(line) as Report | Start | { msg: string }
+      if ('handler' in entry) return onStart(entry)
+      if (!('job' in entry)) return
+      if (ENDS.includes(entry.msg)) this.ends.set(entry.job.id, entry)
+      onReport(entry)
     })
   }
 
