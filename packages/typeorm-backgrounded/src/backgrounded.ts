@@ -88,8 +88,8 @@ export async function drain(
 }
 
 /**
- * Resolves when every deferred call whose commit has happened is with the handler; with
- * `SynchronousHandler`, has been performed.
+ * Resolves when every deferred call whose commit has happened is with the handler, or stays in the outbox for a
+ * worker to relay, since the handler cannot be reached; with `SynchronousHandler`, has been performed.
  * @throws the first error since the last call
  */
 export async function settled(dataSource: DataSource): Promise<void> {

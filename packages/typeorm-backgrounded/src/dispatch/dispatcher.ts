@@ -18,8 +18,8 @@ export interface JobReceipt {
   /** UUIDv7; exists from the call on, before any commit. */
   readonly id: string
   /**
-   * `'enqueued'`: the store has it. `'deferred'`: it waits for the caller's commit. `'duplicate'`: the store
-   * had it already. `'performed'`: it has run.
+   * `'enqueued'`: the store has it. `'deferred'`: it waits for the caller's commit, or in the outbox for a store
+   * that cannot be reached. `'duplicate'`: the store had it already. `'performed'`: it has run.
    */
   readonly state: 'enqueued' | 'deferred' | 'duplicate' | 'performed'
   readonly queue: string

@@ -1,15 +1,15 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { Batcher, runInHalves } from '../../batcher'
 import { isConnectionError } from '../../database-errors'
-import { PayloadTooLargeError, UnsupportedDatabaseError } from '../../errors'
+import { UnsupportedDatabaseError } from '../../errors'
 import type { EnqueueResult, Handler, Relayed } from '../../handlers/handler'
 import type { JobEnvelope } from '../../job/envelope'
-import { isJsonObject } from '../../job/json'
 import type { Logger } from '../../logger'
 import { MariaDbOutbox } from './mariadb-outbox'
 import { explained } from './missing-table'
 import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
 import { dialectOf, OUTBOX_DATABASES, OUTBOX_TABLES, type Dialect } from './outbox-table'
+import { aged, jobOf, payloadOf } from './payload'
 import { PostgresOutbox } from './postgres-outbox'
 import { SqliteOutbox } from './sqlite-outbox'
 
@@ -29,7 +29,6 @@ export interface OutboxHost {
 const LEASE = 5_000
 /** A push counts from before it was decided upon: it must have arrived well before the lease ends. */
 const MARGIN = 1_000
-const LARGEST_PAYLOAD = 4 * 1024 * 1024
 const LARGEST_GROUP = 1_000_000
 const LONGEST_PAUSE = 5 * 60_000
 const BATCH = 500
@@ -137,13 +136,15 @@ export class Outbox {
       size = 0
     }
     for (const job of jobs) {
-      const payload = JSON.stringify(job)
-      const bytes = Buffer.byteLength(payload)
-      results.push(bytes > LARGEST_PAYLOAD ? tooLarge(job, bytes) : { state: 'deferred' })
-      if (bytes > LARGEST_PAYLOAD) continue
-      if (size + bytes > LARGEST_GROUP) await flush()
+      const payload = payloadOf(job)
+      if (payload instanceof Error) {
+        results.push({ state: 'failed', error: payload })
+        continue
+      }
+      if (size + payload.length > LARGEST_GROUP) await flush()
       group.push({ id: job.id, payload })
-      size += bytes
+      size += payload.length
+      results.push({ state: 'deferred' })
     }
     await flush()
     return results
@@ -162,7 +163,10 @@ export class Outbox {
         until,
       )
     } catch (error) {
-      this.host.logger.warn({ err: error, jobs: jobs.length }, 'jobs wait in the outbox for a worker to relay them')
+      this.host.logger.warn(
+        { reason: String(error), jobs: jobs.length },
+        'jobs wait in the outbox for a worker to relay them',
+      )
     }
     return jobs.map(() => true)
   }
@@ -182,7 +186,7 @@ export class Outbox {
     const [failure] = results.filter((result) => result.state === 'failed')
     if (unreached.length > 0 && failure?.state === 'failed') {
       this.host.logger.warn(
-        { err: failure.error, jobs: unreached.length },
+        { reason: String(failure.error), jobs: unreached.length },
         'jobs wait in the outbox: the handler cannot be reached',
       )
       await this.store.giveBack(unreached, 0)
@@ -216,7 +220,7 @@ export class Outbox {
   private async read(rows: readonly TakenRow[]): Promise<JobEnvelope[]> {
     const jobs: JobEnvelope[] = []
     for (const { id, payload, age } of rows) {
-      const job = envelopeOf(id, payload, this.host.source)
+      const job = jobOf(id, payload, this.host.source)
       if (job) jobs.push(aged(job, age))
       else {
         this.host.logger.error({ row: id }, 'a row of the outbox holds no job: remove it, or mend its payload')
@@ -228,7 +232,7 @@ export class Outbox {
 
   /** A job that the handler does not want stays, and is tried again after as long as it has been there already. */
   private async putOff(job: JobEnvelope, error: unknown): Promise<void> {
-    const age = Date.now() - Date.parse(job.enqueuedAt)
+    const age = Date.now() - Date.parse(job.enqueuedAt) || 0
     await this.store.giveBack([job.id], Math.min(Math.max(age, 1_000), LONGEST_PAUSE))
     this.host.refused(job, error)
   }
@@ -242,41 +246,4 @@ export function supportedDialect({ options }: DataSource): Dialect {
     `The outbox works on ${OUTBOX_DATABASES.join(', ')}, and this data source is ${options.type}: pass { outbox: false } to ` +
       `withBackgrounded, after which a call whose process dies right after its commit is lost.`,
   )
-}
-
-/** With the defaults of a job that was written by hand. Nothing if it is no object at all. */
-function envelopeOf(id: string, payload: string, source: string): JobEnvelope | undefined {
-  let stored: unknown
-  try {
-    stored = JSON.parse(payload)
-  } catch {
-    return undefined
-  }
-  if (!isJsonObject(stored)) return undefined
-  const now = new Date().toISOString()
-  const queue = typeof stored.queue === 'string' ? stored.queue : 'default'
-  return {
-    v: 1,
-    source,
-    args: [],
-    priority: 0,
-    enqueuedAt: now,
-    runAt: stored.enqueuedAt ?? now,
-    meta: {},
-    ...stored,
-    id,
-    queue,
-  } as unknown as JobEnvelope
-}
-
-/** A delay counts from the call, however long the job has waited in the outbox. */
-function aged(job: JobEnvelope, age: number): JobEnvelope {
-  return job.delay === undefined ? job : { ...job, delay: Math.max(0, job.delay - age) }
-}
-
-function tooLarge({ entity, method }: JobEnvelope, bytes: number): EnqueueResult {
-  const error = new PayloadTooLargeError(
-    `${entity}.${method} makes a job of ${bytes} bytes, and a job may have ${LARGEST_PAYLOAD}: store the data in a row, and pass its key.`,
-  )
-  return { state: 'failed', error }
 }

@@ -125,6 +125,8 @@ export const runCases: readonly ConformanceCase[] = [
       let most = 0
       gate.wait = async () => {
         most = Math.max(most, ++running)
+        // Until both slots were taken, and long enough for a third job to show itself.
+        await until(() => Promise.resolve(most >= 2))
         await new Promise((resolve) => setImmediate(resolve))
         running--
       }

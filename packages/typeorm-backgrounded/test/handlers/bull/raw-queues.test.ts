@@ -98,7 +98,7 @@ describe('the Bull queues behind BullHandler', () => {
   it('may be handed to a consumer of Bull’s own, which runs our jobs as it likes', async () => {
     await backgrounded(office.letter, { queue: 'foreign' }).post('theirs')
     const foreign = office.handler.queue('foreign')
-    const seen = new Promise((resolve) => void foreign.process((job) => Promise.resolve(resolve(job.data))))
+    const seen = new Promise((resolve) => void foreign.process('*', (job) => Promise.resolve(resolve(job.data))))
     expect(await seen).to.deep.equal(call('theirs'))
     await until(async () => (await foreign.getCompletedCount()) === 1)
   })

@@ -1,0 +1,38 @@
+import { PayloadTooLargeError } from '../../errors'
+import type { JobEnvelope } from '../../job/envelope'
+import { isJsonObject } from '../../job/json'
+
+const LARGEST = 4 * 1024 * 1024
+
+/** A job as a row keeps it, or why it cannot. */
+export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
+  const payload = JSON.stringify(job)
+  const bytes = Buffer.byteLength(payload)
+  if (bytes <= LARGEST) return payload
+  return new PayloadTooLargeError(
+    `${job.entity}.${job.method} makes a job of ${bytes} bytes, and a job may have ${LARGEST}: store the data in a row, and pass its key.`,
+  )
+}
+
+/** What a row holds, with the defaults of a job that was written by hand. Nothing if it is no object at all. */
+export function jobOf(id: string, payload: string, source: string): JobEnvelope | undefined {
+  const stored = parsed(payload)
+  if (!isJsonObject(stored)) return undefined
+  const now = new Date().toISOString()
+  const queue = typeof stored.queue === 'string' ? stored.queue : 'default'
+  const defaults = { v: 1, source, args: [], priority: 0, enqueuedAt: now, runAt: stored.enqueuedAt ?? now, meta: {} }
+  return { ...defaults, ...stored, id, queue } as unknown as JobEnvelope
+}
+
+/** A delay counts from the call, however long the job has waited in the outbox. */
+export function aged(job: JobEnvelope, age: number): JobEnvelope {
+  return job.delay === undefined ? job : { ...job, delay: Math.max(0, job.delay - age) }
+}
+
+function parsed(payload: string): unknown {
+  try {
+    return JSON.parse(payload)
+  } catch {
+    return undefined
+  }
+}
