@@ -31,6 +31,7 @@ describe('the installed package', function () {
       'rename Sea to Lake',
       'performed',
       'typeorm-backgrounded is one',
+      'typeorm-backgrounded/bull is one',
       'typeorm-backgrounded/database is one',
       'typeorm-backgrounded/testing is one',
       '',
