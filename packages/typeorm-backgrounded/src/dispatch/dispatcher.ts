@@ -82,13 +82,14 @@ export class Dispatcher {
 
   /** Sends in the background, once TypeORM has let go of `runner`; a failure is an event, a log line, and `settled`'s. */
   deliver(envelopes: readonly JobEnvelope[], runner: QueryRunner): void {
-    const delivery = this.lastDelivery.then(async () => {
+    const isFree = this.lastDelivery.then(async () => {
       await nextMacrotask()
       await this.transactions.free(runner)
-      await outsideAmbientScopes(() => this.sendAll(envelopes))
     })
+    const delivery = isFree.then(() => outsideAmbientScopes(() => this.sendAll(envelopes)))
     this.track(delivery)
-    this.lastDelivery = delivery
+    // In the order of the commits; only jobs that run inside the delivery wait for each other's end.
+    this.lastDelivery = this.runsInline ? delivery : isFree
   }
 
   /**
@@ -114,7 +115,7 @@ export class Dispatcher {
   }
 
   private async sendAll(envelopes: readonly JobEnvelope[]): Promise<void> {
-    const results = await this.store(envelopes)
+    const results = await this.send(envelopes)
     for (const [index, envelope] of envelopes.entries()) {
       try {
         this.receipt(envelope, results[index] as EnqueueResult)
