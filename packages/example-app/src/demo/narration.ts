@@ -1,5 +1,4 @@
-import type { JobSummary } from 'typeorm-backgrounded'
-import type { Report, Start } from './worker-process'
+import { nameOf, type Report, type Start } from './worker-log'
 
 export function heading(text: string): void {
   console.log(`\n${text}`)
@@ -17,9 +16,4 @@ export function relay(report: Report): void {
   const { job, msg, ms, reason, err } = report
   const details = [ms === undefined ? undefined : `in ${ms} ms`, reason, err?.message].filter(Boolean).join(', ')
   say('worker', msg, `${nameOf(job)} ${details}`)
-}
-
-/** `Photo#5.makeThumbnails` */
-export function nameOf({ entity, key, method }: JobSummary): string {
-  return key ? `${entity}#${Object.values(key).join(',')}.${method}` : `${entity}.${method}`
 }

@@ -6,9 +6,10 @@ import { postgres, redis } from '../servers'
 import { makeFreshDatabase } from './fresh-database'
 import { makeFreshDirectory } from './fresh-directory'
 import { makeFreshQueues } from './fresh-queues'
-import { introduce, nameOf, relay, say } from './narration'
+import { introduce, relay, say } from './narration'
 import { tellStory } from './story'
-import { WorkerProcess, type Report } from './worker-process'
+import { nameOf, type Report } from './worker-log'
+import { WorkerProcess } from './worker-process'
 
 /** Both processes, from an empty album to a good end. */
 export async function run(): Promise<void> {

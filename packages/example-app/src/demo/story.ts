@@ -4,9 +4,9 @@ import { Album } from '../entities/album'
 import { Photo } from '../entities/photo'
 import { upload } from '../upload'
 import { check, checkIndex, checkThumbnails } from './checks'
-import { heading, nameOf, say } from './narration'
+import { heading, say } from './narration'
 import { paintPictures } from './pictures'
-import type { Report } from './worker-process'
+import { nameOf, type Report } from './worker-log'
 
 const { manager } = dataSource
 

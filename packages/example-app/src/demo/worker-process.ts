@@ -4,25 +4,8 @@ import { readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { JobSummary } from 'typeorm-backgrounded'
-import { nameOf } from './narration'
 import { until } from './until'
-
-/** The first line of the worker's log. */
-export interface Start {
-  /** What it works on, as 'postgres photo_album'. */
-  readonly dataSource: string
-  readonly handler: string
-}
-
-/** A line of the worker's log about a job. */
-export interface Report {
-  readonly job: JobSummary
-  /** What became of it, as 'completed'. */
-  readonly msg: string
-  readonly ms?: number
-  readonly reason?: string
-  readonly err?: { message: string }
-}
+import { nameOf, type Report, type Start } from './worker-log'
 
 const ENDS = ['completed', 'discarded', 'failed for good']
 
