@@ -1,4 +1,7 @@
-/** Resolves after `delay` ms, or when `signal` aborts. */
+/** What `setTimeout` can count to; beyond it, it does not wait at all. */
+const LONGEST_TIMER = 2 ** 31 - 1
+
+/** Resolves after `delay` ms (24 days at most), or when `signal` aborts. */
 export function sleep(delay: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve()
@@ -7,7 +10,7 @@ export function sleep(delay: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener('abort', done)
       resolve()
     }
-    const timer = setTimeout(done, delay)
+    const timer = setTimeout(done, Math.min(delay, LONGEST_TIMER))
     signal?.addEventListener('abort', done)
   })
 }

@@ -31,7 +31,7 @@ const OPTIONS = ['handler', 'defaults', 'configure', 'resolve', 'source', 'logge
 
 /** @throws InvalidOptionError, UnsupportedOptionError */
 export function checkPluginOptions(options: BackgroundedOptions): void {
-  const { handler, source, keepCompleted, outbox } = options
+  const { handler, source, keepCompleted, outbox } = options ?? {}
   if (typeof handler?.enqueue !== 'function' || typeof handler.capabilities !== 'object') {
     throw new InvalidOptionError(
       'withBackgrounded needs a handler: pass { handler: new DatabaseHandler() }, for example.',

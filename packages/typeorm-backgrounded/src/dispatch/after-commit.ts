@@ -82,7 +82,8 @@ export class AfterCommit {
 
   /** `insert()` has no transaction of its own: the row is there already, and no commit will follow. */
   private async enqueueOutside(envelope: JobEnvelope, { queryRunner }: RowChange): Promise<void> {
-    const { handler } = this.dispatcher.host
+    const { handler, outbox } = this.dispatcher.host
+    if (outbox) return this.dispatcher.deliverThroughOutbox([envelope], queryRunner)
     if (!handler.capabilities.transactional) return this.dispatcher.deliver([envelope], queryRunner)
     // On the same connection: waiting here for another one of the pool could wait for ever.
     const [result] = await handler.enqueue([envelope], queryRunner)

@@ -93,6 +93,18 @@ export class Dispatcher {
   }
 
   /**
+   * Writes jobs to the outbox through a runner that is in no transaction, and pushes them in the background.
+   * @throws what kept a job from being written
+   */
+  async deliverThroughOutbox(envelopes: readonly JobEnvelope[], runner: QueryRunner): Promise<void> {
+    const outbox = this.host.outbox as Outbox
+    const results = await outbox.write(envelopes, runner)
+    const refused = results.find((result) => result.state === 'failed')
+    if (refused?.state === 'failed') throw refused.error
+    this.track(outbox.push(envelopes))
+  }
+
+  /**
    * Resolves when everything that waited for a commit that has happened is with the handler.
    * @throws the first error since the last call
    */

@@ -1,9 +1,12 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { isConflictError } from '../../database-errors'
+import { StoreUnavailableError } from '../../errors'
 import { sleep } from '../../pause'
 import type { OutboxStoreHost } from './outbox-store'
 
 const TRIES = 5
+/** How long to wait for a connection, in ms: those who hold the others may be waiting for this very work. */
+const PATIENCE = 10_000
 
 /** A connection of the pool for one piece of work, in nobody's transaction. */
 export class OwnConnection {
@@ -19,7 +22,7 @@ export class OwnConnection {
   /** Runs `work` again where another transaction stood in its way. */
   async use<T>(work: (runner: QueryRunner) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
-      const runner = this.dataSource.createQueryRunner('master')
+      const runner = await this.connected()
       try {
         return await work(runner)
       } catch (error) {
@@ -29,5 +32,18 @@ export class OwnConnection {
       }
       await sleep(10 * tries * Math.random())
     }
+  }
+
+  private async connected(): Promise<QueryRunner> {
+    const runner = this.dataSource.createQueryRunner('master')
+    const connecting = Promise.resolve(runner.connect())
+    const over = new AbortController()
+    const late = sleep(PATIENCE, over.signal).then(() => 'late' as const)
+    const first = await Promise.race([connecting, late]).finally(() => over.abort())
+    if (first !== 'late') return runner
+    void connecting.then(() => runner.release()).catch(() => {})
+    throw new StoreUnavailableError(
+      `No connection of the pool became free within ${PATIENCE / 1000} s: enlarge the pool, or make calls inside a transaction with its manager.`,
+    )
   }
 }

@@ -1,5 +1,6 @@
 import type { Queue, QueueOptions } from 'bull'
-import { NotAttachedError, PayloadTooLargeError } from '../../errors'
+import { randomUUID } from 'node:crypto'
+import { InvalidOptionError, NotAttachedError, PayloadTooLargeError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
 import type {
   Consumable,
@@ -46,6 +47,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
   }
   private readonly options: ResolvedBullOptions
   private attached: Attached | undefined
+  private readonly running = new Set<Promise<void>>()
 
   /** @throws InvalidOptionError */
   constructor(options: BullHandlerOptions = {}) {
@@ -82,7 +84,10 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const { register } = this
     const arrivals = new Arrivals(() => connections.open('subscriber'), base, register.bind(this), host.logger)
     const store = new BullStore(host, base, commands, arrivals, this.options, options)
-    return new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? CONCURRENCY)
+    const consumption = new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? CONCURRENCY)
+    const running = consumption.finished.catch(() => {}).finally(() => this.running.delete(running))
+    this.running.add(running)
+    return consumption
   }
 
   /**
@@ -94,7 +99,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     let queue = raw.get(name)
     if (!queue) {
       // Loaded by whoever asks for it only: workers and callers do without.
-      const Bull = require('bull') as typeof import('bull')
+      const Bull = loadBull()
       queue = new Bull(`${host.source}:${name}`, {
         prefix: this.options.prefix,
         settings: this.options.settings,
@@ -141,7 +146,9 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     this.attached = undefined
     if (!attached) return
     await Promise.all([...attached.raw.values()].map((queue) => queue.close(true).catch(() => {})))
-    await attached.connections.close()
+    const closing = Promise.all(this.running).then(() => attached.connections.close())
+    // A method that goes on after its worker was stopped keeps its lease, and its outcome is stored when it ends.
+    if (this.running.size === 0) await closing
   }
 
   /** Lets workers on all queues know of one that jobs may come to from elsewhere. */
@@ -161,8 +168,12 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const refusals = records.map(({ data, name }) => refusal(data, name))
     const fitting = records.filter((_, index) => !refusals[index])
     const isNew: boolean[] = []
-    for (const chunk of chunks(fitting))
-      isNew.push(...(await commands.run(enqueue, enqueueRequest(chunk, isPush), timeout)))
+    const until = performance.now() + timeout
+    for (const chunk of chunks(fitting)) {
+      // A push must arrive within its lease as a whole; a call may take its time with each part.
+      const left = isPush ? until - performance.now() : timeout
+      isNew.push(...(await commands.run(enqueue, enqueueRequest(chunk, isPush, randomUUID(), timeout), left)))
+    }
     return refusals.map((refused) => refused ?? { state: isNew.shift() ? 'enqueued' : 'duplicate' })
   }
 
@@ -187,6 +198,16 @@ interface Attached {
   readonly registered: Set<string>
   /** Bull's own queues, by name, for those who asked for them. */
   readonly raw: Map<string, Queue>
+}
+
+function loadBull(): typeof import('bull') {
+  try {
+    return require('bull') as typeof import('bull')
+  } catch (error) {
+    throw new InvalidOptionError('Bull queues and the inspection of jobs need the package bull: npm install bull@4.', {
+      cause: error,
+    })
+  }
 }
 
 function refusal(data: string, name: string): EnqueueResult | undefined {

@@ -9,7 +9,7 @@ import type { Commands } from './commands'
 import { envelopeOf } from './job-record'
 import type { ResolvedBullOptions } from './options'
 import type { ClaimedRecord } from './scripts/claimed'
-import { exchange, type Settlement } from './scripts/exchange'
+import { exchange, type ExchangeReply, type Settlement } from './scripts/exchange'
 import { beat, leave, listHeld, progress, tend, type TendRequest } from './scripts/tend'
 import type { PulseData } from './worker-pulse'
 
@@ -20,6 +20,7 @@ interface Held {
 
 const TIMEOUT = 5_000
 const FAREWELL_TIMEOUT = 500
+const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
 export class BullStore implements JobStore {
@@ -30,14 +31,13 @@ export class BullStore implements JobStore {
   private readonly looks: NodeJS.Timeout
   private exchanges = 0
   private nextDue = Infinity
-  /** Jobs of dead workers, for the next exchange to hand out. */
-  private dead: ClaimedJob[] = []
+  /** Jobs of dead workers, and jobs whose claim was not heard of, for the next exchange to hand out. */
+  private found: ClaimedJob[] = []
   private seenBreaks: number
   /** Others may have taken this worker for dead. */
   private hasGap = false
-  private lastContact = -Infinity
-  /** Since when no look around has been late. */
-  private steadySince = Infinity
+  private lastContact = performance.now()
+  private lastComplaint = -Infinity
   private isLooking = false
   private changed = () => {}
 
@@ -57,12 +57,12 @@ export class BullStore implements JobStore {
   }
 
   async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
-    const unheard = await this.reconcile()
+    await this.reconcile()
     const { worker } = this
     const { lease } = this.options
     const request = {
       finished: finished.map((each) => this.settlement(each)),
-      slots: slots - unheard.length,
+      slots: slots - this.found.filter(({ died }) => !died).length,
       queues: this.queues,
       turn: this.exchanges,
       worker,
@@ -76,9 +76,9 @@ export class BullStore implements JobStore {
     const lost = new Set(finished.filter((_, index) => !reply.settled[index]).map(({ job }) => job))
     for (const { job } of finished) this.held.delete(job)
     this.nextDue = reply.nextDue === undefined ? Infinity : Date.now() + reply.nextDue
-    const dead = this.dead
-    this.dead = []
-    const claimed = [...dead, ...unheard, ...reply.claimed.map((record) => this.hold(record, false))]
+    this.complain(reply.problems)
+    const claimed = [...this.found, ...reply.claimed.map((record) => this.hold(record))]
+    this.found = []
     if (claimed.length > 0) this.heartbeat.isRunning([...this.held.keys()].map(nameOf))
     return { lost, claimed }
   }
@@ -92,7 +92,7 @@ export class BullStore implements JobStore {
   }
 
   get hasNews(): boolean {
-    return this.dead.length > 0 || this.hasGap
+    return this.found.length > 0 || this.hasGap
   }
 
   onNews(changed: () => void): void {
@@ -126,25 +126,25 @@ export class BullStore implements JobStore {
 
   /**
    * Where an answer may have been lost, or others may have taken this worker for dead: compares what it holds with
-   * what the store says. Returns what it was given without hearing of it.
+   * what the store says.
    */
-  private async reconcile(): Promise<ClaimedJob[]> {
+  private async reconcile(): Promise<void> {
     const { breaks } = this.commands
-    if (breaks === this.seenBreaks && !this.hasGap) return []
-    this.hasGap = false
+    if (breaks === this.seenBreaks && !this.hasGap) return
     const stored = await this.commands.run(
       listHeld,
       [JSON.stringify({ queues: this.queues, worker: this.worker })],
       TIMEOUT,
     )
     this.seenBreaks = breaks
+    this.hasGap = false
     const tokens = new Set(stored.map(({ token }) => token))
     const known = new Set<string>()
     for (const { record, controller } of this.held.values()) {
       known.add(record.token)
       if (!tokens.has(record.token)) loseLease(controller)
     }
-    return stored.filter(({ token }) => !known.has(token)).map((record) => this.hold(record, false))
+    for (const record of stored) if (!known.has(record.token)) this.found.push(this.hold(record))
   }
 
   /** Every few seconds: whose worker has died, and is this one in touch with the store itself? */
@@ -153,11 +153,10 @@ export class BullStore implements JobStore {
     this.isLooking = true
     const start = performance.now()
     try {
-      // After a gap the others may just not have had the time to say that they live.
-      if (start - this.lastContact > this.options.lease / 2) this.steadySince = start
-      const taken = await this.commands.run(tend, [JSON.stringify(this.tendRequest(start))], TIMEOUT)
+      // What is decided on must still hold when it arrives.
+      const taken = await this.commands.run(tend, [JSON.stringify(this.tendRequest())], this.options.lease / 4)
       this.lastContact = start
-      for (const record of taken) this.dead.push(this.hold(record, true))
+      for (const record of taken) this.found.push(this.hold(record))
       if (taken.length > 0) this.changed()
     } catch (error) {
       this.host.logger.debug({ err: error }, 'Redis did not answer a look around')
@@ -168,12 +167,13 @@ export class BullStore implements JobStore {
     }
   }
 
-  private tendRequest(now: number): TendRequest {
+  private tendRequest(): TendRequest {
     const { keepFailed, lease } = this.options
     return {
       queues: this.queues,
+      worker: this.worker,
       token: this.newToken(),
-      reaps: now - this.steadySince >= lease,
+      lease,
       keep: {
         completedAge: this.host.keepCompleted,
         failedAge: keepFailed.age,
@@ -182,19 +182,25 @@ export class BullStore implements JobStore {
     }
   }
 
+  private complain(problems: ExchangeReply['problems']): void {
+    if (problems.length === 0 || performance.now() - this.lastComplaint < COMPLAIN_EVERY) return
+    this.lastComplaint = performance.now()
+    this.host.logger.error({ problems }, 'jobs of some queues cannot be claimed')
+  }
+
   private settlement({ job, outcome, isRepeated }: FinishedJob): Settlement {
     const { queue, id, token } = (this.held.get(job) as Held).record
     return { queue, id, token, repeated: isRepeated, ...settlementOf(outcome, job) }
   }
 
-  private hold(record: ClaimedRecord, died: boolean): ClaimedJob {
+  private hold(record: ClaimedRecord): ClaimedJob {
     const controller = new AbortController()
     const job: ClaimedJob = {
       id: record.id,
       queue: record.queue,
       envelope: envelopeOf(record),
       attempt: record.attempt,
-      died,
+      died: record.died,
       releasedSince: record.releasedSince,
       signal: controller.signal,
       progress: (value) => this.storeProgress(record, value),

@@ -10,6 +10,8 @@ export class Commands {
   private connection: Connection | undefined
   private clockOffset: Promise<number> | undefined
   private brokenSince: number | undefined
+  /** When a command last went without an answer. */
+  private silentSince: number | undefined
   private readonly defined = new Set<string>()
   /** Grows when an answer may have been lost: what was asked may have been done, or not. */
   breaks = 0
@@ -27,14 +29,28 @@ export class Commands {
    */
   async run<Reply>(script: Script<Reply>, request: readonly (string | number)[], timeout: number): Promise<Reply> {
     const client = this.client
-    if (this.brokenSince !== undefined && Date.now() - this.brokenSince > timeout)
-      throw unavailable('it is disconnected')
+    const isSince = (moment: number | undefined, atLeast: boolean) =>
+      moment !== undefined && Date.now() - moment >= timeout === atLeast
+    if (isSince(this.brokenSince, true)) throw unavailable('it is disconnected')
+    // Whoever comes next need not wait for the same silence again, until somebody tries anew.
+    if (isSince(this.silentSince, false)) throw unavailable('it does not answer')
     const deadline = Date.now() + timeout
+    const sent = this.send(client, script, request, deadline)
+    sent.then(() => (this.silentSince = undefined)).catch(() => {})
     try {
-      return await within(timeout, this.send(client, script, request, deadline))
+      return await this.within(timeout, sent)
     } catch (error) {
       this.breaks++
       throw isRefusal(error) ? error : unavailable((error as Error).message, error)
+    }
+  }
+
+  /** @throws StoreUnavailableError when `promise` takes longer than `timeout` ms */
+  async bounded<T>(promise: Promise<T>, timeout: number): Promise<T> {
+    try {
+      return await this.within(timeout, promise)
+    } catch (error) {
+      throw error instanceof Silence ? unavailable(error.message, error) : error
     }
   }
 
@@ -51,6 +67,7 @@ export class Commands {
       try {
         return script.read(await command.call(client, this.base, validUntil, ...request))
       } catch (error) {
+        this.silentSince = undefined // it has answered
         if (!isExpired(error)) throw error
         this.clockOffset = undefined
         // Sent in time, and late by Redis's clock: one of the clocks was moved.
@@ -67,10 +84,23 @@ export class Commands {
     client.on('close', () => {
       this.breaks++
       this.brokenSince ??= Date.now()
+      this.silentSince = undefined
       this.clockOffset = undefined
     })
     client.on('ready', () => (this.brokenSince = undefined))
     return client
+  }
+
+  private within<T>(timeout: number, promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const giveUp = () => {
+        this.silentSince = Date.now()
+        reject(new Silence(timeout))
+      }
+      // After a busy event loop the answer may be there, and only not read yet.
+      const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeout)
+      promise.then(resolve, reject).finally(() => clearTimeout(timer))
+    })
   }
 
   private define(client: Connection, { name, lua }: Script<unknown>): void {
@@ -98,13 +128,10 @@ async function measureOffset(client: Connection): Promise<number> {
   return Number(seconds) * 1000 + Number(microseconds) / 1000 - (received > sent ? received : sent)
 }
 
-function within<T>(timeout: number, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    // After a busy event loop the answer may be there, and only not read yet.
-    const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeout)
-    const giveUp = () => reject(new Error(`no answer within ${timeout} ms`))
-    promise.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
+class Silence extends Error {
+  constructor(timeout: number) {
+    super(`no answer within ${Math.round(timeout)} ms`)
+  }
 }
 
 function isExpired(error: unknown): boolean {
@@ -112,7 +139,8 @@ function isExpired(error: unknown): boolean {
 }
 
 /** What Redis answers when it cannot take anything from anybody for now. */
-const NOT_NOW = /\b(EXPIRED|OOM|MISCONF|BUSY|LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN)\b/
+const NOT_NOW =
+  /\b(EXPIRED|OOM|MISCONF|BUSY|LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM)\b/
 
 /** Redis has answered, and does not want this: a key of another type, no permission. */
 function isRefusal(error: unknown): boolean {

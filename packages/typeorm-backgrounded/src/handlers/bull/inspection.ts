@@ -1,11 +1,12 @@
 import type { Job, JobStatus, Queue } from 'bull'
 import { isDeepStrictEqual } from 'node:util'
+import { InvalidOptionError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
 import { isJsonObject } from '../../job/json'
 import type { Inspectable, InspectedJob, JobQuery, JobState } from '../handler'
 import type { Commands } from './commands'
 import type { Script } from './scripts/script'
-import { discardedIds, dropJobs, listQueues, pruneKept, retryKept } from './scripts/inspect'
+import { discardedIds, dropJobs, listQueues, pruneKept, retryKept, suspectIds } from './scripts/inspect'
 
 type BullStatus = JobStatus | 'paused'
 
@@ -47,9 +48,12 @@ export class BullInspection implements Inspectable {
   async counts(): Promise<Record<JobState, number>> {
     const counts = { waiting: 0, running: 0, completed: 0, failed: 0, discarded: 0 }
     for (const name of await this.queues()) {
-      const { waiting, active, completed, failed, delayed, paused } = (await this.queue(name).getJobCounts()) as Counts
+      const { waiting, active, completed, failed, delayed, paused } = await this.bounded(
+        this.queue(name).getJobCounts() as Promise<Counts>,
+      )
       const discarded = (await this.run(discardedIds, [name])).length
-      counts.waiting += waiting + delayed + paused
+      const suspects = (await this.run(suspectIds, [name])).length
+      counts.waiting += waiting + delayed + paused + suspects
       counts.running += active
       counts.completed += completed
       counts.failed += failed - discarded
@@ -67,14 +71,15 @@ export class BullInspection implements Inspectable {
   }
 
   async pause(queue: string): Promise<void> {
-    await this.queue(queue).pause()
+    await this.bounded(this.queue(queue).pause())
   }
 
   async resume(queue: string): Promise<void> {
-    await this.queue(queue).resume()
+    await this.bounded(this.queue(queue).resume())
   }
 
   async prune({ before, state }: { before: Date; state?: JobState }): Promise<number> {
+    if (Number.isNaN(before.getTime())) throw new InvalidOptionError('prune: before is no valid Date.')
     let total = 0
     for (const name of await this.queues()) {
       for (const kept of KEPT.filter((each) => state === undefined || each === state)) {
@@ -88,19 +93,22 @@ export class BullInspection implements Inspectable {
 
   private async *jobs(name: string, state: JobState): AsyncGenerator<InspectedJob> {
     const discarded = LISTS[state].includes('failed') ? new Set(await this.run(discardedIds, [name])) : new Set()
+    const queue = this.queue(name)
     for (let start = 0; ; start += PAGE) {
-      const jobs = (await this.queue(name).getJobs(
-        [...LISTS[state]] as JobStatus[],
-        start,
-        start + PAGE - 1,
-      )) as (Job | null)[]
+      const lists = [...LISTS[state]] as JobStatus[]
+      const jobs = (await this.bounded(queue.getJobs(lists, start, start + PAGE - 1))) as (Job | null)[]
       for (const job of jobs) {
         if (!job) continue // it has gone meanwhile
         if (state === 'failed' && discarded.has(job.id)) continue
         if (state === 'discarded' && !discarded.has(job.id)) continue
         yield this.inspected(job, state, name)
       }
-      if (jobs.length === 0) return
+      if (jobs.length === 0) break
+    }
+    if (state !== 'waiting') return
+    for (const id of await this.run(suspectIds, [name])) {
+      const job = await this.bounded(queue.getJob(id))
+      if (job) yield this.inspected(job, state, name)
     }
   }
 
@@ -125,6 +133,10 @@ export class BullInspection implements Inspectable {
 
   private async queues(): Promise<string[]> {
     return (await this.run(listQueues, [])).sort()
+  }
+
+  private bounded<T>(work: Promise<T>): Promise<T> {
+    return this.commands.bounded(work, TIMEOUT)
   }
 
   private run<Reply>(script: Script<Reply>, request: readonly (string | number)[]): Promise<Reply> {

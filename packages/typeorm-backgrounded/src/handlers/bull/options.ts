@@ -46,14 +46,22 @@ export interface ResolvedBullOptions {
 
 /** @throws InvalidOptionError */
 export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions {
+  checkNames(options, OPTIONS, 'BullHandler')
   const { redis, prefix = 'backgrounded', settings = {}, timeout = 900, keepFailed = {} } = options
-  checkNames(options)
+  checkNames(settings, SETTINGS, 'BullHandler: settings')
+  checkNames(keepFailed, ['age', 'count'], 'BullHandler: keepFailed')
   if (!/^[^\s:]{1,100}$/.test(prefix)) {
     throw new InvalidOptionError(
       `BullHandler: prefix is ${JSON.stringify(prefix)}: give 1 to 100 characters without spaces or ":".`,
     )
   }
   const lease = positive(settings.lockDuration ?? 20_000, 'settings.lockDuration')
+  const beat = positive(settings.lockRenewTime ?? lease / 4, 'settings.lockRenewTime')
+  if (beat > lease / 2) {
+    throw new InvalidOptionError(
+      `BullHandler: settings.lockRenewTime is ${beat}, and lockDuration ${lease}: a worker must renew its lease at least twice in its time.`,
+    )
+  }
   const { age = '30d', count = 10_000 } = keepFailed
   if (!Number.isInteger(count) || count < 0)
     throw new InvalidOptionError(`BullHandler: keepFailed.count is ${count}: give a whole number from 0 on.`)
@@ -63,18 +71,31 @@ export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions
     settings,
     timeout: positive(milliseconds(timeout, 'BullHandler: timeout'), 'timeout'),
     lease,
-    beat: positive(settings.lockRenewTime ?? lease / 4, 'settings.lockRenewTime'),
+    beat,
     lookAround: positive(settings.stalledInterval ?? Math.min(2_000, lease / 4), 'settings.stalledInterval'),
     keepFailed: { age: milliseconds(age, 'BullHandler: keepFailed.age'), count },
   }
 }
 
 const OPTIONS = ['redis', 'prefix', 'settings', 'timeout', 'keepFailed']
+const SETTINGS = [
+  'lockDuration',
+  'lockRenewTime',
+  'stalledInterval',
+  'maxStalledCount',
+  'guardInterval',
+  'retryProcessDelay',
+  'backoffStrategies',
+  'drainDelay',
+  'isSharedChildPool',
+]
 
-function checkNames(options: BullHandlerOptions): void {
-  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))
+function checkNames(options: object, known: readonly string[], subject: string): void {
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidOptionError(`${subject} is ${String(options)}: give an object.`)
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined)
-    throw new InvalidOptionError(`BullHandler has no option "${unknown}"; there are ${OPTIONS.join(', ')}.`)
+    throw new InvalidOptionError(`${subject} has no option "${unknown}"; there are ${known.join(', ')}.`)
 }
 
 function positive(value: number, name: string): number {
@@ -90,7 +111,10 @@ function redisOf(redis: BullHandlerOptions['redis'] = {}): RedisOptions | Create
       `BullHandler: redis is ${String(redis)}: give a URL like redis://127.0.0.1:6379, ioredis options, or a function that makes connections.`,
     )
   }
-  if ('createClient' in redis) return redis.createClient
+  if ('createClient' in redis) {
+    if (typeof redis.createClient === 'function') return redis.createClient
+    throw new InvalidOptionError('BullHandler: redis.createClient is no function that makes connections.')
+  }
   if (redis.keyPrefix === undefined) return redis
   throw new InvalidOptionError(
     'BullHandler: redis.keyPrefix is of no use to scripts: give the prefix as BullHandler\'s own "prefix".',

@@ -17,19 +17,28 @@ export interface ThreadData<Data> {
 export function beatInThread<Data>(pulseOf: (data: Data) => Pulse): void {
   const { memory, every, longestSilence, data } = workerData as ThreadData<Data>
   new Heart(pulseOf(data), every, () => parentPort?.postMessage('gap'))
-  const sign = new LifeSign(memory)
-  setInterval(() => {
-    if (sign.silence > longestSilence) endProcess(sign)
-  }, 1_000)
+  watch(new LifeSign(memory), longestSilence)
 }
 
-function endProcess(sign: LifeSign): void {
-  const minutes = Math.round(sign.silence / 60_000)
-  const running = sign.names || 'no method'
+const LOOK_EVERY = 1_000
+
+/** Counts looks, not the time: a process that was suspended, or a clock that was set, is no hung one. */
+function watch(sign: LifeSign, longestSilence: number): void {
+  let seen = sign.turns
+  let looks = 0
+  setInterval(() => {
+    looks = sign.turns === seen ? looks + 1 : 0
+    seen = sign.turns
+    if (looks * LOOK_EVERY > longestSilence) endProcess(sign, looks * LOOK_EVERY)
+  }, LOOK_EVERY)
+}
+
+function endProcess({ names }: LifeSign, silence: number): void {
+  const running = names || 'no method'
   // Straight to the terminal: a stream of this thread would go by the main loop.
   writeSync(
     2,
-    `typeorm-backgrounded: the event loop has not turned for ${minutes} minutes while running ${running}: ending the process\n`,
+    `typeorm-backgrounded: the event loop has not turned for ${Math.round(silence / 1000)} s while running ${running}: ending the process\n`,
   )
   process.kill(process.pid, 'SIGKILL')
 }

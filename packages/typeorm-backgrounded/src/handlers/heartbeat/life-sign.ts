@@ -1,7 +1,7 @@
 const NAMES_AT = 16
 const SIZE = 4_096
 
-/** Memory that a worker's main loop and its heartbeat share: when the loop last turned, and what it is running. */
+/** Memory that a worker's main loop and its heartbeat share: how often the loop has turned, and what it is running. */
 export class LifeSign {
   private readonly numbers: Float64Array
   private readonly text: Uint8Array
@@ -13,7 +13,7 @@ export class LifeSign {
 
   /** The main loop turns. */
   turn(): void {
-    this.numbers[0] = Date.now()
+    this.numbers[0] = this.turns + 1
   }
 
   /** What the main loop is about to run, as `'User.sendWelcome'`. */
@@ -24,9 +24,8 @@ export class LifeSign {
     this.numbers[1] = bytes.length
   }
 
-  /** ms since the main loop last turned. */
-  get silence(): number {
-    return Date.now() - (this.numbers[0] ?? 0)
+  get turns(): number {
+    return this.numbers[0] ?? 0
   }
 
   get names(): string {

@@ -150,7 +150,9 @@ describe('BullHandler', function () {
     await backgrounded(office.letter).post()
     await drain(office.dataSource)
     const { client } = office.handler.queue()
-    expect((await client.keys(`${office.prefix}:*`)).sort()).to.deep.equal([
+    const keys = await client.keys(`${office.prefix}:*`)
+    // What tells a call that is sent again lasts for two seconds.
+    expect(keys.filter((key) => !key.includes(':call:')).sort()).to.deep.equal([
       `${office.prefix}:default:default:id`,
       `${office.prefix}:default:queues`,
     ])

@@ -13,29 +13,39 @@ export interface ClaimedRecord {
   readonly releasedSince?: number
   /** Its worker died before. */
   readonly isSuspect: boolean
+  /** Its worker has died, and nobody has settled that yet. */
+  readonly died: boolean
 }
 
-/** Lua that gives a running job of `q` to the holder of `token`. */
+/** Lua that gives a running job of `q` to the holder of `token`, and shows it. */
 export const GIVE = `
+local function show(queue, q, id, token)
+  local fields = rcall('HMGET', q .. id, 'attemptsMade', 'data', 'opts', 'timestamp', 'releasedSince', 'suspect', 'died')
+  return { queue, id, token, unpack(fields, 1, 7) }
+end
+
 local function give(queue, q, id, token)
   -- Without an end: what counts is the worker's own key. It keeps Bull's tools off a running job.
   rcall('SET', q .. id .. ':lock', token)
   rcall('HSET', q .. id, 'lease', token)
-  local fields = rcall('HMGET', q .. id, 'attemptsMade', 'data', 'opts', 'timestamp', 'releasedSince', 'suspect')
-  return { queue, id, token, unpack(fields, 1, 6) }
+  return show(queue, q, id, token)
 end
 `
 
 export function readClaimed(reply: unknown): ClaimedRecord[] {
-  return (reply as (string | null)[][]).map(([queue, id, token, attempt, data, opts, timestamp, since, suspect]) => ({
-    queue: queue as string,
-    id: id as string,
-    token: token as string,
-    attempt: Number(attempt),
-    data: data ?? '',
-    opts: opts ?? undefined,
-    timestamp: timestamp ? Number(timestamp) : undefined,
-    releasedSince: since ? Number(since) : undefined,
-    isSuspect: suspect === '1',
-  }))
+  return (reply as (string | null)[][]).map((fields) => {
+    const [queue, id, token, attempt, data, opts, timestamp, since, suspect, died] = fields
+    return {
+      queue: queue as string,
+      id: id as string,
+      token: token as string,
+      attempt: Number(attempt),
+      data: data ?? '',
+      opts: opts ?? undefined,
+      timestamp: timestamp ? Number(timestamp) : undefined,
+      releasedSince: since ? Number(since) : undefined,
+      isSuspect: suspect === '1',
+      died: died === '1',
+    }
+  })
 }

@@ -14,9 +14,17 @@ export interface NewJob {
   readonly runAt?: number
 }
 
-/** ARGV of `enqueue`: whether to remember the ids as pushed, and the jobs. */
-export function enqueueRequest(jobs: readonly NewJob[], remember: boolean): (string | number)[] {
-  const request: (string | number)[] = [remember ? 1 : 0]
+/**
+ * ARGV of `enqueue`: whether to remember the ids as pushed, a name for this very call, how long the call may take
+ * in ms, and the jobs.
+ */
+export function enqueueRequest(
+  jobs: readonly NewJob[],
+  remember: boolean,
+  call: string,
+  timeout: number,
+): (string | number)[] {
+  const request: (string | number)[] = [remember ? 1 : 0, call, Math.ceil(timeout)]
   for (const { queue, id, name, data, delay, runAt } of jobs)
     request.push(queue, id, name, data, delay ?? '', runAt ?? '')
   return request
@@ -27,19 +35,42 @@ export const enqueue = script(
   'Enqueue',
   `
 local isPush = ARGV[2] == '1'
+
+local function check(key, type)
+  local actual = rcall('TYPE', key).ok
+  if actual ~= 'none' and actual ~= type then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. actual .. ' instead of a ' .. type) end
+end
+
+-- A script that fails halfway has done its first half: everything is looked at before anything is written.
 local known = {}
+local wrong = check(base .. 'queues', 'set') or check(base .. 'pushed', 'zset')
+for i = 5, #ARGV, 6 do
+  local q = base .. ARGV[i] .. ':'
+  if not known[q] then
+    known[q] = true
+    wrong = wrong or check(q .. 'wait', 'list') or check(q .. 'paused', 'list') or check(q .. 'delayed', 'zset') or check(q .. 'id', 'string')
+  end
+  wrong = wrong or check(q .. ARGV[i + 1], 'hash')
+end
+if wrong then return wrong end
+
+-- The connection broke, and the call is sent again: it was done, and its jobs may be gone already.
+local isRepeated = not rcall('SET', base .. 'call:' .. ARGV[3], 1, 'NX', 'PX', ARGV[4] * 2)
+
 local results = {}
-for i = 3, #ARGV, 6 do
+for i = 5, #ARGV, 6 do
   local queue, id, data = ARGV[i], ARGV[i + 1], ARGV[i + 3]
   local q = base .. queue .. ':'
   local isDuplicate = rcall('EXISTS', q .. id) == 1
   if isPush and rcall('ZADD', base .. 'pushed', 'NX', now, id) == 0 then isDuplicate = true end
-  if isDuplicate then
-    rcall('PUBLISH', q .. 'duplicated@backgrounded', id)
+  if isRepeated then
+    results[#results + 1] = 1
+  elseif isDuplicate then
+    publish(q .. 'duplicated@backgrounded', id)
     results[#results + 1] = 0
   else
-    if not known[queue] then
-      known[queue] = true
+    if known[q] ~= 'listed' then
+      known[q] = 'listed'
       rcall('SADD', base .. 'queues', queue)
     end
     local counter = rcall('INCR', q .. 'id')

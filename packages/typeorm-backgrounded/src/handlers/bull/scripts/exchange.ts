@@ -46,6 +46,8 @@ export interface ExchangeReply {
   readonly nextDue?: number
   /** Nothing told that this worker lives: others may have taken what it held. */
   readonly wasDead: boolean
+  /** What kept a queue from being claimed from, as a key of another type or a Redis that is full. */
+  readonly problems: readonly { readonly queue: string; readonly message: string }[]
 }
 
 /** Settles what has finished and claims up to `slots` due jobs, queue by queue. */
@@ -54,7 +56,7 @@ export const exchange = script(
   `
 ${GIVE}
 local request = cjson.decode(ARGV[2])
-local wasDead = rcall('SET', base .. 'worker:' .. request.worker, 1, 'NX', 'PX', request.lease) and 1 or 0
+local worker = base .. 'worker:' .. request.worker
 
 -- Who holds the lease may settle the job, however late; a settlement that arrives again changes nothing.
 local function mayNotSettle(q, each)
@@ -72,17 +74,13 @@ end
 local settle = {}
 
 function settle.completed(q, each)
-  if request.keepsCompleted then
-    keep(q, each, 'completed', 'returnvalue', 'null')
-  else
-    forget(q, each.id)
-  end
-  rcall('PUBLISH', q .. 'completed', cjson.encode({ jobId = each.id, val = 'null' }))
+  keep(q, each, 'completed', 'returnvalue', 'null')
+  publish(q .. 'completed', cjson.encode({ jobId = each.id, val = 'null' }))
 end
 
 function settle.failed(q, each)
   keep(q, each, 'failed', 'failedReason', each.reason, 'stacktrace', each.stacktrace)
-  rcall('PUBLISH', q .. 'failed', cjson.encode({ jobId = each.id, failedReason = each.reason, val = each.reason }))
+  publish(q .. 'failed', cjson.encode({ jobId = each.id, failedReason = each.reason, val = each.reason }))
 end
 
 function settle.discarded(q, each)
@@ -124,10 +122,16 @@ for i, each in ipairs(request.finished) do
   if settled[i] == nil then
     settled[i] = 1
     rcall('LREM', q .. 'active', 1, each.id)
-    rcall('DEL', q .. each.id .. ':lock')
-    rcall('HSET', q .. each.id, 'settled', each.token)
-    rcall('HDEL', q .. each.id, 'lease')
-    settle[each.state](q, each)
+    if each.state == 'completed' and not request.keepsCompleted then
+      -- Nothing here takes memory: it must work in a Redis that is full.
+      forget(q, each.id)
+      publish(q .. 'completed', cjson.encode({ jobId = each.id, val = 'null' }))
+    else
+      rcall('DEL', q .. each.id .. ':lock')
+      rcall('HSET', q .. each.id, 'settled', each.token)
+      rcall('HDEL', q .. each.id, 'lease', 'died')
+      settle[each.state](q, each)
+    end
   end
 end
 
@@ -145,50 +149,78 @@ local function promote(q)
   if first then nextDue = math.min(nextDue or math.huge, math.floor(tonumber(first) / 4096) - now) end
 end
 
-local function claim(queue, q)
-  local held = {}
-  while #claimed < request.slots do
-    local id = rcall('RPOPLPUSH', q .. 'wait', q .. 'active')
-    if not id then break end
-    local isSuspect = rcall('HGET', q .. id, 'suspect') == '1'
-    if rcall('EXISTS', q .. id) == 0 then
-      rcall('LREM', q .. 'active', 1, id)
-    elseif isSuspect and not request.takesSuspect then
-      rcall('LREM', q .. 'active', 1, id)
-      held[#held + 1] = id
+local function take(queue, q, id, isSuspect)
+  if isSuspect then request.takesSuspect = false end
+  rcall('ZREM', q .. 'priority', id)
+  if rcall('HDEL', q .. id, 'discarded') == 1 then rcall('SREM', q .. 'discarded', id) end
+  rcall('HSET', q .. id, 'processedOn', integer(now))
+  rcall('HINCRBY', q .. id, 'attemptsMade', 1)
+  publish(q .. 'active', id)
+  claimed[#claimed + 1] = give(queue, q, id, request.token .. '/' .. #claimed)
+end
+
+local function claimFrom(queue, q, list)
+  while #claimed < request.slots and (list == 'wait' or request.takesSuspect) do
+    local id = rcall('RPOPLPUSH', q .. list, q .. 'active')
+    if not id then return end
+    local isSuspect = false
+    if rcall('TYPE', q .. id).ok ~= 'hash' then
+      rcall('LREM', q .. 'active', 1, id) -- removed meanwhile, or no job
     else
-      if isSuspect then request.takesSuspect = false end
-      rcall('ZREM', q .. 'priority', id)
-      if rcall('HDEL', q .. id, 'discarded') == 1 then rcall('SREM', q .. 'discarded', id) end
-      rcall('HSET', q .. id, 'processedOn', integer(now))
-      rcall('HINCRBY', q .. id, 'attemptsMade', 1)
-      rcall('PUBLISH', q .. 'active', id)
-      claimed[#claimed + 1] = give(queue, q, id, request.token .. '/' .. #claimed)
+      isSuspect = rcall('HGET', q .. id, 'suspect') == '1'
+      if isSuspect and not request.takesSuspect then
+        rcall('LREM', q .. 'active', 1, id)
+        rcall('LPUSH', q .. 'suspects', id)
+      else
+        take(queue, q, id, isSuspect)
+      end
     end
   end
-  for i = #held, 1, -1 do rcall('RPUSH', q .. 'wait', held[i]) end
+end
+
+local problems = {}
+
+local function claim(queue)
+  local q = base .. queue .. ':'
+  if rcall('EXISTS', q .. 'meta-paused') == 1 then return promote(q) end
+  promote(q)
+  claimFrom(queue, q, 'suspects')
+  claimFrom(queue, q, 'wait')
+end
+
+local wasDead = 0
+local function live()
+  if rcall('EXISTS', worker) == 1 then return end
+  rcall('SET', worker, integer(now), 'PX', request.lease)
+  wasDead = 1
 end
 
 if request.slots > 0 then
+  live()
   local queues = request.queues or rcall('SMEMBERS', base .. 'queues')
   for i = 1, #queues do
     -- In turn, where nothing says which comes first.
     local queue = queues[request.queues and i or (i + request.turn) % #queues + 1]
-    local q = base .. queue .. ':'
-    promote(q)
-    claim(queue, q)
+    -- One broken queue does not stop the others.
+    local isFine, problem = pcall(claim, queue)
+    if not isFine then
+      problems[#problems + 1] = { queue, type(problem) == 'table' and (problem.err or 'unknown') or tostring(problem) }
+    end
     if #claimed >= request.slots then break end
   end
 end
 
-return { settled, claimed, nextDue and integer(math.max(0, nextDue)) or false, wasDead }`,
+return { settled, claimed, nextDue and integer(math.max(0, nextDue)) or false, wasDead, problems }`,
   (reply): ExchangeReply => {
-    const [settled, claimed, nextDue, wasDead] = reply as [number[], unknown, string | null, number]
+    const [settled, claimed, nextDue, wasDead, problems] = reply as Reply
     return {
       settled: settled.map((code) => code === 1),
       claimed: readClaimed(claimed),
       nextDue: nextDue === null ? undefined : Number(nextDue),
       wasDead: wasDead === 1,
+      problems: problems.map(([queue, message]) => ({ queue, message })),
     }
   },
 )
+
+type Reply = [number[], unknown, string | null, number, [string, string][]]

@@ -20,6 +20,9 @@ return ids`,
   strings,
 )
 
+/** ARGV: a queue. The ids of its waiting jobs that are put aside. */
+export const suspectIds = script('SuspectIds', `return rcall('LRANGE', base .. ARGV[2] .. ':suspects', 0, -1)`, strings)
+
 const EACH_JOB = `
 local queues = rcall('SMEMBERS', base .. 'queues')
 local number = 0
@@ -53,8 +56,9 @@ export const dropJobs = script(
   'DropJobs',
   `
 local function change(q, id)
-  if rcall('HEXISTS', q .. id, 'lease') == 1 or rcall('EXISTS', q .. id .. ':lock') == 1 then return 0 end
-  for _, list in ipairs({ 'wait', 'paused' }) do rcall('LREM', q .. list, 0, id) end
+  local lease = rcall('HGET', q .. id, 'lease')
+  if (lease and lease ~= '') or rcall('EXISTS', q .. id .. ':lock') == 1 then return 0 end
+  for _, list in ipairs({ 'wait', 'paused', 'suspects' }) do rcall('LREM', q .. list, 0, id) end
   for _, set in ipairs({ 'delayed', 'completed', 'failed', 'priority' }) do rcall('ZREM', q .. set, id) end
   rcall('SREM', q .. 'discarded', id)
   forget(q, id)

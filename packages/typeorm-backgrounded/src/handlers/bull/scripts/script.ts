@@ -12,16 +12,17 @@ export interface Script<Reply> {
  *
  * | key | type | what |
  * |---|---|---|
- * | `<id>` | hash | a job: `name`, `data`, `timestamp`, `delay`, `attemptsMade`, `failedReason`, …, and of ours `lease`, `settled`, `suspect`, `releasedSince`, `discarded` |
+ * | `<id>` | hash | a job: `name`, `data`, `timestamp`, `delay`, `attemptsMade`, `failedReason`, …, and of ours `lease`, `died`, `settled`, `suspect`, `releasedSince`, `discarded` |
  * | `<id>:lock` | string | tells Bull's tools that the job is running |
  * | `wait`, `paused`, `active` | list | ids; the next one is at the right |
  * | `delayed` | sorted set | ids by due time × 4096 |
  * | `completed`, `failed` | sorted set | ids by time |
  * | `discarded` | set | the ids in `failed` that were discarded; ours |
+ * | `suspects` | list | waiting ids whose worker died, put aside for one at a time; ours |
  *
  * Beside the queues stand `queues`, a set of their names, `pushed`, a sorted set of the ids that the outbox has
- * pushed and not yet forgotten, and for each worker `worker:<its id>`, which lives as long as its heart beats. A
- * job's `lease` is a token that begins with the id of the worker that runs it.
+ * pushed and not yet forgotten, and for each worker `worker:<its id>`, which lives as long as its heart beats and
+ * says since when. A job's `lease` is a token that begins with the id of the worker that runs it.
  */
 const PRELUDE = `
 local rcall = redis.call
@@ -30,18 +31,21 @@ local clock = rcall('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if now > tonumber(ARGV[1]) then return redis.error_reply('EXPIRED by ' .. now - tonumber(ARGV[1]) .. ' ms') end
 
+-- A user without a right to channels may use everything else.
+local function publish(channel, message) redis.pcall('PUBLISH', channel, message) end
+
 local function integer(number) return string.format('%.0f', number) end
 
 -- 'LPUSH': to the end of the line. 'RPUSH': to its front.
 local function wait(q, id, push)
   local isPaused = rcall('EXISTS', q .. 'meta-paused') == 1
   rcall(push, isPaused and q .. 'paused' or q .. 'wait', id)
-  rcall('PUBLISH', q .. 'waiting@backgrounded', id)
+  publish(q .. 'waiting@backgrounded', id)
 end
 
 local function delay(q, id, due, counter)
   rcall('ZADD', q .. 'delayed', integer(due * 4096 + counter % 4096), id)
-  rcall('PUBLISH', q .. 'delayed', integer(due))
+  publish(q .. 'delayed', integer(due))
 end
 
 local function forget(q, id)

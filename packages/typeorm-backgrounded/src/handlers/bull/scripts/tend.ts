@@ -6,9 +6,10 @@ export const beat = script(
   'Beat',
   `
 local key = base .. 'worker:' .. ARGV[2]
-local wasAlive = rcall('EXISTS', key)
-rcall('SET', key, 1, 'PX', ARGV[3])
-return wasAlive`,
+-- Renewed in a way that a Redis that is full allows.
+if rcall('PEXPIRE', key, ARGV[3]) == 1 then return 1 end
+rcall('SET', key, integer(now), 'PX', ARGV[3])
+return 0`,
   (reply) => reply === 1,
 )
 
@@ -17,10 +18,11 @@ export const leave = script('Leave', `rcall('DEL', base .. 'worker:' .. ARGV[2])
 
 export interface TendRequest {
   readonly queues?: readonly string[]
+  readonly worker: string
   /** Begins the tokens of jobs that are taken over; never used again. */
   readonly token: string
-  /** Whether to take over the jobs of dead workers. */
-  readonly reaps: boolean
+  /** ms */
+  readonly lease: number
   /** ms, and how many of each queue. */
   readonly keep: { readonly completedAge: number; readonly failedAge: number; readonly failedCount: number }
 }
@@ -31,8 +33,13 @@ export const tend = script(
   `
 ${GIVE}
 local request = cjson.decode(ARGV[2])
-local alive = {}
+local alive = { [request.worker] = true }
 local taken = {}
+
+-- Only a worker that has lived for a lease without a gap may take another for dead: after an outage the others may
+-- just not have had the time to say that they live.
+local since = rcall('GET', base .. 'worker:' .. request.worker)
+local reaps = since and now - tonumber(since) >= request.lease
 
 local function isAlive(worker)
   if alive[worker] == nil then alive[worker] = rcall('EXISTS', base .. 'worker:' .. worker) == 1 end
@@ -49,9 +56,10 @@ end
 
 local function reap(queue, q)
   for _, id in ipairs(rcall('LRANGE', q .. 'active', 0, -1)) do
-    if rcall('EXISTS', q .. id) == 0 then
+    if rcall('TYPE', q .. id).ok ~= 'hash' then
       rcall('LREM', q .. 'active', 1, id)
     elseif #taken < 100 and isDead(q, id) then
+      rcall('HSET', q .. id, 'died', 1)
       taken[#taken + 1] = give(queue, q, id, request.token .. '/' .. #taken)
     end
   end
@@ -69,14 +77,17 @@ local function olderThan(q, set, age)
   drop(q, set, rcall('ZRANGEBYSCORE', q .. set, '-inf', integer(now - age), 'LIMIT', 0, 1000))
 end
 
-for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do
+local function tendQueue(queue)
   local q = base .. queue .. ':'
-  if request.reaps then reap(queue, q) end
-  olderThan(q, 'completed', request.keep.completedAge)
+  if reaps then reap(queue, q) end
+  if request.keep.completedAge > 0 then olderThan(q, 'completed', request.keep.completedAge) end
   olderThan(q, 'failed', request.keep.failedAge)
   local excess = rcall('ZCARD', q .. 'failed') - request.keep.failedCount
   if excess > 0 then drop(q, 'failed', rcall('ZRANGE', q .. 'failed', 0, math.min(excess, 1000) - 1)) end
 end
+
+-- One broken queue does not stop the others; the exchanges report it.
+for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do pcall(tendQueue, queue) end
 
 return taken`,
   readClaimed,
@@ -92,18 +103,17 @@ export interface ListHeldRequest {
 export const listHeld = script(
   'ListHeld',
   `
+${GIVE}
 local request = cjson.decode(ARGV[2])
 local mine = {}
-for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do
+local function list(queue)
   local q = base .. queue .. ':'
   for _, id in ipairs(rcall('LRANGE', q .. 'active', 0, -1)) do
-    local fields = rcall('HMGET', q .. id, 'lease', 'attemptsMade', 'data', 'opts', 'timestamp', 'releasedSince', 'suspect')
-    local token = fields[1]
-    if token and string.sub(token, 1, #request.worker) == request.worker then
-      mine[#mine + 1] = { queue, id, token, unpack(fields, 2, 7) }
-    end
+    local token = rcall('HGET', q .. id, 'lease')
+    if token and string.sub(token, 1, #request.worker) == request.worker then mine[#mine + 1] = show(queue, q, id, token) end
   end
 end
+for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do pcall(list, queue) end
 return mine`,
   readClaimed,
 )
@@ -115,6 +125,6 @@ export const progress = script(
 local q, id = base .. ARGV[2] .. ':', ARGV[3]
 if rcall('HGET', q .. id, 'lease') ~= ARGV[4] then return end
 rcall('HSET', q .. id, 'progress', ARGV[5])
-rcall('PUBLISH', q .. 'progress', '{"jobId":' .. cjson.encode(id) .. ',"progress":' .. ARGV[5] .. '}')`,
+publish(q .. 'progress', '{"jobId":' .. cjson.encode(id) .. ',"progress":' .. ARGV[5] .. '}')`,
   () => {},
 )

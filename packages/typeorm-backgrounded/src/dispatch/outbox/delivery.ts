@@ -1,0 +1,182 @@
+import { Batcher, runInHalves } from '../../batcher'
+import { isConnectionError } from '../../database-errors'
+import type { EnqueueResult, Handler, Relayed } from '../../handlers/handler'
+import type { JobEnvelope } from '../../job/envelope'
+import type { Logger } from '../../logger'
+import { sleep } from '../../pause'
+import type { OutboxStore, TakenRow } from './outbox-store'
+import { aged, jobOf } from './payload'
+
+export interface DeliveryHost {
+  readonly source: string
+  readonly handler: Handler
+  readonly logger: Logger
+  /** A job of this or another process is with the handler now. */
+  delivered(job: JobEnvelope): void
+  /** The handler does not want a job that has been committed; it is tried again, ever more slowly. */
+  refused(job: JobEnvelope, error: unknown): void
+}
+
+/** How long whoever has rows in hand may push them, in ms; what it has not pushed by then is anybody's. */
+export const LEASE = 5_000
+/** A push counts from before it was decided upon: it must have arrived well before the lease ends. */
+const MARGIN = 1_000
+const LONGEST_PAUSE = 5 * 60_000
+const BATCH = 500
+
+/** Takes jobs from the outbox to the handler: each once, whoever dies on the way, and whoever else is at it. */
+export class Delivery {
+  /** Until when this process may push what it wrote, by `performance.now()`. */
+  private readonly inHand = new WeakMap<JobEnvelope, number>()
+  private readonly pushes: Batcher<JobEnvelope, void | Promise<void>>
+  private readonly underWay = new Set<Promise<void>>()
+
+  constructor(
+    private readonly host: DeliveryHost,
+    private readonly store: OutboxStore,
+  ) {
+    this.pushes = new Batcher((jobs) => this.pushOwn(jobs), { items: BATCH })
+  }
+
+  /** This process wrote the job, and may push it until then. */
+  hasInHand(job: JobEnvelope, until: number): void {
+    this.inHand.set(job, until)
+  }
+
+  /** Pushes jobs that this process wrote, and whose transaction has committed; what fails stays for the relays. */
+  async push(jobs: readonly JobEnvelope[]): Promise<void> {
+    await Promise.all(jobs.map((job) => this.pushes.add(job)))
+  }
+
+  /**
+   * Pushes what others have left, in this process or in one that is gone.
+   * @returns whether the handler was reached for everything
+   */
+  async relay(): Promise<boolean> {
+    for (;;) {
+      const { jobs, until, isLast } = await this.take(BATCH)
+      if (jobs.length > 0 && !(await this.deliver(jobs, until))) return false
+      if (isLast) return true
+    }
+  }
+
+  /** Waits for what is on its way. */
+  async close(): Promise<void> {
+    await this.pushes.idle()
+    while (this.underWay.size > 0) await Promise.all(this.underWay)
+  }
+
+  private async pushOwn(jobs: readonly JobEnvelope[]): Promise<(void | Promise<void>)[]> {
+    const own = new Set(jobs.filter((job) => this.timeLeft(job) > MARGIN))
+    const late = jobs.filter((job) => !own.has(job))
+    // Others need not wait for it.
+    const lateEnd = late.length > 0 ? this.track(this.noteFailure(this.pushLate(late), late.length)) : undefined
+    if (own.size > 0) {
+      const until = performance.now() + Math.min(...[...own].map((job) => this.timeLeft(job)))
+      const jobsNow = [...own].map((job) => aged(job, LEASE - this.timeLeft(job)))
+      await this.noteFailure(this.deliver(jobsNow, until), own.size)
+    }
+    return jobs.map((job) => (own.has(job) ? undefined : lateEnd))
+  }
+
+  /** A transaction that took long: its rows are, or are about to be, in anybody's hand, and must be taken first. */
+  private async pushLate(jobs: readonly JobEnvelope[]): Promise<void> {
+    await sleep(Math.max(0, ...jobs.map((job) => this.timeLeft(job))) + 1)
+    const taken = await this.take(
+      jobs.length,
+      jobs.map(({ id }) => id),
+    )
+    if (taken.jobs.length > 0) await this.deliver(taken.jobs, taken.until)
+  }
+
+  private async take(
+    limit: number,
+    ids?: readonly string[],
+  ): Promise<{ jobs: JobEnvelope[]; until: number; isLast: boolean }> {
+    const until = performance.now() + LEASE
+    const rows = await this.store.take(limit, LEASE, ids)
+    return { jobs: await this.read(rows), until, isLast: rows.length < limit }
+  }
+
+  /** Pushes jobs that this process has in hand until then, and removes their rows. False: the handler could not be reached. */
+  private async deliver(jobs: readonly JobEnvelope[], until: number): Promise<boolean> {
+    const results = await this.pushAll(jobs, until)
+    const pairs = jobs.map((job, index) => ({ job, result: results[index] as EnqueueResult }))
+    const stored = pairs.filter(({ result }) => result.state !== 'failed').map(({ job }) => job)
+    await this.settle(stored.map(({ id }) => id))
+    for (const job of stored) this.host.delivered(job)
+
+    const unreached: string[] = []
+    for (const { job, result } of pairs) {
+      if (result.state !== 'failed') continue
+      if (isConnectionError(result.error)) unreached.push(job.id)
+      else await this.putOff(job, result.error)
+    }
+    if (unreached.length === 0) return true
+    const failure = results.find((result) => result.state === 'failed' && isConnectionError(result.error))
+    const reason = failure?.state === 'failed' ? String(failure.error) : ''
+    this.host.logger.warn({ reason, jobs: unreached.length }, 'jobs wait in the outbox: the handler cannot be reached')
+    await this.store.giveBack(unreached, 0)
+    return false
+  }
+
+  private pushAll(jobs: readonly JobEnvelope[], until: number): Promise<EnqueueResult[]> {
+    const { handler } = this.host
+    const push = handler.capabilities.remembersPushes
+      ? (some: readonly JobEnvelope[]) => (handler as Handler & Relayed).push(some, until - MARGIN - performance.now())
+      : (some: readonly JobEnvelope[]) => handler.enqueue(some)
+    return runInHalves(jobs, push, (_, error) => ({ state: 'failed', error }), isConnectionError)
+  }
+
+  /** Removes the rows of jobs that the handler has, and only then lets it forget that it has them. */
+  private async settle(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return
+    await this.store.remove(ids)
+    const { handler, logger } = this.host
+    if (!handler.capabilities.remembersPushes) return
+    void this.track(
+      (handler as Handler & Relayed)
+        .forget(ids)
+        .catch((error: unknown) => logger.debug({ err: error }, 'the handler forgets pushed jobs later')),
+    )
+  }
+
+  /** What nobody can read, since somebody else wrote it, stays too. */
+  private async read(rows: readonly TakenRow[]): Promise<JobEnvelope[]> {
+    const jobs: JobEnvelope[] = []
+    for (const { id, payload, age } of rows) {
+      const job = jobOf(id, payload, this.host.source)
+      if (job) jobs.push(aged(job, age))
+      else {
+        this.host.logger.error({ row: id }, 'a row of the outbox holds no job: remove it, or mend its payload')
+        await this.store.giveBack([id], LONGEST_PAUSE)
+      }
+    }
+    return jobs
+  }
+
+  /** A job that the handler does not want stays, and is tried again after as long as it has been there already. */
+  private async putOff(job: JobEnvelope, error: unknown): Promise<void> {
+    const age = Date.now() - Date.parse(job.enqueuedAt) || 0
+    await this.store.giveBack([job.id], Math.min(Math.max(age, 1_000), LONGEST_PAUSE))
+    this.host.refused(job, error)
+  }
+
+  private timeLeft(job: JobEnvelope): number {
+    return (this.inHand.get(job) ?? -Infinity) - performance.now()
+  }
+
+  private async noteFailure(work: Promise<unknown>, jobs: number): Promise<void> {
+    try {
+      await work
+    } catch (error) {
+      this.host.logger.warn({ reason: String(error), jobs }, 'jobs wait in the outbox for a worker to relay them')
+    }
+  }
+
+  private track(work: Promise<void>): Promise<void> {
+    const tracked = work.finally(() => this.underWay.delete(tracked))
+    this.underWay.add(tracked)
+    return tracked
+  }
+}
