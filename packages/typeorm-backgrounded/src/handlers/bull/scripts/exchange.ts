@@ -71,6 +71,13 @@ local function keep(q, each, set, ...)
   rcall('HSET', q .. each.id, 'finishedOn', integer(now), ...)
 end
 
+-- Whatever somebody else has written there.
+local function count(q, id, change)
+  if type(redis.pcall('HINCRBY', q .. id, 'attemptsMade', change)) == 'table' then
+    rcall('HSET', q .. id, 'attemptsMade', math.max(0, change))
+  end
+end
+
 local settle = {}
 
 function settle.completed(q, each)
@@ -105,7 +112,7 @@ function settle.retried(q, each)
 end
 
 function settle.released(q, each)
-  rcall('HINCRBY', q .. each.id, 'attemptsMade', -1)
+  count(q, each.id, -1)
   rcall('HSET', q .. each.id, 'failedReason', each.reason)
   if each.since then
     rcall('HSET', q .. each.id, 'releasedSince', integer(each.since))
@@ -154,7 +161,7 @@ local function take(queue, q, id, isSuspect)
   rcall('ZREM', q .. 'priority', id)
   if rcall('HDEL', q .. id, 'discarded') == 1 then rcall('SREM', q .. 'discarded', id) end
   rcall('HSET', q .. id, 'processedOn', integer(now))
-  rcall('HINCRBY', q .. id, 'attemptsMade', 1)
+  count(q, id, 1)
   publish(q .. 'active', id)
   claimed[#claimed + 1] = give(queue, q, id, request.token .. '/' .. #claimed)
 end
