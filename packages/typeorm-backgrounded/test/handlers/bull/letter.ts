@@ -4,6 +4,7 @@ import type { BackgroundedOptions } from '../../../src'
 import { BullHandler, type BullHandlerOptions } from '../../../src/handlers/bull'
 import { inMemory } from '../../support/data-sources'
 import { redisUrl, removeKeys, uniquePrefix } from '../../support/redis'
+import { until } from '../../support/worker-process'
 
 /** What the methods have done, in order. */
 export const ran: string[] = []
@@ -40,6 +41,13 @@ export class Letter {
     await new Promise((resolve) => setImmediate(resolve))
   }
 
+  /** Heeds nothing, until the test says so. */
+  @Backgrounded()
+  async linger(): Promise<void> {
+    ran.push('linger')
+    await until(() => ran.includes('go on'))
+  }
+
   @Backgrounded()
   async wait(): Promise<void> {
     ran.push('wait')
@@ -59,7 +67,7 @@ export class PostOffice {
   ) {}
 
   static async open(options: BullHandlerOptions = {}, plugin: Partial<BackgroundedOptions> = {}): Promise<PostOffice> {
-    ran.length = 0
+    if (!options.prefix) ran.length = 0
     const prefix = options.prefix ?? uniquePrefix()
     const handler = new BullHandler({ redis: redisUrl, ...options, prefix })
     const dataSource = inMemory([Letter])
