@@ -20,12 +20,12 @@ import type {
 import { StoreConsumption } from '../store-consumption'
 import { Arrivals } from './arrivals'
 import { BullStore } from './bull-store'
-import { Commands } from './commands'
+import { Commands, explained } from './commands'
 import { Connections } from './connections'
 import { BullInspection } from './inspection'
 import { recordOf } from './job-record'
 import { resolveOptions, type BullHandlerOptions, type ResolvedBullOptions } from './options'
-import { enqueue, enqueueRequest, forgetPushes, registerQueue, type NewJob } from './scripts/enqueue'
+import { enqueue, enqueueRequest, forgetPushes, registerQueue, type NewJob, type Stored } from './scripts/enqueue'
 
 const LARGEST_PAYLOAD = 4 * 1024 * 1024
 const CONCURRENCY = 10
@@ -167,14 +167,14 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const records = jobs.map((job) => recordOf(job))
     const refusals = records.map(({ data, name }) => refusal(data, name))
     const fitting = records.filter((_, index) => !refusals[index])
-    const isNew: boolean[] = []
+    const stored: Stored[] = []
     const until = performance.now() + timeout
     for (const chunk of chunks(fitting)) {
       // A push must arrive within its lease as a whole; a call may take its time with each part.
       const left = isPush ? until - performance.now() : timeout
-      isNew.push(...(await commands.run(enqueue, enqueueRequest(chunk, isPush, randomUUID(), timeout), left)))
+      stored.push(...(await commands.run(enqueue, enqueueRequest(chunk, isPush, randomUUID(), timeout), left)))
     }
-    return refusals.map((refused) => refused ?? { state: isNew.shift() ? 'enqueued' : 'duplicate' })
+    return refusals.map((refused) => refused ?? resultOf(stored.shift() as Stored))
   }
 
   private get inspection(): BullInspection {
@@ -198,6 +198,11 @@ interface Attached {
   readonly registered: Set<string>
   /** Bull's own queues, by name, for those who asked for them. */
   readonly raw: Map<string, Queue>
+}
+
+function resultOf(stored: Stored): EnqueueResult {
+  if (stored instanceof Error) return { state: 'failed', error: explained(stored) }
+  return { state: stored ? 'enqueued' : 'duplicate' }
 }
 
 function loadBull(): typeof import('bull') {

@@ -142,6 +142,11 @@ function isExpired(error: unknown): boolean {
 const NOT_NOW =
   /\b(EXPIRED|OOM|MISCONF|BUSY|LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM)\b/
 
+/** What Redis said of a single job, sorted as `run` sorts what it says of all. */
+export function explained(error: Error): Error {
+  return NOT_NOW.test(error.message) ? unavailable(error.message, error) : error
+}
+
 /** Redis has answered, and does not want this: a key of another type, no permission. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError' && !NOT_NOW.test(error.message)

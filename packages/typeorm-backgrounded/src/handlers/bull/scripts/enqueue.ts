@@ -30,61 +30,65 @@ export function enqueueRequest(
   return request
 }
 
-/** Stores jobs, all or none. True for each that was new. */
+/** What became of a job: whether it was new, or why it is not stored. */
+export type Stored = boolean | Error
+
+/** Stores jobs, each or not at all. */
 export const enqueue = script(
   'Enqueue',
   `
 local isPush = ARGV[2] == '1'
 
-local function check(key, type)
-  local actual = rcall('TYPE', key).ok
-  if actual ~= 'none' and actual ~= type then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. actual .. ' instead of a ' .. type) end
-end
+-- Where the connection broke, a call is sent again: it was done, and its jobs may have run and be gone.
+local call = base .. 'call:' .. ARGV[3]
+local answer = rcall('GET', call)
+if answer then return cjson.decode(answer) end
 
--- A script that fails halfway has done its first half: everything is looked at before anything is written.
-local known = {}
-local wrong = check(base .. 'queues', 'set') or check(base .. 'pushed', 'zset')
-for i = 5, #ARGV, 6 do
-  local q = base .. ARGV[i] .. ':'
-  if not known[q] then
-    known[q] = true
-    wrong = wrong or check(q .. 'wait', 'list') or check(q .. 'paused', 'list') or check(q .. 'delayed', 'zset') or check(q .. 'id', 'string')
+local listed = {}
+
+-- What may fail, since a key is of another type, comes first: a script that fails halfway has done its first half.
+local function store(queue, id, name, data, wait_for, run_at)
+  local q = base .. queue .. ':'
+  if not listed[queue] then
+    rcall('SADD', base .. 'queues', queue)
+    listed[queue] = true
   end
-  wrong = wrong or check(q .. ARGV[i + 1], 'hash')
+  local counter = rcall('INCR', q .. 'id')
+  local due = now
+  if wait_for ~= '' then due = now + tonumber(wait_for) end
+  if run_at ~= '' then due = tonumber(run_at) end
+  if due > now then delay(q, id, due, counter) else wait(q, id, 'LPUSH') end
+  rcall('HSET', q .. id, 'name', name, 'data', data, 'timestamp', integer(now), 'delay', integer(math.max(0, due - now)))
 end
-if wrong then return wrong end
 
--- The connection broke, and the call is sent again: it was done, and its jobs may be gone already.
-local isRepeated = not rcall('SET', base .. 'call:' .. ARGV[3], 1, 'NX', 'PX', ARGV[4] * 2)
+local function isKnown(queue, id)
+  local key = base .. queue .. ':' .. id
+  if rcall('EXISTS', key) == 0 then return false end
+  if rcall('TYPE', key).ok ~= 'hash' then error({ err = 'WRONGTYPE ' .. key .. ' is no job' }) end
+  publish(base .. queue .. ':duplicated@backgrounded', id)
+  return true
+end
+
+local function accept(queue, id, ...)
+  local isDuplicate = isKnown(queue, id)
+  if isPush and rcall('ZADD', base .. 'pushed', 'NX', now, id) == 0 then isDuplicate = true end
+  if isDuplicate then return 0 end
+  local isFine, problem = pcall(store, queue, id, ...)
+  if isFine then return 1 end
+  if isPush then rcall('ZREM', base .. 'pushed', id) end
+  error(problem)
+end
 
 local results = {}
 for i = 5, #ARGV, 6 do
-  local queue, id, data = ARGV[i], ARGV[i + 1], ARGV[i + 3]
-  local q = base .. queue .. ':'
-  local isDuplicate = rcall('EXISTS', q .. id) == 1
-  if isPush and rcall('ZADD', base .. 'pushed', 'NX', now, id) == 0 then isDuplicate = true end
-  if isRepeated then
-    results[#results + 1] = 1
-  elseif isDuplicate then
-    publish(q .. 'duplicated@backgrounded', id)
-    results[#results + 1] = 0
-  else
-    if known[q] ~= 'listed' then
-      known[q] = 'listed'
-      rcall('SADD', base .. 'queues', queue)
-    end
-    local counter = rcall('INCR', q .. 'id')
-    local due = now
-    if ARGV[i + 4] ~= '' then due = now + tonumber(ARGV[i + 4]) end
-    if ARGV[i + 5] ~= '' then due = tonumber(ARGV[i + 5]) end
-    local time = integer(now)
-    rcall('HSET', q .. id, 'name', ARGV[i + 2], 'data', data, 'timestamp', time, 'delay', integer(math.max(0, due - now)))
-    if due > now then delay(q, id, due, counter) else wait(q, id, 'LPUSH') end
-    results[#results + 1] = 1
-  end
+  local isFine, result = pcall(accept, unpack(ARGV, i, i + 5))
+  if not isFine then result = 'queue ' .. ARGV[i] .. ': ' .. (type(result) == 'table' and result.err or tostring(result)) end
+  results[#results + 1] = result
 end
+redis.pcall('SET', call, cjson.encode(results), 'PX', ARGV[4] * 2)
 return results`,
-  (reply) => (reply as number[]).map((isNew) => isNew === 1),
+  (reply): Stored[] =>
+    (reply as (number | string)[]).map((result) => (typeof result === 'string' ? new Error(result) : result === 1)),
 )
 
 /** ARGV: ids. The outbox has no row of them any more. Those it forgot to forget go after a week. */
