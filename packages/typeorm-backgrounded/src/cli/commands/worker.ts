@@ -121,7 +121,7 @@ function exit(code: number): void {
 function bannerOf(dataSource: DataSource, worker: Worker, { queues }: Flags): object {
   const { handler, methods } = runtimeOf(dataSource)
   return {
-    dataSource: `${dataSource.options.type} ${String(dataSource.options.database)}`,
+    dataSource: `${dataSource.options.type} ${String(dataSource.driver.database ?? dataSource.options.database)}`,
     handler: handler.name,
     queues: queues?.join(', ') ?? 'all',
     concurrency: worker.concurrency,
