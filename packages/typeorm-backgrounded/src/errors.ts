@@ -81,6 +81,13 @@ export class InvalidKeyError extends BackgroundedError {
 /** A job larger than what the handler accepts. */
 export class PayloadTooLargeError extends BackgroundedError {
   readonly code = 'PAYLOAD_TOO_LARGE'
+
+  /** @param limit bytes */
+  static of(subject: string, bytes: number, limit: number): PayloadTooLargeError {
+    return new PayloadTooLargeError(
+      `${subject} makes a job of ${bytes} bytes, and a job may have ${limit}: store the data in a row, and pass its key.`,
+    )
+  }
 }
 
 /** The store did not take a job. `cause` is the store's own error. */

@@ -1,17 +1,15 @@
 import { PayloadTooLargeError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
 import { isJsonObject } from '../../job/json'
-
-const LARGEST = 4 * 1024 * 1024
+import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 
 /** A job as a row keeps it, or why it cannot. */
 export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
   const payload = JSON.stringify(job)
   const bytes = Buffer.byteLength(payload)
-  if (bytes <= LARGEST) return payload
-  return new PayloadTooLargeError(
-    `${job.entity}.${job.method} makes a job of ${bytes} bytes, and a job may have ${LARGEST}: store the data in a row, and pass its key.`,
-  )
+  return bytes <= LARGEST_PAYLOAD
+    ? payload
+    : PayloadTooLargeError.of(`${job.entity}.${job.method}`, bytes, LARGEST_PAYLOAD)
 }
 
 /** What a row holds, with the defaults of a job that was written by hand. Nothing if it is no object at all. */

@@ -2,6 +2,7 @@ import type { Queue, QueueOptions } from 'bull'
 import { randomUUID } from 'node:crypto'
 import { InvalidOptionError, NotAttachedError, PayloadTooLargeError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
+import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 import type {
   Consumable,
   Consumption,
@@ -27,7 +28,6 @@ import { recordOf } from './job-record'
 import { resolveOptions, type BullHandlerOptions, type ResolvedBullOptions } from './options'
 import { enqueue, enqueueRequest, forgetPushes, registerQueue, type NewJob, type Stored } from './scripts/enqueue'
 
-const LARGEST_PAYLOAD = 4 * 1024 * 1024
 const CONCURRENCY = 10
 
 /**
@@ -218,10 +218,7 @@ function loadBull(): typeof import('bull') {
 function refusal(data: string, name: string): EnqueueResult | undefined {
   const size = Buffer.byteLength(data)
   if (size <= LARGEST_PAYLOAD) return undefined
-  const error = new PayloadTooLargeError(
-    `${name} makes a job of ${size} bytes, and a job may have ${LARGEST_PAYLOAD}: store the data in a row, and pass its key.`,
-  )
-  return { state: 'failed', error }
+  return { state: 'failed', error: PayloadTooLargeError.of(name, size, LARGEST_PAYLOAD) }
 }
 
 /** Redis does nothing else while a script runs: at most 500 jobs and about 1 MB each. */

@@ -4,6 +4,7 @@ import { PayloadTooLargeError, UnsupportedDatabaseError } from '../../errors'
 import { SqliteConnection } from '../../sqlite-connection'
 import { dueTime, type JobEnvelope } from '../../job/envelope'
 import { milliseconds, type Duration } from '../../job/duration'
+import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 import type {
   Consumable,
   Consumption,
@@ -26,7 +27,6 @@ export interface DatabaseHandlerOptions {
 }
 
 const SUPPORTED = ['better-sqlite3']
-const LARGEST_PAYLOAD = 4 * 1024 * 1024
 
 /**
  * Keeps jobs in the application's own database, in the table `backgrounded_jobs`: a call inside a transaction
@@ -141,9 +141,7 @@ function rowOf(job: JobEnvelope, now: number): object {
   }
   const size = Buffer.byteLength(row.args) + Buffer.byteLength(row.types ?? '') + Buffer.byteLength(row.key ?? '')
   if (size <= LARGEST_PAYLOAD) return row
-  return new PayloadTooLargeError(
-    `${job.entity}.${job.method} has arguments of ${size} bytes, and a job may have ${LARGEST_PAYLOAD}: store the data in a row, and pass its key.`,
-  )
+  return PayloadTooLargeError.of(`${job.entity}.${job.method}`, size, LARGEST_PAYLOAD)
 }
 
 function refusal(row: object | undefined): EnqueueResult | undefined {
