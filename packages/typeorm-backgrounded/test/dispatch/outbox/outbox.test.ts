@@ -98,6 +98,11 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(ran).to.deep.equal(['inside'])
     })
 
+    it('leaves nothing for synchronize to change', async () => {
+      const { upQueries } = await dataSource.driver.createSchemaBuilder().log()
+      expect(upQueries.map(({ query }) => query)).to.deep.equal([])
+    })
+
     it('drops what is rolled back, the whole transaction or a savepoint in it', async () => {
       const rollBack = async (work: Promise<unknown>) => work.catch(() => {})
       await dataSource.transaction(async (manager) => {
