@@ -3,7 +3,7 @@ import { Batcher, runInHalves } from '../batcher'
 import { isConflictError, isConnectionError } from '../database-errors'
 import { BackgroundedError, EnqueueError } from '../errors'
 import type { BackgroundedEvents, JobSummary } from '../events'
-import type { EnqueueResult, Handler } from '../handlers/handler'
+import type { EnqueueResult, Handler, Relayed } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
@@ -162,10 +162,26 @@ export class Dispatcher {
     const isHopeless = (error: unknown) => isConnectionError(error) || isConflictError(error)
     return runInHalves(
       envelopes,
-      (some) => this.host.handler.enqueue(some),
+      (some) => this.enqueue(some),
       (_, error) => ({ state: 'failed', error }),
       isHopeless,
     )
+  }
+
+  /**
+   * Where an answer that is lost sends the jobs to the outbox, the handler remembers them until its answer is here:
+   * a relay does not deliver again what it has already.
+   */
+  private async enqueue(envelopes: readonly JobEnvelope[]): Promise<readonly EnqueueResult[]> {
+    const { handler, outbox } = this.host
+    if (!outbox || !handler.capabilities.remembersPushes) return handler.enqueue(envelopes)
+    const relayed = handler as Handler & Relayed
+    const results = await relayed.push(envelopes, Infinity)
+    const ids = envelopes.filter((_, index) => results[index]?.state !== 'failed').map(({ id }) => id)
+    relayed
+      .forget(ids)
+      .catch((error: unknown) => this.host.logger.debug({ err: error }, 'pushed jobs are forgotten later'))
+    return results
   }
 
   private receipt(envelope: JobEnvelope, result: EnqueueResult): JobReceipt {

@@ -26,9 +26,12 @@ import { Connections } from './connections'
 import { BullInspection } from './inspection'
 import { recordOf } from './job-record'
 import { resolveOptions, type BullHandlerOptions, type ResolvedBullOptions } from './options'
-import { enqueue, enqueueRequest, forgetPushes, registerQueue, type NewJob, type Stored } from './scripts/enqueue'
+import { enqueue, enqueueArguments, forgetPushes, registerQueue, type NewJob, type Stored } from './scripts/enqueue'
 
 const CONCURRENCY = 10
+/** ms */
+const FORGET_WITHIN = 1_000
+const MOST_FORGOTTEN = 500
 
 /**
  * Keeps jobs in Redis, in Bull's own data: one Bull queue for each `<source>:<queue>`, so that any number of
@@ -64,6 +67,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
       commands: new Commands(() => connections.client, base),
       raw: new Map(),
       registered: new Set(),
+      pushed: [],
     }
   }
 
@@ -75,8 +79,13 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     return this.store(jobs, true, Math.min(validFor, this.options.timeout))
   }
 
-  async forget(ids: readonly string[]): Promise<void> {
-    await this.whileAttached().commands.run(forgetPushes, ids, this.options.timeout)
+  /** Goes along with the next call, or within a second: nobody waits for it. */
+  forget(ids: readonly string[]): Promise<void> {
+    const { attached } = this
+    if (!attached) return Promise.resolve()
+    attached.pushed.push(...ids)
+    attached.forgetting ??= setTimeout(() => void this.forgetAll(attached), FORGET_WITHIN).unref()
+    return Promise.resolve()
   }
 
   consume(options: ConsumeOptions, execute: Execute): Consumption {
@@ -146,6 +155,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     this.attached = undefined
     if (!attached) return
     await Promise.all([...attached.raw.values()].map((queue) => queue.close(true).catch(() => {})))
+    await this.forgetAll(attached)
     const closing = Promise.all(this.running).then(() => attached.connections.close())
     // A method that goes on after its worker was stopped keeps its lease, and its outcome is stored when it ends.
     if (this.running.size === 0) await closing
@@ -163,7 +173,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
   }
 
   private async store(jobs: readonly JobEnvelope[], isPush: boolean, timeout: number): Promise<EnqueueResult[]> {
-    const { commands } = this.whileAttached()
+    const { commands, pushed } = this.whileAttached()
     const records = jobs.map((job) => recordOf(job))
     const refusals = records.map(({ data, name }) => refusal(data, name))
     const fitting = records.filter((_, index) => !refusals[index])
@@ -172,9 +182,29 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     for (const chunk of chunks(fitting)) {
       // A push must arrive within its lease as a whole; a call may take its time with each part.
       const left = isPush ? until - performance.now() : timeout
-      stored.push(...(await commands.run(enqueue, enqueueRequest(chunk, isPush, randomUUID(), timeout), left)))
+      const request = {
+        jobs: chunk,
+        remember: isPush,
+        forget: pushed.splice(0, MOST_FORGOTTEN),
+        call: randomUUID(),
+        timeout,
+      }
+      stored.push(...(await commands.run(enqueue, enqueueArguments(request), left)))
     }
     return refusals.map((refused) => refused ?? resultOf(stored.shift() as Stored))
+  }
+
+  private async forgetAll(attached: Attached): Promise<void> {
+    clearTimeout(attached.forgetting)
+    attached.forgetting = undefined
+    const { pushed, commands, host } = attached
+    while (pushed.length > 0) {
+      try {
+        await commands.run(forgetPushes, pushed.splice(0, MOST_FORGOTTEN), this.options.timeout)
+      } catch (error) {
+        return host.logger.debug({ err: error }, 'Redis forgets some pushes in a week')
+      }
+    }
   }
 
   private get inspection(): BullInspection {
@@ -194,6 +224,9 @@ interface Attached {
   readonly base: string
   readonly connections: Connections
   readonly commands: Commands
+  /** Ids that Redis may forget. */
+  readonly pushed: string[]
+  forgetting?: NodeJS.Timeout
   /** Names of queues that workers on all queues know of. */
   readonly registered: Set<string>
   /** Bull's own queues, by name, for those who asked for them. */

@@ -14,17 +14,21 @@ export interface NewJob {
   readonly runAt?: number
 }
 
-/**
- * ARGV of `enqueue`: whether to remember the ids as pushed, a name for this very call, how long the call may take
- * in ms, and the jobs.
- */
-export function enqueueRequest(
-  jobs: readonly NewJob[],
-  remember: boolean,
-  call: string,
-  timeout: number,
-): (string | number)[] {
-  const request: (string | number)[] = [remember ? 1 : 0, call, Math.ceil(timeout)]
+export interface EnqueueRequest {
+  readonly jobs: readonly NewJob[]
+  /** Keep the ids as pushed, until they are forgotten. */
+  readonly remember: boolean
+  /** Pushed ids to forget on the way. */
+  readonly forget: readonly string[]
+  /** A name for this very call. */
+  readonly call: string
+  /** How long the call may take, in ms. */
+  readonly timeout: number
+}
+
+/** ARGV of `enqueue`. */
+export function enqueueArguments({ jobs, remember, forget, call, timeout }: EnqueueRequest): (string | number)[] {
+  const request: (string | number)[] = [remember ? 1 : 0, call, Math.ceil(timeout), forget.length, ...forget]
   for (const { queue, id, name, data, delay, runAt } of jobs)
     request.push(queue, id, name, data, delay ?? '', runAt ?? '')
   return request
@@ -43,6 +47,9 @@ local isPush = ARGV[2] == '1'
 local call = base .. 'call:' .. ARGV[3]
 local answer = rcall('GET', call)
 if answer then return cjson.decode(answer) end
+
+local firstJob = 6 + ARGV[5]
+for i = 6, firstJob - 1 do rcall('ZREM', base .. 'pushed', ARGV[i]) end
 
 local listed = {}
 
@@ -80,7 +87,7 @@ local function accept(queue, id, ...)
 end
 
 local results = {}
-for i = 5, #ARGV, 6 do
+for i = firstJob, #ARGV, 6 do
   local isFine, result = pcall(accept, unpack(ARGV, i, i + 5))
   if not isFine then result = 'queue ' .. ARGV[i] .. ': ' .. (type(result) == 'table' and result.err or tostring(result)) end
   results[#results + 1] = result
