@@ -180,6 +180,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
 
     async function forgetNothing(id: string): Promise<void> {
       const redis = new Redis(redisUrl)
+      await until(async () => (await redis.zcard(`${prefix}:default:pushed`)) === 0)
       await redis.zadd(`${prefix}:default:pushed`, Date.now(), id)
       await redis.quit()
     }
