@@ -81,12 +81,16 @@ export class Delivery {
 
   /** A transaction that took long: its rows are, or are about to be, in anybody's hand, and must be taken first. */
   private async pushLate(jobs: readonly JobEnvelope[]): Promise<void> {
-    await sleep(Math.max(0, ...jobs.map((job) => this.timeLeft(job))) + 1)
-    const taken = await this.take(
-      jobs.length,
-      jobs.map(({ id }) => id),
-    )
-    if (taken.jobs.length > 0) await this.deliver(taken.jobs, taken.until)
+    const leaseEnds = Math.max(0, ...jobs.map((job) => this.timeLeft(job)))
+    const ids = new Set(jobs.map(({ id }) => id))
+    // The rows' own end is a bit later, by as much as it took to write them.
+    for (const pause of [leaseEnds + 50, 500]) {
+      await sleep(pause)
+      const taken = await this.take(ids.size, [...ids])
+      if (taken.jobs.length > 0) await this.deliver(taken.jobs, taken.until)
+      for (const { id } of taken.jobs) ids.delete(id)
+      if (ids.size === 0) return
+    }
   }
 
   private async take(
