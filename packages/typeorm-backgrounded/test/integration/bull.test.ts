@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { backgrounded } from '../../src'
-import { BullProgram } from '../support/bull-processes'
+import { programsOfSuite } from '../support/bull-processes'
 import { requirePostgres } from '../support/postgres'
 import { requireRedis, uniquePrefix } from '../support/redis'
 import { until } from '../support/worker-process'
@@ -10,20 +10,11 @@ const SHORT = { lockDuration: 2_000 }
 
 describe('workers on Redis', function () {
   this.timeout(120_000)
-  const programs: BullProgram[] = []
-  const start = async (options: Parameters<typeof BullProgram.start>[0] = {}) => {
-    const program = await BullProgram.start(options)
-    programs.push(program)
-    return program
-  }
+  const start = programsOfSuite()
 
   before(async function () {
     await requirePostgres(this)
     await requireRedis(this)
-  })
-
-  afterEach(async () => {
-    await Promise.all(programs.splice(0).map((program) => program.end()))
   })
 
   it('run 5,000 jobs in three processes, each once', async () => {

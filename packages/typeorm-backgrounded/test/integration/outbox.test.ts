@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { once } from 'node:events'
 import { backgrounded, backgroundedEvents, settled } from '../../src'
-import { BullProgram } from '../support/bull-processes'
+import { type BullProgram, programsOfSuite } from '../support/bull-processes'
 import { requirePostgres } from '../support/postgres'
 import { requireRedis } from '../support/redis'
 import { RedisServer, requireRedisServer } from '../support/redis-server'
@@ -12,21 +12,12 @@ const KILLS = Number(process.env.KILLS ?? 200)
 
 describe('the outbox', function () {
   this.timeout(300_000)
-  const programs: BullProgram[] = []
-  const start = async (options: Parameters<typeof BullProgram.start>[0] = {}) => {
-    const program = await BullProgram.start(options)
-    programs.push(program)
-    return program
-  }
+  const start = programsOfSuite()
 
   before(async function () {
     await requirePostgres(this)
     await requireRedis(this)
     await requireRedisServer(this)
-  })
-
-  afterEach(async () => {
-    await Promise.all(programs.splice(0).map((program) => program.end()))
   })
 
   it(`delivers every committed call and no other, though its process is killed at any moment, ${KILLS} times`, async () => {
@@ -118,7 +109,6 @@ describe('the outbox', function () {
     // At least once is what is promised; once is what is seen.
     expect(program.lines.length).to.be.within(2_000, 2_001)
     await program.end()
-    programs.length = 0
     await redis.end()
   })
 

@@ -28,6 +28,8 @@ export class BullProgram {
   private readonly children: { kill(signal: NodeJS.Signals): unknown; exited: Promise<unknown> }[] = []
   readonly log = join(temporaryDirectory(), 'runs.log')
 
+  private hasEnded = false
+
   private constructor(
     readonly dataSource: DataSource,
     readonly handler: BullHandler,
@@ -111,6 +113,8 @@ export class BullProgram {
   }
 
   async end(): Promise<void> {
+    if (this.hasEnded) return
+    this.hasEnded = true
     for (const child of this.children) child.kill('SIGKILL')
     await Promise.all(this.children.map(({ exited }) => exited))
     await this.cleanUp()
@@ -118,6 +122,19 @@ export class BullProgram {
 }
 
 type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>
+
+/** Starts programs for the tests of a suite, and ends them after each. */
+export function programsOfSuite(): (options?: Options) => Promise<BullProgram> {
+  const programs: BullProgram[] = []
+  afterEach(async () => {
+    await Promise.all(programs.splice(0).map((program) => program.end()))
+  })
+  return async (options) => {
+    const program = await BullProgram.start(options)
+    programs.push(program)
+    return program
+  }
+}
 
 function connectionOf({ options }: DataSource): Partial<PostgresOptions> {
   const { type, host, port, username, password, database } = options as PostgresOptions

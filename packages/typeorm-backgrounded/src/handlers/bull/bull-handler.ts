@@ -90,8 +90,8 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const { host, base, connections, commands } = this.whileAttached()
-    const { register } = this
-    const arrivals = new Arrivals(() => connections.open('subscriber'), base, register.bind(this), host.logger)
+    const heardOf = (queue: string) => this.register(queue)
+    const arrivals = new Arrivals(() => connections.open('subscriber'), base, heardOf, host.logger)
     const store = new BullStore(host, base, commands, arrivals, this.options, options)
     const consumption = new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? CONCURRENCY)
     const running = consumption.finished.catch(() => {}).finally(() => this.running.delete(running))
@@ -163,8 +163,9 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   /** Lets workers on all queues know of one that jobs may come to from elsewhere. */
   private register(name: string): void {
-    const { registered, commands, host } = this.whileAttached()
-    if (registered.has(name)) return
+    // Also asked by a worker that is still stopping when its data source has closed.
+    if (!this.attached || this.attached.registered.has(name)) return
+    const { registered, commands, host } = this.attached
     registered.add(name)
     commands.run(registerQueue, [name], this.options.timeout).catch((error: unknown) => {
       registered.delete(name)

@@ -144,6 +144,8 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     expect((await worker.stop()).stillRunning).to.have.length(1)
     await office.dataSource.destroy()
     expect(await direct.llen(key(office, 'active'))).to.equal(1)
+    // The worker still hears of queues, and must not mind.
+    await direct.publish(`${office.prefix}:default:brand-new:waiting@elsewhere`, 'some-job')
     ran.push('go on')
     await finished
     expect(await direct.keys(`${office.prefix}:default:*`)).to.not.include(key(office, 'active'))
