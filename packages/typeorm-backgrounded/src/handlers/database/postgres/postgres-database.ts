@@ -30,7 +30,6 @@ const INSPECT_WITHIN = 60_000
 /** The jobs of one data source on Postgres 13 or later. */
 export class PostgresDatabase implements JobDatabase {
   readonly concurrency = 10
-  readonly connections = 2
   readonly now = NOW
   private readonly sql: PostgresStatements
   private readonly channel: string
