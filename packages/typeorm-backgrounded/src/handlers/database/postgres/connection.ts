@@ -27,7 +27,7 @@ export interface PostgresConnectionOptions {
  * A table that was empty when the statement was planned may hold a million rows now: the index is always right. And
  * planning takes longer than running.
  */
-const SESSION = [
+export const SESSION = [
   'enable_seqscan = off',
   'enable_bitmapscan = off',
   'jit = off',
