@@ -50,7 +50,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   )
   const allLevels =
     `RECURSIVE scan AS ((${first('j')}) UNION ALL SELECT next.* FROM scan CROSS JOIN LATERAL (${next}) next), ` +
-    `level AS MATERIALIZED (SELECT * FROM scan WHERE ($2::text[] IS NULL OR queue = ANY($2)) AND NOT ${isPaused('queue')})`
+    `level AS MATERIALIZED (SELECT * FROM scan WHERE ($2::text[] IS NULL OR queue = ANY($2)) AND NOT ${isPaused('scan.queue')})`
 
   // The hot index, from each mark on.
   const knownLevels =
