@@ -71,6 +71,12 @@ export class SqliteDatabase implements JobDatabase {
 
   open(options: ConsumeOptions): JobStore {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
+    if ((options.concurrency ?? 1) > 1) {
+      this.host.logger.warn(
+        { concurrency: options.concurrency },
+        'several jobs at a time share the one connection that TypeORM has on SQLite, and so one transaction: only for methods that open none',
+      )
+    }
     return new SqliteStore(this.host, this.connection, this.sql, options)
   }
 
