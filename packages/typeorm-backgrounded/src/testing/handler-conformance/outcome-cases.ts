@@ -35,6 +35,24 @@ export const outcomeCases: readonly ConformanceCase[] = [
     },
   },
   {
+    title: 'gives every attempt the arguments of the call, whatever the one before did with them',
+    skip: needsWorker,
+    run: async ({ record, dataSource }) => {
+      const seen: string[] = []
+      script.act = ({ args: [list] }) => {
+        seen.push(JSON.stringify(list))
+        ;(list as { deep: number[] }[])[0]?.deep.push(2)
+        if (seen.length < 3) throw new Error('not yet')
+      }
+      const argument = [{ deep: [1] }]
+      const call = backgrounded(await record('one')).act(argument)
+      argument.pop()
+      await call
+      await drain(dataSource)
+      assert.deepEqual(seen, Array(3).fill('[{"deep":[1]}]'))
+    },
+  },
+  {
     title: 'holds a failed job back for as long as its backoff says',
     skip: needsWorker,
     run: async ({ record, dataSource, events }) => {
