@@ -8,15 +8,12 @@ type Entities = NonNullable<DataSourceOptions['entities']>
 /** A database that tests run on, each in a fresh one. */
 export interface TestStore {
   readonly name: string
-  /** As TypeORM calls it. */
-  readonly driver: string
   require(context: Mocha.Context): Promise<void>
   create(entities: Entities): Promise<{ dataSource: DataSource; drop: () => Promise<void> }>
 }
 
 const local = (name: string, make: (entities: Entities) => DataSource): TestStore => ({
   name,
-  driver: 'better-sqlite3',
   require: () => Promise.resolve(),
   create: (entities) => {
     const dataSource = make(entities)
@@ -29,15 +26,5 @@ const local = (name: string, make: (entities: Entities) => DataSource): TestStor
 
 export const sqliteInMemory = local('SQLite in memory', inMemory)
 export const sqliteFile = local('a SQLite file', inFile)
-export const postgres: TestStore = {
-  name: 'Postgres',
-  driver: 'postgres',
-  require: requirePostgres,
-  create: createPostgres,
-}
-export const mariaDb: TestStore = {
-  name: 'MariaDB',
-  driver: 'mariadb',
-  require: requireMariaDb,
-  create: createMariaDb,
-}
+export const postgres: TestStore = { name: 'Postgres', require: requirePostgres, create: createPostgres }
+export const mariaDb: TestStore = { name: 'MariaDB', require: requireMariaDb, create: createMariaDb }

@@ -68,12 +68,12 @@ export const inspectCases: readonly ConformanceCase[] = [
       const names = async (query: JobQuery) =>
         (await inspectable(context).find(query)).map(({ envelope }) => envelope.args[0]).sort()
       assert.deepEqual(await names({ olderThan: '1h' }), [])
-      await until(async () => (await names({ olderThan: '1s' })).length === 1)
+      await until(async () => (await names({ olderThan: '2s' })).length === 1)
       await backgrounded(row).note('second')
-      assert.deepEqual(await names({ newerThan: 900 }), ['second'])
-      assert.deepEqual(await names({ olderThan: 900 }), ['first'])
+      assert.deepEqual(await names({ newerThan: 1_500 }), ['second'])
+      assert.deepEqual(await names({ olderThan: 1_500 }), ['first'])
       assert.deepEqual(await names({ newerThan: '1h' }), ['first', 'second'])
-      assert.deepEqual(await names({ olderThan: 900, newerThan: '1h' }), ['first'])
+      assert.deepEqual(await names({ olderThan: 1_500, newerThan: '1h' }), ['first'])
       await assert.rejects(inspectable(context).find({ olderThan: 'long' as never }), InvalidOptionError)
     },
   },

@@ -1,0 +1,96 @@
+import { ServerConnection, type Connector } from '../server/connection'
+
+/** The part of `pg`'s Client that is used here. */
+export interface PostgresClient {
+  connect(): Promise<unknown>
+  query(query: { name?: string; text: string; values?: readonly unknown[] }): Promise<{ rows: unknown[] }>
+  on(event: 'error' | 'end' | 'notification', listener: (message: never) => void): unknown
+  end(): Promise<void>
+  readonly connection: { readonly stream: { destroy(): void } }
+}
+
+export type ClientConstructor = new (options: object) => PostgresClient
+
+export interface PostgresConnectionOptions {
+  readonly Client: ClientConstructor
+  /** pg's own. */
+  readonly client: object
+  /** Statements are parsed once, and the session may be changed; not behind a pooler that hands sessions around. */
+  readonly ownsSession: boolean
+  /** Few statements are ever the same: each is parsed and planned for its own values. */
+  readonly isAdHoc?: boolean
+  /** Run on every new connection, before anything else. */
+  readonly prepare?: (client: PostgresClient) => Promise<void>
+  /** The connection is gone, and nobody asked for it. */
+  readonly onLoss?: () => void
+}
+
+/**
+ * A table that was empty when the statement was planned may hold a million rows now: the index is always right. And
+ * planning takes longer than running.
+ */
+export const SESSION = [
+  'enable_seqscan = off',
+  'enable_bitmapscan = off',
+  'jit = off',
+  'plan_cache_mode = force_generic_plan',
+  "default_transaction_isolation = 'read committed'",
+]
+  .map((setting) => `SET ${setting}`)
+  .join('; ')
+
+/** One connection to Postgres, for one statement after the other. */
+export class PostgresConnection {
+  private readonly connection: ServerConnection<PostgresClient>
+  private readonly names = new Map<string, string>()
+
+  constructor(private readonly options: PostgresConnectionOptions) {
+    this.connection = new ServerConnection(connector(options), options.onLoss)
+  }
+
+  /**
+   * @param timeout ms
+   * @throws StoreUnavailableError, or the driver's error
+   */
+  async query<Row>(text: string, values: readonly unknown[], timeout: number): Promise<Row[]> {
+    const query = { name: this.nameOf(text), text, values }
+    const { rows } = await this.connection.use((client) => client.query(query), timeout)
+    return rows as Row[]
+  }
+
+  connect(timeout: number): Promise<void> {
+    return this.connection.connect(timeout)
+  }
+
+  close(): Promise<void> {
+    return this.connection.close()
+  }
+
+  private nameOf(text: string): string | undefined {
+    if (!this.options.ownsSession || this.options.isAdHoc) return undefined
+    let name = this.names.get(text)
+    if (!name) this.names.set(text, (name = `backgrounded_${this.names.size}`))
+    return name
+  }
+}
+
+function connector({
+  Client,
+  client: options,
+  ownsSession,
+  prepare,
+}: PostgresConnectionOptions): Connector<PostgresClient> {
+  return {
+    async connect(lost) {
+      const client = new Client(options)
+      client.on('error', lost)
+      client.on('end', lost)
+      await client.connect()
+      if (ownsSession) await client.query({ text: SESSION })
+      await prepare?.(client)
+      return client
+    },
+    end: (client) => client.end(),
+    destroy: (client) => client.connection.stream.destroy(),
+  }
+}

@@ -1,0 +1,183 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { QueryRunner } from 'typeorm'
+import type { JobEnvelope } from '../../../job/envelope'
+import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
+import { Heartbeat } from '../../heartbeat/heartbeat'
+import type { JobStore } from '../../store-consumption'
+import type { JobDatabase } from '../job-database'
+import { isRow, newRow, resultsOf } from '../job-row'
+import { driverPath } from '../server/driver-path'
+import { LeasedStore } from '../server/leased-store'
+import { retried } from '../server/retry'
+import { workerName } from '../server/worker-name'
+import { explained, jobTables, type JobTables } from '../tables'
+import { Announcer } from './announcer'
+import { clientOf, clientOptions } from './client-options'
+import { PostgresConnection } from './connection'
+import { Notifications } from './notifications'
+import { PostgresJobs, type PostgresJobsOptions, type Query } from './postgres-jobs'
+import { NOW, postgresStatements, type PostgresStatements } from './statements'
+import type { PulseData } from './worker-pulse'
+
+export interface PostgresDatabaseOptions {
+  /** ms */
+  readonly lease: number
+  readonly listen: boolean
+}
+
+const TIMEOUT = 10_000
+const INSPECT_WITHIN = 60_000
+
+/** The jobs of one data source on Postgres 13 or later. */
+export class PostgresDatabase implements JobDatabase {
+  readonly concurrency = 10
+  readonly now = NOW
+  readonly tables: JobTables
+  private readonly sql: PostgresStatements
+  private readonly channel: string
+  private readonly calls: PostgresConnection
+  /** One of its own: no call waits for a long look at millions of jobs. */
+  private readonly inspections: PostgresConnection
+  private readonly announcer: Announcer
+
+  constructor(
+    private readonly host: HandlerHost,
+    private readonly options: PostgresDatabaseOptions,
+  ) {
+    this.tables = jobTables('postgres', host.dataSource)
+    this.sql = postgresStatements(this.tables)
+    this.channel = channelOf(this.tables.jobs.table, host.source)
+    this.calls = this.connection()
+    this.inspections = this.connection({ isAdHoc: true })
+    this.announcer = new Announcer((payload) => this.queryCalls(this.sql.notify, [this.channel, payload]), host.logger)
+  }
+
+  async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
+    const rows = jobs.map((job) => newRow(job))
+    const values = [JSON.stringify(rows.filter(isRow))]
+    const inserted = transaction
+      ? await queryThrough(transaction)<{ id: string }>(this.sql.insert, values, TIMEOUT)
+      : await this.queryCalls<{ id: string }>(this.sql.insert, values)
+    if (!transaction) this.committed(jobs)
+    return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
+  }
+
+  committed(jobs: readonly JobEnvelope[]): void {
+    if (this.options.listen && !this.host.testRunner()) this.announcer.announce(jobs)
+  }
+
+  wake(): void {
+    if (this.options.listen && !this.host.testRunner()) this.announcer.announceAny()
+  }
+
+  open(options: ConsumeOptions): JobStore {
+    const { host } = this
+    const arrivals = new Notifications(this.channel, host.logger)
+    const connection: PostgresConnection = this.options.listen
+      ? this.connection({
+          prepare: (client) => arrivals.listenOn(client),
+          onLoss: () => void arrivals.heal(connection),
+        })
+      : this.connection()
+    const worker = randomUUID()
+    const settings: Omit<PostgresJobsOptions, 'query'> = {
+      sql: this.sql,
+      source: host.source,
+      worker,
+      name: workerName(),
+      queues: options.queues === '*' ? null : options.queues,
+      lease: this.options.lease,
+    }
+    const jobs = new PostgresJobs({ ...settings, query: this.routed(connection) })
+    const startHeartbeat = (onGap: () => void) => this.startHeartbeat(settings, jobs, options, onGap)
+    const parts = { jobs, arrivals, startHeartbeat, close: () => connection.close() }
+    return new LeasedStore(host, parts, options, this.options.lease)
+  }
+
+  async read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    return this.routed(this.inspections)(numbered(sql), values, INSPECT_WITHIN)
+  }
+
+  async change(sql: string, values: readonly unknown[]): Promise<number> {
+    const [counted] = await this.read(
+      `WITH changed AS (${sql} RETURNING 1) SELECT count(*) AS number FROM changed`,
+      values,
+    )
+    return Number(counted?.number)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.calls.close(), this.inspections.close()])
+  }
+
+  private connection(hooks: Partial<ConstructorParameters<typeof PostgresConnection>[0]> = {}): PostgresConnection {
+    const { dataSource } = this.host
+    return new PostgresConnection({
+      Client: clientOf(dataSource),
+      client: clientOptions(dataSource),
+      ownsSession: this.options.listen,
+      ...hooks,
+    })
+  }
+
+  private startHeartbeat(
+    jobs: Omit<PostgresJobsOptions, 'query'>,
+    table: PostgresJobs,
+    { once }: ConsumeOptions,
+    onGap: () => void,
+  ): Heartbeat {
+    const pg = driverPath('pg')
+    const data: PulseData | undefined = pg ? { pg, client: clientOptions(this.host.dataSource), jobs } : undefined
+    return new Heartbeat({
+      every: this.options.lease / 4,
+      // A drain is over soon, most of all in tests.
+      thread: once || !data ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      pulse: () => ({ beat: () => table.beat(), close() {} }),
+      onGap,
+      logger: this.host.logger,
+    })
+  }
+
+  private queryCalls<Row extends object = Record<string, unknown>>(
+    text: string,
+    values: readonly unknown[],
+    timeout = TIMEOUT,
+  ): Promise<Row[]> {
+    return this.routed(this.calls)<Row>(text, values, timeout)
+  }
+
+  /** Inside a test's transaction only its own connection sees the rows. */
+  private routed(connection: PostgresConnection): Query {
+    return async <Row>(text: string, values: readonly unknown[], timeout: number) => {
+      const runner = this.host.testRunner()
+      if (runner) return queryThrough(runner)<Row>(text, values, timeout)
+      try {
+        return await retried(() => connection.query<Row>(text, values, timeout))
+      } catch (error) {
+        throw explained(error)
+      }
+    }
+  }
+}
+
+function queryThrough(runner: QueryRunner): Query {
+  return async <Row>(text: string, values: readonly unknown[]) => {
+    try {
+      const { records } = await runner.query(text, [...values], true)
+      return (records ?? []) as Row[]
+    } catch (error) {
+      throw explained(error)
+    }
+  }
+}
+
+/** `$1`, `$2`, … in place of each `?`. */
+function numbered(sql: string): string {
+  let number = 0
+  return sql.replaceAll('?', () => `$${++number}`)
+}
+
+/** Names of channels have up to 63 characters. */
+function channelOf(table: string, source: string): string {
+  return `backgrounded_${createHash('sha256').update(`${table}/${source}`).digest('hex').slice(0, 32)}`
+}
