@@ -8,8 +8,6 @@ import type { JobTables } from './tables'
 export interface JobDatabase {
   /** Jobs at a time, where nobody says. */
   readonly concurrency: number
-  /** Of its own, that a worker holds beside the pool. */
-  readonly connections: number
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]>
   /** Jobs that were written in a transaction are there now. */
   committed(jobs: readonly JobEnvelope[]): void

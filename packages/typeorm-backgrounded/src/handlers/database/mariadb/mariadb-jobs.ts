@@ -2,6 +2,7 @@ import { claimedRow, type ClaimedRow } from '../claimed-row'
 import { longestGap } from '../server/gap'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
 import type { Settlement } from '../settlement'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { Changed, Row, Run, Session } from './session'
 import type { MariaDbStatements } from './statements'
 
@@ -81,6 +82,11 @@ export class MariaDbJobs implements LeasedJobs {
     }, timeout)
   }
 
+  async hasOrphans(): Promise<boolean> {
+    const { source, lease } = this.options
+    return (await this.session().run(this.sql.orphan, [source, lease], TIMEOUT)).length > 0
+  }
+
   async held(): Promise<ClaimedRow[]> {
     const { source, worker } = this.options
     return (await this.session().run(this.sql.held, [source, worker], TIMEOUT)).map(claimedRow)
@@ -90,17 +96,23 @@ export class MariaDbJobs implements LeasedJobs {
     await this.session().run(this.sql.progress, [progress, ...this.fenced([fence])], TIMEOUT)
   }
 
-  async prune(age: number): Promise<void> {
-    await this.session().run(this.sql.prune, [age, this.options.source], TIMEOUT)
+  async prune(age: number): Promise<boolean> {
+    const values = [age, this.options.source]
+    return (await this.session().run<Changed>(this.sql.prune, values, TIMEOUT)).affectedRows < PRUNED_AT_ONCE
   }
 
   private async levels(run: Run): Promise<Level[]> {
     const { source, queues } = this.options
-    const rows = await run(this.sql.levels, [source])
+    const levels: Level[] = []
+    let last: Pick<Level, 'queue' | 'priority'> & { suspect: number } = { suspect: -1, queue: '', priority: 0 }
+    for (;;) {
+      const { suspect, queue, priority } = last
+      const [row] = await run(this.sql.nextLevel, [source, suspect, suspect, queue, suspect, queue, priority])
+      if (!row) break
+      levels.push((last = levelOf(row)))
+    }
     const paused = new Set((await run(this.sql.pausedQueues, [source])).map(({ queue }) => queue))
-    return rows
-      .map((row) => ({ ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' }) as Level)
-      .filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
+    return levels.filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
   }
 
   private async claim(run: Run, levels: readonly Level[], slots: number, lease: number): Promise<ClaimedRow[]> {
@@ -154,6 +166,10 @@ export class MariaDbJobs implements LeasedJobs {
   private transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
     return this.session().transaction(work, TIMEOUT)
   }
+}
+
+function levelOf(row: Row): Level {
+  return { ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' } as Level
 }
 
 type ChangeRows = (fences: readonly Fence[]) => Promise<Changed>

@@ -1,5 +1,6 @@
 import type { TableNames } from '../../../table-names'
 import { CLAIMED } from '../claimed-row'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
@@ -31,10 +32,12 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   const row = CLAIMED.map((name) => `${c[name]} AS ${quoted(name)}`).join(', ')
   const waiting = `${c.source} = ? AND ${c.state} = 'waiting'`
   return {
-    // The hot index, from one level to the next: of each, the first time.
-    levels:
-      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, MIN(${c.runAt}) AS runAt, ` +
-      `MIN(${c.runAt}) - ${NOW} AS wait FROM ${table} WHERE ${waiting} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
+    // The hot index: of the next level, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
+    nextLevel:
+      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt, ${c.runAt} - ${NOW} AS wait ` +
+      `FROM ${table} WHERE ${waiting} AND (${c.suspect} > ? OR (${c.suspect} = ? AND ${c.queue} > ?) ` +
+      `OR (${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?)) ` +
+      `ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
     // The hot index, from the mark on.
     due:
@@ -72,6 +75,9 @@ function workerStatements(tables: JobTables) {
     orphans:
       `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND ` +
       `NOT EXISTS (SELECT 1 FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker}) FOR UPDATE SKIP LOCKED`,
+    orphan:
+      `SELECT 1 FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND NOT EXISTS (SELECT 1 FROM ${workers.table} alive ` +
+      `WHERE alive.${w.id} = j.${c.worker} AND alive.${w.beatAt} >= ${NOW} - ?) LIMIT 1`,
     held: `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND j.${c.worker} = ?`,
 
     // The primary key.
@@ -86,7 +92,7 @@ function workerStatements(tables: JobTables) {
     progress: `UPDATE ${table} SET ${c.progress} = ? WHERE ${held(1)}`,
 
     // Kept jobs: the index (finished_at).
-    prune: `DELETE FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT 500`,
+    prune: `DELETE FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT ${PRUNED_AT_ONCE}`,
   }
 }
 

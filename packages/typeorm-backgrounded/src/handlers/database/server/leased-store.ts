@@ -26,6 +26,8 @@ interface Held {
 
 /** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
 export class LeasedStore implements JobStore {
+  /** For statements, and for the heartbeat's thread. */
+  readonly connections: number
   private readonly held = new Map<ClaimedJob, Held>()
   private readonly levels = new Levels()
   private readonly looks: NodeJS.Timeout
@@ -54,6 +56,7 @@ export class LeasedStore implements JobStore {
     /** ms */
     private readonly lease: number,
   ) {
+    this.connections = options.once ? 1 : 2
     parts.arrivals.onArrival((job) => this.arrived(job))
     this.looks = setInterval(() => void this.lookAround(), lease / 4)
   }
@@ -89,6 +92,11 @@ export class LeasedStore implements JobStore {
     const { pollInterval } = this.options
     const poll = pollDelay(pollInterval, performance.now() - this.lastWork, this.parts.arrivals.isListening)
     await sleep(Math.max(0, Math.min(poll, this.nextDue - performance.now())), AbortSignal.any([signal, over.signal]))
+  }
+
+  /** Who has only just come cannot judge others yet, and a drain is the only worker that some applications have. */
+  async isDrained(): Promise<boolean> {
+    return !(await this.parts.jobs.hasOrphans())
   }
 
   get hasNews(): boolean {
@@ -188,8 +196,8 @@ export class LeasedStore implements JobStore {
       this.lastContact = start
       for (const row of taken) this.found.push(this.hold(row, true))
       if (start < this.unsureUntil) this.isUnsure = true
-      if (this.host.keepCompleted > 0) await this.parts.jobs.prune(this.host.keepCompleted)
       if (this.hasNews) this.changed()
+      if (this.host.keepCompleted > 0) await this.prune()
     } catch (error) {
       if (this.isClosed) return
       this.host.logger.debug({ err: error }, 'the database did not answer a look around')
@@ -198,6 +206,10 @@ export class LeasedStore implements JobStore {
     } finally {
       this.isLooking = false
     }
+  }
+
+  private async prune(): Promise<void> {
+    while (!this.isClosed && !(await this.parts.jobs.prune(this.host.keepCompleted)));
   }
 
   /** A statement whose answer was lost may still arrive at the table: the doubt lasts for a while. */
