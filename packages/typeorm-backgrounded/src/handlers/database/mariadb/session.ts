@@ -79,6 +79,9 @@ export class OwnSession implements Session {
   }
 }
 
+/** The last piece of work in a savepoint on each runner, ended in any way. */
+const savepoints = new WeakMap<QueryRunner, Promise<unknown>>()
+
 /** A caller's transaction, or a test's. */
 export class RunnerSession implements Session {
   constructor(private readonly runner: QueryRunner) {}
@@ -91,7 +94,17 @@ export class RunnerSession implements Session {
     }
   }
 
-  async transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
+  /** One after the other: a worker looks around while it claims, and both would be in one savepoint. */
+  transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    const done = (savepoints.get(this.runner) ?? Promise.resolve()).then(() => this.insideSavepoint(work))
+    savepoints.set(
+      this.runner,
+      done.catch(() => {}),
+    )
+    return done
+  }
+
+  private async insideSavepoint<T>(work: (run: Run) => Promise<T>): Promise<T> {
     const run: Run = (sql, values = []) => this.run(sql, values)
     await run('SAVEPOINT backgrounded')
     try {
