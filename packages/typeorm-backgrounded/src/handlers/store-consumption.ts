@@ -1,4 +1,5 @@
 import { LeaseLostError, MissingTableError } from '../errors'
+import type { LazyAbort } from '../lazy-abort'
 import type { Logger } from '../logger'
 import { sleep, withResolver } from '../pause'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
@@ -37,6 +38,8 @@ export interface Exchanged {
 }
 
 const LONGEST_PAUSE = 5_000
+/** A reason at hand: the default one is made, with its stack, at every abort. */
+const WOKEN = new Error('woken')
 
 /**
  * The loop of every handler that keeps jobs in a store of its own: claim free slots only, start what was
@@ -53,7 +56,8 @@ export class StoreConsumption implements Consumption {
   private isStopping = false
   private isHandedBack = false
   private pauses = 0
-  private wake = new AbortController()
+  /** Ends an idle time or a pause. */
+  private wake: AbortController | undefined
   private nextChange = withResolver()
 
   constructor(
@@ -145,18 +149,18 @@ export class StoreConsumption implements Consumption {
   }
 
   private changed(): void {
-    this.wake.abort()
+    this.wake?.abort(WOKEN)
     this.nextChange.resolve()
     this.nextChange = withResolver()
   }
 
   /** Until a job ends or the store has news. */
   private async idle(): Promise<void> {
-    this.wake = new AbortController()
-    const { signal } = this.wake
     // Only a drain, or a stop, can be here with nothing to ask of the store.
-    if (this.options.once || this.isStopping) await this.nextChange.promise
-    else await this.store.wait(signal)
+    if (this.options.once || this.isStopping) return this.nextChange.promise
+    this.wake = new AbortController()
+    await this.store.wait(this.wake.signal)
+    this.wake = undefined
   }
 
   private async pause(error: unknown): Promise<void> {
@@ -164,6 +168,7 @@ export class StoreConsumption implements Consumption {
     this.logger.error({ err: error, retryIn: delay }, 'the job store cannot be reached')
     this.wake = new AbortController()
     await sleep(delay, this.isStopping ? undefined : this.wake.signal)
+    this.wake = undefined
   }
 
   private async giveBackHeld(): Promise<void> {
@@ -194,8 +199,8 @@ export class StoreConsumption implements Consumption {
 }
 
 /** What a lost lease aborts a job's `signal` with. */
-export function loseLease(controller: AbortController): void {
-  controller.abort(new LeaseLostError())
+export function loseLease(lease: LazyAbort): void {
+  lease.abort(new LeaseLostError())
 }
 
 function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => void } {

@@ -42,13 +42,10 @@ export interface ClaimedRow {
   readonly releasedSince: number | null
 }
 
-/** Drivers hand out the database's longest integers as text. */
-export function claimedRow(row: Readonly<Record<string, unknown>>): ClaimedRow {
-  const { runAt, enqueuedAt, releasedSince } = row
-  return {
-    ...(row as unknown as ClaimedRow),
-    runAt: Number(runAt),
-    enqueuedAt: Number(enqueuedAt),
-    releasedSince: releasedSince === null ? null : Number(releasedSince),
-  }
+/** Drivers hand out the database's longest integers as text. Changes `row` itself. */
+export function claimedRow(row: Record<string, unknown>): ClaimedRow {
+  row.runAt = Number(row.runAt)
+  row.enqueuedAt = Number(row.enqueuedAt)
+  if (row.releasedSince !== null) row.releasedSince = Number(row.releasedSince)
+  return row as unknown as ClaimedRow
 }

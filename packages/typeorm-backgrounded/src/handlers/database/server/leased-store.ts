@@ -1,3 +1,4 @@
+import { LazyAbort } from '../../../lazy-abort'
 import { sleep } from '../../../pause'
 import type { ClaimedJob, ConsumeOptions, HandlerHost } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
@@ -22,7 +23,7 @@ type Claim = Pick<Exchanged, 'claimed' | 'isAll'>
 
 interface Held {
   readonly fence: Fence
-  readonly controller: AbortController
+  readonly loss: LazyAbort
   readonly isSuspect: boolean
 }
 
@@ -206,7 +207,7 @@ export class LeasedStore implements JobStore {
       if (this.isClosed) return
       this.host.logger.debug({ err: error }, 'the database did not answer a look around')
       if (performance.now() - this.lastContact <= this.lease) return
-      for (const { controller } of this.held.values()) loseLease(controller)
+      for (const { loss } of this.held.values()) loseLease(loss)
     } finally {
       this.isLooking = false
     }
@@ -229,8 +230,8 @@ export class LeasedStore implements JobStore {
     const rows = await this.parts.jobs.held()
     this.isUnsure = false
     const stored = new Map(rows.map((row) => [keyOf(row), row]))
-    for (const { fence, controller } of this.held.values()) {
-      if (!stored.delete(keyOf(fence))) loseLease(controller)
+    for (const { fence, loss } of this.held.values()) {
+      if (!stored.delete(keyOf(fence))) loseLease(loss)
     }
     // A suspect may have been taken over, not claimed: it is not run before that is sorted out.
     for (const row of stored.values()) this.found.push(this.hold(row, row.suspect === 1))
@@ -245,20 +246,22 @@ export class LeasedStore implements JobStore {
   }
 
   private hold(row: ClaimedRow, died = false): ClaimedJob {
-    const controller = new AbortController()
-    const { id, queue, attempt, suspect, lease, releasedSince, ...envelope } = row
+    const loss = new LazyAbort()
+    const { id, queue, attempt, suspect, lease, releasedSince } = row
     const fence = { id, lease }
     const job: ClaimedJob = {
       id,
       queue,
-      envelope,
+      envelope: row,
       attempt,
       died,
       releasedSince: releasedSince ?? undefined,
-      signal: controller.signal,
+      get signal() {
+        return loss.signal
+      },
       progress: (value) => this.storeProgress(fence, value),
     }
-    this.held.set(job, { fence, controller, isSuspect: suspect === 1 })
+    this.held.set(job, { fence, loss, isSuspect: suspect === 1 })
     return job
   }
 

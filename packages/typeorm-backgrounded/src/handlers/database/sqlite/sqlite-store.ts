@@ -1,5 +1,6 @@
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isBusyError } from '../../../database-errors'
+import { LazyAbort } from '../../../lazy-abort'
 import { sleep } from '../../../pause'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
@@ -15,7 +16,7 @@ const LOOK_FOR_COMMITS_EVERY = 20
 
 interface Held {
   readonly lease: number
-  readonly controller: AbortController
+  readonly loss: LazyAbort
   readonly isSuspect: boolean
 }
 
@@ -108,14 +109,14 @@ export class SqliteStore implements JobStore {
       { worker: this.worker },
       'the lock file of this worker is gone: it gives up the jobs it holds',
     )
-    for (const { controller } of this.held.values()) loseLease(controller)
+    for (const { loss } of this.held.values()) loseLease(loss)
     this.lock?.release()
     this.lock = undefined
     await this.prepare()
   }
 
   private noticeLostLeases(leases: ReadonlySet<string>): void {
-    for (const [{ id }, { lease, controller }] of this.held) if (!leases.has(`${id}/${lease}`)) loseLease(controller)
+    for (const [{ id }, { lease, loss }] of this.held) if (!leases.has(`${id}/${lease}`)) loseLease(loss)
   }
 
   private async prune(): Promise<void> {
@@ -204,19 +205,21 @@ export class SqliteStore implements JobStore {
   }
 
   private hold(row: ClaimedRow, died: boolean): ClaimedJob {
-    const controller = new AbortController()
-    const { id, queue, attempt, suspect, lease, releasedSince, ...envelope } = row
+    const loss = new LazyAbort()
+    const { id, queue, attempt, suspect, lease, releasedSince } = row
     const job: ClaimedJob = {
       id,
       queue,
-      envelope,
+      envelope: row,
       attempt,
       died,
       releasedSince: releasedSince ?? undefined,
-      signal: controller.signal,
+      get signal() {
+        return loss.signal
+      },
       progress: (value) => this.storeProgress(id, lease, value),
     }
-    this.held.set(job, { lease, controller, isSuspect: suspect === 1 })
+    this.held.set(job, { lease, loss, isSuspect: suspect === 1 })
     return job
   }
 
