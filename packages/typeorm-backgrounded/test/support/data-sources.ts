@@ -27,5 +27,7 @@ export function temporaryFile(): string {
 }
 
 process.on('exit', () => {
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true })
+  // A server that was ended just now may be writing its last file.
+  for (const directory of directories)
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 })
 })

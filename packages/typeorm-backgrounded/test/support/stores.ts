@@ -9,8 +9,14 @@ type Entities = NonNullable<DataSourceOptions['entities']>
 export interface TestStore {
   readonly name: string
   require(context: Mocha.Context): Promise<void>
-  create(entities: Entities): Promise<{ dataSource: DataSource; drop: () => Promise<void> }>
+  create: CreateDatabase
 }
+
+/** Makes a data source of a fresh database. */
+export type CreateDatabase = (
+  entities: Entities,
+  options?: object,
+) => Promise<{ dataSource: DataSource; drop: () => Promise<void> }>
 
 const local = (name: string, make: (entities: Entities) => DataSource): TestStore => ({
   name,

@@ -1,0 +1,105 @@
+import { execFile } from 'node:child_process'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { DataSource, DataSourceOptions } from 'typeorm'
+import { temporaryDirectory } from './data-sources'
+import { freePort } from './free-port'
+import { administer, createMariaDb, type MariaDbAddress } from './mariadb'
+import { requireService } from './require-service'
+import { findProgram } from './server-program'
+import { ServerProcess } from './server-process'
+
+type Entities = NonNullable<DataSourceOptions['entities']>
+type MariaDbOptions = Extract<DataSourceOptions, { type: 'mysql' | 'mariadb' }>
+
+export async function requireMariaDbServer(context: Mocha.Context): Promise<void> {
+  await requireService(context, 'mariadb-install-db and mariadbd commands', async () => {
+    program('mariadb-install-db')
+    program('mariadbd')
+  })
+}
+
+/** A MariaDB of a test's own, to be stopped for a time, frozen and restarted. */
+export class MariaDbServer {
+  private readonly process: ServerProcess
+  readonly name = 'a MariaDB of its own'
+
+  private constructor(
+    readonly address: MariaDbAddress,
+    directory: string,
+  ) {
+    const network = ['--bind-address=127.0.0.1', `--port=${address.port}`, `--socket=${join(directory, 'socket')}`]
+    const size = ['--innodb-buffer-pool-size=32M', '--innodb-log-file-size=16M', '--skip-log-bin']
+    // What it forgets when the machine stops is nobody's loss.
+    const durability = ['--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0']
+    this.process = new ServerProcess({
+      file: program('mariadbd'),
+      flags: [...filesIn(directory), ...network, ...size, ...durability, `--pid-file=${join(directory, 'pid')}`],
+      logFile: join(directory, 'mariadb.log'),
+      ping: () => administer('SELECT 1', address),
+    })
+  }
+
+  static async start(): Promise<MariaDbServer> {
+    const directory = temporaryDirectory()
+    const flags = [...filesIn(directory), '--auth-root-authentication-method=normal', '--skip-test-db']
+    await promisify(execFile)(program('mariadb-install-db'), flags)
+    const address = { host: '127.0.0.1', port: await freePort(), username: 'root' }
+    const server = new MariaDbServer(address, directory)
+    await server.restart()
+    return server
+  }
+
+  /** A database in it; it ends with the server. */
+  async create(
+    entities: Entities,
+    options: Partial<MariaDbOptions> = {},
+  ): Promise<{ dataSource: DataSource; drop: () => Promise<void> }> {
+    const { dataSource } = await createMariaDb(entities, options, this.address)
+    const drop = async () => {
+      if (dataSource.isInitialized) await dataSource.destroy()
+    }
+    return { dataSource, drop }
+  }
+
+  /** On the same port, with what it has. */
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.process.start()
+  }
+
+  /** As an operator stops it. */
+  async stop(): Promise<void> {
+    await this.process.end('SIGTERM', 'SIGCONT')
+  }
+
+  /** As a crash stops it. */
+  async kill(): Promise<void> {
+    await this.process.end('SIGKILL')
+  }
+
+  /** Keeps its connections, and answers on none of them. */
+  freeze(): void {
+    this.process.signal('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.process.signal('SIGCONT')
+  }
+
+  /** For the end of a test, in whatever state it left the server. */
+  async end(): Promise<void> {
+    await this.kill()
+  }
+}
+
+/** The settings of the machine's own server are none of ours. */
+function filesIn(directory: string): string[] {
+  return ['--no-defaults', `--datadir=${join(directory, 'data')}`, `--user=${userInfo().username}`]
+}
+
+function program(name: string): string {
+  const { MARIADB_BIN } = process.env
+  return findProgram(name, MARIADB_BIN === undefined ? ['/usr/bin', '/usr/sbin'] : [MARIADB_BIN])
+}
