@@ -42,6 +42,15 @@ export abstract class Program {
     return workers
   }
 
+  /** Workers of which each is followed by another when it ends. */
+  supervised(number: number, ...flags: string[]): void {
+    for (let index = 0; index < number; index++) {
+      void this.worker(...flags).exited.then(() => {
+        if (!this.hasEnded) this.supervised(1, ...flags)
+      })
+    }
+  }
+
   /** Another program of this one's, in a process of its own. */
   async process(name: string, env: Record<string, string> = {}): Promise<ChildProcess> {
     const child = fork(join(fixtures, name), { env: { ...process.env, ...this.childEnv, ...env } })
