@@ -16,6 +16,8 @@ const directions = [
       'pause.ts',
       'sqlite-connection.ts',
       'table-names.ts',
+      'dialect.ts',
+      'column-types.ts',
     ],
     from: [
       'job',
@@ -61,6 +63,11 @@ const directions = [
     from: ['handlers/bull', 'handlers/synchronous.ts', 'handlers/null.ts'],
     message: 'A handler never knows another handler.',
   },
+  ...['sqlite', 'postgres', 'mariadb'].map((dialect, _, all) => ({
+    target: [`handlers/database/${dialect}`],
+    from: all.filter((other) => other !== dialect).map((other) => `handlers/database/${other}`),
+    message: 'A dialect never knows another: what they share is in handlers/database.',
+  })),
   {
     target: ['handlers/bull'],
     from: ['handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],

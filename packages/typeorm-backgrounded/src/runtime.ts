@@ -103,7 +103,7 @@ export class Runtime {
       source,
       logger,
       keepCompleted: options.keepCompleted === undefined ? 0 : milliseconds(options.keepCompleted, 'keepCompleted'),
-      isInsideTestTransaction,
+      testRunner,
     })
     if (handler.capabilities.consumes === 'inline') this.consumeInline(handler as Handler & Consumable)
     dataSource.subscribers.push(...this.subscribers)

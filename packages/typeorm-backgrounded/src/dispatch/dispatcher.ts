@@ -211,8 +211,13 @@ export class Dispatcher {
     const written = jobs.filter(({ isWritten }) => isWritten).map(({ envelope }) => envelope)
     const waiting = jobs.filter(({ isWritten }) => !isWritten).map(({ envelope }) => envelope)
     if (outbox && written.length > 0) this.track(outbox.push(written))
-    else for (const envelope of written) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
+    else if (written.length > 0) this.announce(written)
     if (waiting.length > 0) this.deliver(waiting, runner)
+  }
+
+  private announce(written: readonly JobEnvelope[]): void {
+    this.host.handler.committed?.(written)
+    for (const envelope of written) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
   }
 
   private rolledBackByCommit(jobs: readonly HeldJob[]): void {

@@ -22,6 +22,8 @@ export interface Handler {
    * @param transaction the caller's open transaction; given only where `capabilities.transactional`
    */
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<readonly EnqueueResult[]>
+  /** Jobs that it stored within a caller's transaction are committed now, and may be told of. */
+  committed?(jobs: readonly JobEnvelope[]): void
   /** Ends what keeps the process alive; `attach` may follow again. */
   close?(): void | Promise<void>
 }
@@ -35,8 +37,8 @@ export interface HandlerHost {
   readonly logger: Logger
   /** How long to keep completed jobs, in ms; 0: remove them at once. */
   readonly keepCompleted: number
-  /** A test's own transaction, never to be committed, is open: what it wrote is seen through it only. */
-  isInsideTestTransaction(): boolean
+  /** Of a test's own transaction, never to be committed: while it is open, what it wrote is seen through it only. */
+  testRunner(): QueryRunner | undefined
 }
 
 /** What a handler can do, as data: read before every enqueue, and by the conformance suite. */

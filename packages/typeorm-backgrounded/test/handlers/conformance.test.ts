@@ -3,6 +3,7 @@ import { NullHandler, SynchronousHandler } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
 import { FakeHandler, handlerConformance } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
+import { postgres } from '../support/stores'
 
 handlerConformance({ describe, it, handler: () => new SynchronousHandler(), dataSource: inMemory })
 handlerConformance({ describe, it, handler: () => new NullHandler(), dataSource: inMemory })
@@ -13,4 +14,19 @@ handlerConformance({
   name: 'database on SQLite',
   handler: () => new DatabaseHandler(),
   dataSource: (entities) => inFile(entities),
+})
+describe('pg', () => {
+  let drop: any
+  afterEach(() => drop?.())
+  handlerConformance({
+    describe,
+    it,
+    name: 'database on Postgres',
+    handler: () => new DatabaseHandler(),
+    dataSource: async (entities) => {
+      const created = await postgres.create(entities)
+      drop = created.drop
+      return created.dataSource
+    },
+  })
 })

@@ -54,9 +54,9 @@ describe('DatabaseHandler on SQLite', () => {
   })
 
   it('refuses another database at start-up', async () => {
-    const dataSource = new DataSource({ type: 'postgres', entities: [Letter] })
+    const dataSource = { options: { type: 'oracle' } }
     expect(() => new DatabaseHandler().attach({ dataSource } as never)).to.throw(
-      /works with better-sqlite3, and this data source is postgres/,
+      /works with better-sqlite3, postgres, mariadb, mysql, and this data source is oracle/,
     )
   })
 

@@ -24,7 +24,7 @@ import {
   type JobEnvelope,
 } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
-import { BackgroundedJob } from '../../src/handlers/database/job-table'
+import { BackgroundedJob } from '../../src/handlers/database'
 import { FakeHandler } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
 import { createPostgres, requirePostgres } from '../support/postgres'

@@ -13,7 +13,7 @@ import {
   type InBackground,
 } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
-import { BackgroundedJob } from '../../src/handlers/database/job-table'
+import { BackgroundedJob } from '../../src/handlers/database'
 import { inMemory } from '../support/data-sources'
 
 const ran: string[] = []

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import { Backgrounded, backgrounded, createWorker, DiscardJob, drain, SnoozeJob, withBackgrounded } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
-import { BackgroundedJob } from '../../src/handlers/database/job-table'
+import { BackgroundedJob } from '../../src/handlers/database'
 import { inFile } from '../support/data-sources'
 import { until } from '../support/worker-process'
 

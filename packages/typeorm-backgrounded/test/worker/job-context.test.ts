@@ -15,7 +15,7 @@ import {
   type Logger,
 } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
-import { BackgroundedJob } from '../../src/handlers/database/job-table'
+import { BackgroundedJob } from '../../src/handlers/database'
 import { FakeHandler } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
 

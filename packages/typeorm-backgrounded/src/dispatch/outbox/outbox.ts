@@ -1,4 +1,5 @@
 import type { DataSource, QueryRunner } from 'typeorm'
+import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../dialect'
 import { UnsupportedDatabaseError } from '../../errors'
 import type { EnqueueResult } from '../../handlers/handler'
 import type { JobEnvelope } from '../../job/envelope'
@@ -6,7 +7,7 @@ import { Delivery, LEASE, type DeliveryHost } from './delivery'
 import { MariaDbOutbox } from './mariadb-outbox'
 import { explained } from './missing-table'
 import type { NewRow, OutboxStore, OutboxStoreHost } from './outbox-store'
-import { dialectOf, OUTBOX_DATABASES, OUTBOX_TABLES, type Dialect } from './outbox-table'
+import { OUTBOX_TABLES } from './outbox-table'
 import { payloadOf } from './payload'
 import { PostgresOutbox } from './postgres-outbox'
 import { SqliteOutbox } from './sqlite-outbox'
@@ -125,7 +126,7 @@ function supportedDialect({ options }: DataSource): Dialect {
   const dialect = dialectOf(options.type)
   if (dialect) return dialect
   throw new UnsupportedDatabaseError(
-    `The outbox works on ${OUTBOX_DATABASES.join(', ')}, and this data source is ${options.type}: pass { outbox: false } to ` +
+    `The outbox works on ${SUPPORTED_DATABASES.join(', ')}, and this data source is ${options.type}: pass { outbox: false } to ` +
       `withBackgrounded, after which a call whose process dies right after its commit is lost.`,
   )
 }

@@ -1,10 +1,8 @@
-import { DefaultNamingStrategy, type DataSource, type EntitySchema, type QueryRunner } from 'typeorm'
-import { isBusyError } from '../../database-errors'
-import { PayloadTooLargeError, UnsupportedDatabaseError } from '../../errors'
-import { SqliteConnection } from '../../sqlite-connection'
-import { dueTime, type JobEnvelope } from '../../job/envelope'
+import type { DataSource, QueryRunner } from 'typeorm'
+import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../dialect'
+import { InvalidOptionError, NotAttachedError, UnsupportedDatabaseError } from '../../errors'
 import { milliseconds, type Duration } from '../../job/duration'
-import { LARGEST_PAYLOAD } from '../../job/largest-payload'
+import type { JobEnvelope } from '../../job/envelope'
 import type {
   Consumable,
   Consumption,
@@ -17,21 +15,47 @@ import type {
   HandlerHost,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
-import { explained, jobTableNames, sqliteJobTable, type BackgroundedJob } from './job-table'
-import { SqliteStore } from './sqlite/sqlite-store'
-import { sqliteStatements, type SqliteStatements } from './sqlite/statements'
+import type { JobDatabase } from './job-database'
+import { PostgresDatabase } from './postgres/postgres-database'
+import { SqliteDatabase } from './sqlite/sqlite-database'
+import { entitiesOf } from './tables'
 
 export interface DatabaseHandlerOptions {
   /** How long a call waits while another process writes to the SQLite file, default 10 s; then it rejects. */
   readonly busyTimeout?: Duration
+  /**
+   * Postgres, MariaDB, MySQL: how long a worker is believed to live without a sign of life, default 20 s; it gives one
+   * four times as often. After that another worker runs its jobs again. At least 1 s.
+   */
+  readonly lease?: Duration
+  /**
+   * Postgres: workers hear of new jobs by LISTEN and NOTIFY, and parse their statements once, default true. Turn it off
+   * behind a pooler that hands sessions from one transaction to the next, as PgBouncer does: then they look every
+   * `pollInterval`.
+   */
+  readonly listen?: boolean
 }
 
-const SUPPORTED = ['better-sqlite3']
+interface ResolvedOptions {
+  readonly busyTimeout: number
+  readonly lease: number
+  readonly listen: boolean
+}
+
+const SHORTEST_LEASE = 1_000
+
+const DATABASES: Readonly<Record<Dialect, (host: HandlerHost, options: ResolvedOptions) => JobDatabase>> = {
+  sqlite: (host, { busyTimeout }) => new SqliteDatabase(host, busyTimeout),
+  postgres: (host, options) => new PostgresDatabase(host, options),
+  mariadb: () => {
+    throw new UnsupportedDatabaseError('not yet')
+  },
+}
 
 /**
  * Keeps jobs in the application's own database, in the table `backgrounded_jobs`: a call inside a transaction
  * commits or vanishes with everything else in it, and no other server is needed.
- * Works on SQLite (better-sqlite3).
+ * Works on Postgres 13, MariaDB 10.6, MySQL 8 and SQLite (better-sqlite3), and later.
  */
 export class DatabaseHandler implements Handler, Consumable {
   readonly name = 'database'
@@ -42,117 +66,67 @@ export class DatabaseHandler implements Handler, Consumable {
     consumes: 'worker',
     inspects: false,
   }
-  private readonly busyTimeout: number
-  private table: EntitySchema<BackgroundedJob> | undefined
-  private attached: Attached | undefined
+  private readonly options: ResolvedOptions
+  private readonly tables = new Map<Dialect, EntityTargets>()
+  private database: { jobs: JobDatabase; host: HandlerHost } | undefined
 
-  constructor({ busyTimeout = '10s' }: DatabaseHandlerOptions = {}) {
-    this.busyTimeout = milliseconds(busyTimeout, 'busyTimeout')
+  /** @throws InvalidOptionError */
+  constructor({ busyTimeout = '10s', lease = '20s', listen = true }: DatabaseHandlerOptions = {}) {
+    this.options = {
+      busyTimeout: milliseconds(busyTimeout, 'busyTimeout'),
+      lease: milliseconds(lease, 'lease'),
+      listen,
+    }
+    if (this.options.lease < SHORTEST_LEASE) {
+      throw new InvalidOptionError(`lease is ${this.options.lease} ms: give at least ${SHORTEST_LEASE} ms.`)
+    }
   }
 
-  entities(
-    driver: string,
-    { namingStrategy }: Pick<DataSource, 'namingStrategy'> = { namingStrategy: new DefaultNamingStrategy() },
-  ): EntityTargets {
-    if (!SUPPORTED.includes(driver)) return []
-    return [(this.table ??= sqliteJobTable((property, name) => namingStrategy.columnName(property, name, [])))]
+  entities(driver: string, dataSource?: Pick<DataSource, 'namingStrategy'>): EntityTargets {
+    const dialect = dialectOf(driver)
+    if (!dialect) return []
+    const entities = this.tables.get(dialect) ?? entitiesOf(dialect, dataSource)
+    this.tables.set(dialect, entities)
+    return entities
   }
 
   /** @throws UnsupportedDatabaseError, MissingTableError */
   attach(host: HandlerHost): void {
     const { type } = host.dataSource.options
-    if (!SUPPORTED.includes(type)) {
+    const dialect = dialectOf(type)
+    if (!dialect) {
       throw new UnsupportedDatabaseError(
-        `DatabaseHandler works with ${SUPPORTED.join(', ')}, and this data source is ${type}: choose another handler.`,
+        `DatabaseHandler works with ${SUPPORTED_DATABASES.join(', ')}, and this data source is ${type}: choose another handler.`,
       )
     }
-    this.attached = {
-      host,
-      sql: sqliteStatements(jobTableNames(host.dataSource)),
-      connection: new SqliteConnection({ ...host, explained }),
-    }
+    this.database = { host, jobs: DATABASES[dialect](host, this.options) }
   }
 
-  async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
-    const { sql, connection } = this.whileAttached()
-    const now = Date.now()
-    const rows = jobs.map((job) => rowOf(job, now))
-    const fitting = JSON.stringify(rows.filter((row) => !(row instanceof Error)))
-    if (transaction) {
-      const inserted: unknown = await transaction.query(sql.insert, [fitting]).catch((error: unknown) => {
-        throw explained(error)
-      })
-      return resultsOf(jobs, rows, inserted as { id: string }[])
-    }
-    const insert = () => connection.write((run) => run(sql.insert).all(fitting) as { id: string }[], this.busyTimeout)
-    try {
-      return resultsOf(jobs, rows, await connection.tryWrite((run) => run(sql.insert).all(fitting) as { id: string }[]))
-    } catch (error) {
-      if (!isBusyError(error)) throw explained(error)
-      if (!connection.shared.inTransaction) return resultsOf(jobs, rows, await insert())
-      // The writer is this very process, and may be waiting for this call: waiting for it could last for ever.
-      const delivered = insert().then(() => {})
-      return jobs.map((_, index) => refusal(rows[index]) ?? { state: 'deferred', delivered })
-    }
+  enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
+    return this.attached.jobs.enqueue(jobs, transaction)
+  }
+
+  committed(jobs: readonly JobEnvelope[]): void {
+    this.database?.jobs.committed(jobs)
   }
 
   /** @throws UnsupportedDatabaseError for a worker on an in-memory database */
   consume(options: ConsumeOptions, execute: Execute): Consumption {
-    const { host, sql, connection } = this.whileAttached()
-    if (connection.isInMemory && !options.once) {
-      throw UnsupportedDatabaseError.inMemory()
-    }
-    const store = new SqliteStore(host, connection, sql, options)
-    return new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? 1)
+    const { jobs, host } = this.attached
+    const concurrency = options.concurrency ?? jobs.concurrency
+    return new StoreConsumption(jobs.open(options), options, execute, host.logger, concurrency)
   }
 
-  close(): void {
-    this.attached?.connection.close()
-    this.attached = undefined
+  async close(): Promise<void> {
+    const { database } = this
+    this.database = undefined
+    await database?.jobs.close()
   }
 
-  private whileAttached(): Attached {
-    if (this.attached) return this.attached
-    throw new Error('DatabaseHandler works only while its data source is initialised.')
+  private get attached(): { jobs: JobDatabase; host: HandlerHost } {
+    if (this.database) return this.database
+    throw new NotAttachedError(
+      'DatabaseHandler works only while its data source is initialised: call initialize() first.',
+    )
   }
-}
-
-interface Attached {
-  readonly host: HandlerHost
-  readonly sql: SqliteStatements
-  readonly connection: SqliteConnection
-}
-
-function rowOf(job: JobEnvelope, now: number): object {
-  const row = {
-    id: job.id,
-    source: job.source,
-    entity: job.entity,
-    key: job.key ? JSON.stringify(job.key) : null,
-    method: job.method,
-    args: JSON.stringify(job.args),
-    types: job.types ? JSON.stringify(job.types) : null,
-    queue: job.queue,
-    priority: job.priority,
-    runAt: dueTime(job, now),
-    enqueuedAt: Date.parse(job.enqueuedAt),
-    meta: Object.keys(job.meta).length > 0 ? JSON.stringify(job.meta) : null,
-    attempts: job.attempts ?? null,
-  }
-  const size = Buffer.byteLength(row.args) + Buffer.byteLength(row.types ?? '') + Buffer.byteLength(row.key ?? '')
-  if (size <= LARGEST_PAYLOAD) return row
-  return PayloadTooLargeError.of(`${job.entity}.${job.method}`, size, LARGEST_PAYLOAD)
-}
-
-function refusal(row: object | undefined): EnqueueResult | undefined {
-  return row instanceof Error ? { state: 'failed', error: row } : undefined
-}
-
-function resultsOf(
-  jobs: readonly JobEnvelope[],
-  rows: readonly object[],
-  inserted: readonly { id: string }[],
-): EnqueueResult[] {
-  const ids = new Set(inserted.map(({ id }) => id))
-  return jobs.map(({ id }, index) => refusal(rows[index]) ?? { state: ids.has(id) ? 'enqueued' : 'duplicate' })
 }

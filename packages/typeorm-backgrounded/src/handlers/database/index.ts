@@ -1,3 +1,5 @@
 export { DatabaseHandler } from './database-handler'
 export type { DatabaseHandlerOptions } from './database-handler'
-export { BackgroundedJob } from './job-table'
+export { BackgroundedJob } from './tables/job-table'
+export { BackgroundedPause } from './tables/pause-table'
+export { BackgroundedWorker } from './tables/worker-table'

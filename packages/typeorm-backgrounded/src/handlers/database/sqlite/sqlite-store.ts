@@ -1,17 +1,18 @@
 import { isBusyError } from '../../../database-errors'
-import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { sleep } from '../../../pause'
-import { errorText, storableText } from '../../error-text'
+import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
 import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
-import type { JobRow, SqliteStatements } from './statements'
+import type { ClaimedRow } from '../claimed-row'
+import { settlementOf } from '../settlement'
+import type { SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
 
 const LOOK_AROUND_EVERY = 5_000
 const LOOK_FOR_COMMITS_EVERY = 20
 
 interface Held {
-  readonly lease: string
+  readonly lease: number
   readonly controller: AbortController
   readonly isSuspect: boolean
 }
@@ -21,7 +22,7 @@ export class SqliteStore implements JobStore {
   private readonly held = new Map<ClaimedJob, Held>()
   private lock: WorkerLock | undefined
   private worker = 'in-memory'
-  private claims = 0
+  private leases = 0
   private lookedAround = -Infinity
   private seenVersion: unknown
   private nextDue = Infinity
@@ -40,8 +41,7 @@ export class SqliteStore implements JobStore {
     const { rows, taken, lost, nextDue } = await this.connection.write((run) => {
       const lost = new Set(finished.filter(({ job, outcome }) => !this.apply(run, job, outcome)).map(({ job }) => job))
       const taken = dead.flatMap((worker) => this.takeOver(run, worker))
-      const rows = slots > 0 ? this.claim(run, slots) : []
-      const nextDue = slots > 0 && rows.length === 0 ? this.findNextDue(run) : Infinity
+      const { rows, nextDue } = slots > 0 ? this.claim(run, slots) : { rows: [], nextDue: Infinity }
       return { rows, taken, lost, nextDue }
     })
     for (const { job } of finished) this.held.delete(job)
@@ -73,11 +73,11 @@ export class SqliteStore implements JobStore {
     if (Date.now() - this.lookedAround < LOOK_AROUND_EVERY) return []
     this.lookedAround = Date.now()
     if (this.lock && !this.lock.isHeld()) await this.becomeAnotherWorker()
-    const { workers, leases } = await this.connection.read((run) => ({
+    const { workers, held } = await this.connection.read((run) => ({
       workers: run(this.sql.workers).all(this.host.source) as { worker: string | null }[],
-      leases: run(this.sql.leases).all(this.worker) as { lease: string }[],
+      held: run(this.sql.held).all(this.host.source, this.worker) as { id: string; lease: number }[],
     }))
-    this.noticeLostLeases(new Set(leases.map(({ lease }) => lease)))
+    this.noticeLostLeases(new Set(held.map(({ id, lease }) => `${id}/${lease}`)))
     await this.prune()
     return workers.map(({ worker }) => worker).filter((worker) => worker !== this.worker && !this.isAlive(worker))
   }
@@ -100,151 +100,137 @@ export class SqliteStore implements JobStore {
   }
 
   private noticeLostLeases(leases: ReadonlySet<string>): void {
-    for (const { lease, controller } of this.held.values()) if (!leases.has(lease)) loseLease(controller)
+    for (const [{ id }, { lease, controller }] of this.held) if (!leases.has(`${id}/${lease}`)) loseLease(controller)
   }
 
   private async prune(): Promise<void> {
     if (this.host.keepCompleted === 0) return
     const before = Date.now() - this.host.keepCompleted
     await this.connection
-      .tryWrite((run) => run(this.sql.prune).run(before))
+      .tryWrite((run) => run(this.sql.prune).run(this.host.source, before))
       .catch((error: unknown) => {
         if (!isBusyError(error)) throw error // the next round will do
       })
   }
 
-  private takeOver(run: StatementRunner, deadWorker: string | null): JobRow[] {
-    return run(this.sql.takeOver).all(this.worker, `${this.newLease()}/`, deadWorker, this.host.source) as JobRow[]
+  private takeOver(run: StatementRunner, deadWorker: string | null): ClaimedRow[] {
+    return run(this.sql.takeOver).all(this.worker, ++this.leases, this.host.source, deadWorker) as ClaimedRow[]
   }
 
-  private claim(run: StatementRunner, slots: number): JobRow[] {
-    const claimed: JobRow[] = []
-    for (const pairs of this.levels(run)) {
-      for (const id of this.dueIn(run, pairs, slots - claimed.length, claimed)) {
-        claimed.push(...(run(this.sql.claim).all(this.worker, this.newLease(), id) as JobRow[]))
+  private claim(run: StatementRunner, slots: number): { rows: ClaimedRow[]; nextDue: number } {
+    const levels = this.levels(run)
+    const rows: ClaimedRow[] = []
+    for (const level of inRanks(levels, this.options.queues)) {
+      if (rows.length >= slots) break
+      for (const id of this.dueIn(run, level, slots - rows.length, rows)) {
+        rows.push(...(run(this.sql.claim).all(this.worker, ++this.leases, id) as ClaimedRow[]))
       }
-      if (claimed.length >= slots) break
     }
-    return claimed
+    const now = Date.now()
+    return { rows, nextDue: Math.min(Infinity, ...levels.map(({ runAt }) => runAt).filter((runAt) => runAt > now)) }
   }
 
-  /** The due jobs of one level, oldest first; of those that killed a worker, one at a time. */
+  /** The due jobs of the levels of one rank, oldest first; of those that killed a worker, one at a time. */
   private dueIn(
     run: StatementRunner,
-    pairs: readonly QueueAndPriority[],
+    levels: readonly Level[],
     slots: number,
-    claimed: readonly JobRow[],
+    claimed: readonly ClaimedRow[],
   ): string[] {
     const now = Date.now()
-    const due = (suspect: 0 | 1, limit: number) =>
-      pairs.flatMap(
-        ({ queue, priority }) =>
-          run(this.sql.due).all(this.host.source, queue, priority, now, suspect, limit) as DueJob[],
-      )
     const hasSuspect =
-      [...this.held.values()].some(({ isSuspect }) => isSuspect) || claimed.some(({ suspect }) => suspect)
-    const suspects = hasSuspect ? [] : due(1, 1).sort(byDueTime).slice(0, 1)
-    return [...due(0, slots), ...suspects]
+      [...this.held.values()].some(({ isSuspect }) => isSuspect) || claimed.some(({ suspect }) => suspect === 1)
+    const due = (isWanted: (level: Level) => boolean, limit: number) =>
+      levels
+        .filter(isWanted)
+        .flatMap(
+          ({ suspect, queue, priority }) =>
+            run(this.sql.due).all(this.host.source, suspect, queue, priority, now, limit) as DueJob[],
+        )
+        .sort(byDueTime)
+        .slice(0, limit)
+    const suspects = hasSuspect ? [] : due(({ suspect }) => suspect === 1, 1)
+    return [...due(({ suspect }) => suspect === 0, slots), ...suspects]
       .sort(byDueTime)
       .slice(0, slots)
       .map(({ id }) => id)
   }
 
-  /** Queues with waiting jobs, in the order in which they are served. Future jobs are never walked. */
-  private levels(run: StatementRunner): QueueAndPriority[][] {
-    const pairs = this.queuesAndPriorities(run)
+  /** Those with waiting jobs that this worker serves. Future jobs are never walked. */
+  private levels(run: StatementRunner): Level[] {
     const { queues } = this.options
-    if (queues !== '*')
-      return queues.flatMap((name) => pairs.filter(({ queue }) => queue === name).map((pair) => [pair]))
-    const priorities = [...new Set(pairs.map(({ priority }) => priority))].sort((a, b) => a - b)
-    return priorities.map((level) => pairs.filter(({ priority }) => priority === level))
-  }
-
-  private queuesAndPriorities(run: StatementRunner): QueueAndPriority[] {
-    const pairs: QueueAndPriority[] = []
-    let last: QueueAndPriority = { queue: '', priority: -Infinity }
+    const paused = new Set(
+      (run(this.sql.pausedQueues).all(this.host.source) as { queue: string }[]).map(({ queue }) => queue),
+    )
+    const levels: Level[] = []
+    let last: Pick<Level, 'suspect' | 'queue' | 'priority'> = { suspect: -1, queue: '', priority: 0 }
     for (;;) {
-      const next = run(this.sql.nextQueueAndPriority).get(this.host.source, last.queue, last.priority) as
-        QueueAndPriority | undefined
-      if (!next) return pairs
-      pairs.push((last = next))
+      const next = run(this.sql.nextLevel).get(this.host.source, last.suspect, last.queue, last.priority) as
+        Level | undefined
+      if (!next) return levels.filter(({ queue }) => !paused.has(queue) && (queues === '*' || queues.includes(queue)))
+      levels.push((last = next))
     }
-  }
-
-  private findNextDue(run: StatementRunner): number {
-    const { queues } = this.options
-    const times = this.queuesAndPriorities(run)
-      .filter(({ queue }) => queues === '*' || queues.includes(queue))
-      .map(
-        ({ queue, priority }) =>
-          (run(this.sql.nextDue).get(this.host.source, queue, priority) as { runAt: number }).runAt,
-      )
-    return Math.min(Infinity, ...times)
   }
 
   /** Returns false when the job is not this worker's any more. */
   private apply(run: StatementRunner, job: ClaimedJob, outcome: Outcome): boolean {
-    const lease = this.held.get(job)?.lease
-    const held = [job.id, lease]
+    const held = [job.id, this.worker, this.held.get(job)?.lease]
+    if (outcome.state === 'completed' && this.host.keepCompleted === 0)
+      return changed(run(this.sql.remove).run(...held))
+    const { state, error, suspect, giveBack, releasedSince, delay } = settlementOf(outcome, job)
     const now = Date.now()
-    switch (outcome.state) {
-      case 'completed':
-        if (this.host.keepCompleted === 0) return changed(run(this.sql.remove).run(...held))
-        return changed(run(this.sql.end).run('completed', null, now, ...held))
-      case 'failed':
-        return changed(run(this.sql.end).run('failed', errorText(outcome.error), now, ...held))
-      case 'discarded':
-        return changed(run(this.sql.end).run('discarded', storableText(outcome.reason), now, ...held))
-      case 'retried':
-        return changed(
-          run(this.sql.retry).run(now + outcome.delay, errorText(outcome.error), job.died ? 1 : 0, ...held),
-        )
-      case 'released':
-        return changed(
-          run(this.sql.release).run(now + outcome.delay, storableText(outcome.reason), outcome.since ?? null, ...held),
-        )
-    }
+    const runAt = delay === null ? null : now + delay
+    const finishedAt = delay === null ? now : null
+    return changed(run(this.sql.settle).run(state, error, suspect, giveBack, releasedSince, runAt, finishedAt, ...held))
   }
 
-  private hold(row: JobRow, died: boolean): ClaimedJob {
+  private hold(row: ClaimedRow, died: boolean): ClaimedJob {
     const controller = new AbortController()
-    const lease = row.lease as string
-    const { id, queue, attempt, ...envelope } = row
+    const { id, queue, attempt, suspect, lease, releasedSince, ...envelope } = row
     const job: ClaimedJob = {
       id,
       queue,
       envelope,
       attempt,
       died,
-      releasedSince: row.releasedSince ?? undefined,
+      releasedSince: releasedSince ?? undefined,
       signal: controller.signal,
       progress: (value) => this.storeProgress(id, lease, value),
     }
-    this.held.set(job, { lease, controller, isSuspect: row.suspect === 1 })
+    this.held.set(job, { lease, controller, isSuspect: suspect === 1 })
     return job
   }
 
-  private storeProgress(id: string, lease: string, value: unknown): void {
+  private storeProgress(id: string, lease: number, value: unknown): void {
     this.connection
-      .write((run) => run(this.sql.progress).run(JSON.stringify(value) ?? null, id, lease), LOOK_AROUND_EVERY)
+      .write(
+        (run) => run(this.sql.progress).run(JSON.stringify(value) ?? null, id, this.worker, lease),
+        LOOK_AROUND_EVERY,
+      )
       .catch((error: unknown) =>
         this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
       )
   }
-
-  private newLease(): string {
-    return `${this.worker}/${++this.claims}`
-  }
 }
 
-interface QueueAndPriority {
+interface Level {
+  readonly suspect: number
   readonly queue: string
   readonly priority: number
+  /** Of the first job in it. */
+  readonly runAt: number
 }
 
 interface DueJob {
   readonly id: string
   readonly runAt: number
+}
+
+/** In the order in which they are served; levels of one rank are served together. */
+function inRanks(levels: readonly Level[], queues: readonly string[] | '*'): Level[][] {
+  const rank = ({ queue, priority }: Level) => (queues === '*' ? 0 : queues.indexOf(queue)) * 1e9 + priority
+  const ranks = [...new Set(levels.map(rank))].sort((a, b) => a - b)
+  return ranks.map((each) => levels.filter((level) => rank(level) === each))
 }
 
 function byDueTime(a: DueJob, b: DueJob): number {

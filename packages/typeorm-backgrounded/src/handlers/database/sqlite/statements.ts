@@ -1,8 +1,5 @@
-import type { TableNames } from '../../../table-names'
-import type { BackgroundedJob } from '../job-table'
-
-/** A claimed row, by property. */
-export type JobRow = BackgroundedJob
+import { CLAIMED } from '../claimed-row'
+import type { JobTables } from '../tables'
 
 const INSERTED = [
   'id',
@@ -21,10 +18,11 @@ const INSERTED = [
 ] as const
 
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
-export function sqliteStatements({ table, columns: c }: TableNames<BackgroundedJob>) {
-  const row = (Object.keys(c) as (keyof JobRow)[]).map((property) => `${c[property]} AS "${property}"`).join(', ')
+export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
+  const row = CLAIMED.map((property) => `${c[property]} AS "${property}"`).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
-  const held = `${c.id} = ? AND ${c.lease} = ?`
+  const level = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
+  const held = `${c.id} = ? AND ${c.worker} = ? AND ${c.lease} = ?`
   const free = `${c.worker} = NULL, ${c.lease} = NULL`
   return {
     /** One JSON array of rows, whatever their number, so that the statement is prepared once. Returns the new ids. */
@@ -33,39 +31,36 @@ export function sqliteStatements({ table, columns: c }: TableNames<BackgroundedJ
       `SELECT ${INSERTED.map((name) => `value ->> '$.${name}'`).join(', ')} FROM json_each(?) WHERE true ` +
       `ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`,
 
-    // Waiting jobs: the partial index (source, queue, priority, run_at, id).
-    nextQueueAndPriority:
-      `SELECT ${c.queue} AS queue, ${c.priority} AS priority FROM ${table} WHERE ${waiting} AND (${c.queue}, ${c.priority}) > (?, ?) ` +
-      `ORDER BY ${c.queue}, ${c.priority} LIMIT 1`,
+    // Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id).
+    nextLevel:
+      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt FROM ${table} ` +
+      `WHERE ${waiting} AND (${c.suspect}, ${c.queue}, ${c.priority}) > (?, ?, ?) ` +
+      `ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
     due:
-      `SELECT ${c.id} AS id, ${c.runAt} AS runAt FROM ${table} WHERE ${waiting} AND ${c.queue} = ? AND ${c.priority} = ? ` +
-      `AND ${c.runAt} <= ? AND ${c.suspect} = ? ORDER BY ${c.runAt}, ${c.id} LIMIT ?`,
-    nextDue: `SELECT ${c.runAt} AS runAt FROM ${table} WHERE ${waiting} AND ${c.queue} = ? AND ${c.priority} = ? ORDER BY ${c.runAt} LIMIT 1`,
+      `SELECT ${c.id} AS id, ${c.runAt} AS runAt FROM ${table} WHERE ${waiting} AND ${level} ` +
+      `AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT ?`,
+    pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 
     // One job: the primary key.
     claim:
       `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
       `WHERE ${c.id} = ? AND ${c.state} = 'waiting' RETURNING ${row}`,
     remove: `DELETE FROM ${table} WHERE ${held}`,
-    end: `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.finishedAt} = ?, ${free} WHERE ${held}`,
-    retry:
-      `UPDATE ${table} SET ${c.state} = 'waiting', ${c.runAt} = ?, ${c.error} = ?, ${c.suspect} = ?, ${c.releasedSince} = NULL, ${free} ` +
-      `WHERE ${held}`,
-    release:
-      `UPDATE ${table} SET ${c.state} = 'waiting', ${c.attempt} = ${c.attempt} - 1, ${c.runAt} = ?, ${c.error} = ?, ` +
-      `${c.releasedSince} = ?, ${free} WHERE ${held}`,
+    settle:
+      `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = coalesce(?, ${c.suspect}), ${c.attempt} = ${c.attempt} - ?, ` +
+      `${c.releasedSince} = ?, ${c.runAt} = coalesce(?, ${c.runAt}), ${c.finishedAt} = ?, ${free} WHERE ${held}`,
     progress: `UPDATE ${table} SET ${c.progress} = ? WHERE ${held}`,
 
-    // Running jobs: the partial index (worker).
+    // Running jobs: the partial index (source, worker).
     workers: `SELECT DISTINCT ${c.worker} AS worker FROM ${table} WHERE ${c.state} = 'running' AND ${c.source} = ?`,
-    leases: `SELECT ${c.lease} AS lease FROM ${table} WHERE ${c.state} = 'running' AND ${c.worker} = ?`,
+    held: `SELECT ${c.id} AS id, ${c.lease} AS lease FROM ${table} WHERE ${c.state} = 'running' AND ${c.source} = ? AND ${c.worker} = ?`,
     takeOver:
-      `UPDATE ${table} SET ${c.worker} = ?, ${c.lease} = ? || ${c.id}, ${c.suspect} = 1 ` +
-      `WHERE ${c.state} = 'running' AND ${c.worker} IS ? AND ${c.source} = ? RETURNING ${row}`,
+      `UPDATE ${table} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = 1 ` +
+      `WHERE ${c.state} = 'running' AND ${c.source} = ? AND ${c.worker} IS ? RETURNING ${row}`,
 
-    // Kept jobs: the partial index (state, finished_at).
+    // Kept jobs: the partial index (source, state, finished_at).
     prune:
-      `DELETE FROM ${table} WHERE ${c.id} IN (SELECT ${c.id} FROM ${table} WHERE ${c.state} = 'completed' ` +
+      `DELETE FROM ${table} WHERE ${c.id} IN (SELECT ${c.id} FROM ${table} WHERE ${c.source} = ? AND ${c.state} = 'completed' ` +
       `AND ${c.finishedAt} IS NOT NULL AND ${c.finishedAt} < ? LIMIT 500)`,
   }
 }

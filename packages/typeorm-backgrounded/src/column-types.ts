@@ -1,0 +1,69 @@
+import type { EntitySchemaColumnOptions } from 'typeorm'
+import type { Dialect } from './dialect'
+
+/** What the columns of the plugin's tables are made of. */
+export interface ColumnTypes {
+  /** A UUID. */
+  readonly id: EntitySchemaColumnOptions
+  /** Name of a data source. */
+  readonly source: EntitySchemaColumnOptions
+  /** A name that an index holds; MariaDB's takes up to `LONGEST_NAME` characters. */
+  readonly name: EntitySchemaColumnOptions
+  /** One of a few words. */
+  readonly word: EntitySchemaColumnOptions
+  /** Text of any length. */
+  readonly text: EntitySchemaColumnOptions
+  readonly integer: EntitySchemaColumnOptions
+  /** ms since the epoch, by the database's clock. */
+  readonly time: EntitySchemaColumnOptions
+  /** A fresh id, for rows that are written by hand. */
+  readonly randomId: string
+  /** The time now, for rows that are written by hand. */
+  readonly now: string
+}
+
+/** Characters of a queue, an entity or a method. */
+export const LONGEST_NAME = 191
+
+// Names are compared byte by byte, whatever the collation of the schema.
+const ASCII = { charset: 'ascii', collation: 'ascii_bin' }
+const UNICODE = { charset: 'utf8mb4', collation: 'utf8mb4_bin' }
+
+// TypeORM compares defaults as text with what the database makes of them, and Postgres' with all casts removed: each
+// must come back as it stands here, or every `synchronize` would change the table.
+export const COLUMN_TYPES: Readonly<Record<Dialect, ColumnTypes>> = {
+  sqlite: {
+    id: { type: 'text' },
+    source: { type: 'text' },
+    name: { type: 'text' },
+    word: { type: 'text' },
+    text: { type: 'text' },
+    integer: { type: 'integer' },
+    time: { type: 'integer' },
+    randomId: '(lower(hex(randomblob(16))))',
+    now: "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))",
+  },
+  postgres: {
+    id: { type: 'uuid' },
+    source: { type: 'varchar', length: 100 },
+    name: { type: 'text' },
+    word: { type: 'text' },
+    text: { type: 'text' },
+    integer: { type: 'integer' },
+    time: { type: 'bigint' },
+    // A plain gen_random_uuid() TypeORM takes for its own.
+    randomId: 'uuid_in(textout(md5(uuid_send(gen_random_uuid()))))',
+    now: "(date_part('epoch', clock_timestamp()) * (1000))",
+  },
+  mariadb: {
+    id: { type: 'varchar', length: 36, ...ASCII },
+    source: { type: 'varchar', length: 100, ...ASCII },
+    name: { type: 'varchar', length: LONGEST_NAME, ...UNICODE },
+    word: { type: 'varchar', length: 10, ...ASCII },
+    text: { type: 'longtext', charset: 'utf8mb4' },
+    integer: { type: 'int' },
+    time: { type: 'bigint' },
+    randomId: 'uuid()',
+    now: "(timestampdiff(MICROSECOND,'1970-01-01',utc_timestamp(6)) DIV 1000)",
+  },
+}

@@ -1,0 +1,54 @@
+import type { BackgroundedJob } from './tables/job-table'
+
+/** What a claim reads of a row. */
+export const CLAIMED = [
+  'id',
+  'source',
+  'entity',
+  'key',
+  'method',
+  'args',
+  'types',
+  'queue',
+  'priority',
+  'runAt',
+  'enqueuedAt',
+  'meta',
+  'attempts',
+  'attempt',
+  'suspect',
+  'lease',
+  'releasedSince',
+] as const satisfies readonly (keyof BackgroundedJob)[]
+
+/** A claimed row, by property, times as numbers. */
+export interface ClaimedRow {
+  readonly id: string
+  readonly source: string
+  readonly entity: string
+  readonly key: string | null
+  readonly method: string
+  readonly args: string | null
+  readonly types: string | null
+  readonly queue: string
+  readonly priority: number
+  readonly runAt: number
+  readonly enqueuedAt: number
+  readonly meta: string | null
+  readonly attempts: number | null
+  readonly attempt: number
+  readonly suspect: number
+  readonly lease: number
+  readonly releasedSince: number | null
+}
+
+/** Drivers hand out the database's longest integers as text. */
+export function claimedRow(row: Readonly<Record<string, unknown>>): ClaimedRow {
+  const { runAt, enqueuedAt, releasedSince } = row
+  return {
+    ...(row as unknown as ClaimedRow),
+    runAt: Number(runAt),
+    enqueuedAt: Number(enqueuedAt),
+    releasedSince: releasedSince === null ? null : Number(releasedSince),
+  }
+}

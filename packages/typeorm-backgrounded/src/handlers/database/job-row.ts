@@ -1,0 +1,75 @@
+import { LONGEST_NAME } from '../../column-types'
+import { InvalidOptionError, PayloadTooLargeError, type BackgroundedError } from '../../errors'
+import type { JobEnvelope } from '../../job/envelope'
+import { LARGEST_PAYLOAD } from '../../job/largest-payload'
+import type { EnqueueResult } from '../handler'
+
+/** A job on its way into the table. */
+export interface NewRow {
+  readonly id: string
+  readonly source: string
+  readonly entity: string
+  readonly key: string | null
+  readonly method: string
+  readonly args: string
+  readonly types: string | null
+  readonly queue: string
+  readonly priority: number
+  /** ms since the epoch; null: counted from the moment of the write. */
+  readonly runAt: number | null
+  /** ms */
+  readonly delay: number
+  readonly enqueuedAt: number
+  readonly meta: string | null
+  readonly attempts: number | null
+}
+
+/** A job as a row, or why it cannot be one. */
+export function newRow(job: JobEnvelope, largestPayload = LARGEST_PAYLOAD): NewRow | BackgroundedError {
+  const row: NewRow = {
+    id: job.id,
+    source: job.source,
+    entity: job.entity,
+    key: job.key ? JSON.stringify(job.key) : null,
+    method: job.method,
+    args: JSON.stringify(job.args),
+    types: job.types ? JSON.stringify(job.types) : null,
+    queue: job.queue,
+    priority: job.priority,
+    runAt: job.delay === undefined && job.runAt !== job.enqueuedAt ? Date.parse(job.runAt) : null,
+    delay: job.delay ?? 0,
+    enqueuedAt: Date.parse(job.enqueuedAt),
+    meta: Object.keys(job.meta).length > 0 ? JSON.stringify(job.meta) : null,
+    attempts: job.attempts ?? null,
+  }
+  const size = sizeOf(row)
+  if (size > largestPayload) return PayloadTooLargeError.of(`${job.entity}.${job.method}`, size, largestPayload)
+  return tooLongName(row) ?? row
+}
+
+/** Bytes of a row's texts. */
+export function sizeOf({ args, types, key, meta }: NewRow): number {
+  return [args, types, key, meta].reduce((sum, text) => sum + Buffer.byteLength(text ?? ''), 0)
+}
+
+/** One result per job, in order: what was refused, and of the others which the table had already. */
+export function resultsOf(rows: readonly (NewRow | Error)[], inserted: ReadonlySet<string>): EnqueueResult[] {
+  return rows.map((row) => {
+    if (row instanceof Error) return { state: 'failed', error: row }
+    return { state: inserted.has(row.id) ? 'enqueued' : 'duplicate' }
+  })
+}
+
+export function isRow(row: NewRow | Error): row is NewRow {
+  return !(row instanceof Error)
+}
+
+function tooLongName(row: NewRow): InvalidOptionError | undefined {
+  for (const what of ['queue', 'entity', 'method'] as const) {
+    if (String(row[what]).length <= LONGEST_NAME) continue
+    return new InvalidOptionError(
+      `The ${what} "${row[what].slice(0, 40)}…" has more than ${LONGEST_NAME} characters: choose a shorter name.`,
+    )
+  }
+  return undefined
+}

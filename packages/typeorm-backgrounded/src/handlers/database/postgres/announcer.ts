@@ -1,0 +1,40 @@
+import type { Logger } from '../../../logger'
+import { announcement } from './notifications'
+import type { JobEnvelope } from '../../../job/envelope'
+
+/**
+ * Tells workers of jobs that have been committed: never within a caller's transaction, since all transactions that
+ * notify commit one after the other, and one at a time for each level, since a worker that has heard one looks at all.
+ */
+export class Announcer {
+  private readonly underWay = new Map<string, { again: boolean }>()
+
+  constructor(
+    private readonly notify: (payload: string) => Promise<unknown>,
+    private readonly logger: Logger,
+  ) {}
+
+  announce(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): void {
+    for (const payload of new Set(jobs.map(announcement))) void this.send(payload)
+  }
+
+  private async send(payload: string): Promise<void> {
+    const sending = this.underWay.get(payload)
+    if (sending) {
+      sending.again = true
+      return
+    }
+    const state = { again: true }
+    this.underWay.set(payload, state)
+    try {
+      while (state.again) {
+        state.again = false
+        await this.notify(payload)
+      }
+    } catch (error) {
+      this.logger.debug({ err: error }, 'workers were not told of a new job: they find it when they look')
+    } finally {
+      this.underWay.delete(payload)
+    }
+  }
+}

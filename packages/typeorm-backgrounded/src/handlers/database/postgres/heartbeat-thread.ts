@@ -1,0 +1,4 @@
+import { beatInThread } from '../../heartbeat/beat-in-thread'
+import { postgresPulse } from './worker-pulse'
+
+beatInThread(postgresPulse)

@@ -1,0 +1,64 @@
+import type { Logger } from '../../../logger'
+import { sleep } from '../../../pause'
+import type { Arrival, Arrivals } from '../server/arrivals'
+import type { PostgresClient, PostgresConnection } from './connection'
+
+const LONGEST_PAUSE = 5_000
+const CONNECT_WITHIN = 10_000
+
+/** What producers say with NOTIFY, heard on the worker's own connection. */
+export class Notifications implements Arrivals {
+  isListening = false
+  private readonly end = new AbortController()
+  private arrived: (job?: Arrival) => void = () => {}
+
+  constructor(
+    private readonly channel: string,
+    private readonly logger: Logger,
+  ) {}
+
+  onArrival(arrived: (job?: Arrival) => void): void {
+    this.arrived = arrived
+  }
+
+  /** For every new connection. */
+  async listenOn(client: PostgresClient): Promise<void> {
+    client.on('notification', ({ payload }: { payload?: string }) => this.arrived(arrivalOf(payload)))
+    await client.query({ text: `LISTEN "${this.channel}"` })
+    this.isListening = true
+    this.arrived() // before that, nobody was listening
+  }
+
+  /** The connection is gone: whoever is idle would not notice. */
+  async heal(connection: PostgresConnection): Promise<void> {
+    this.isListening = false
+    for (let pause = 100; !this.end.signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      await sleep(pause, this.end.signal)
+      if (this.end.signal.aborted || this.isListening) return
+      try {
+        await connection.connect(CONNECT_WITHIN)
+        return
+      } catch (error) {
+        this.logger.debug({ err: error }, 'the connection that listens for new jobs is not back yet')
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    this.end.abort()
+    return Promise.resolve()
+  }
+}
+
+export function announcement({ queue, priority }: Arrival): string {
+  return JSON.stringify([priority, queue])
+}
+
+function arrivalOf(payload: string | undefined): Arrival | undefined {
+  try {
+    const [priority, queue] = JSON.parse(payload ?? '') as [number, string]
+    return { priority, queue }
+  } catch {
+    return undefined
+  }
+}

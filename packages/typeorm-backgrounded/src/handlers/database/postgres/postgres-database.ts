@@ -1,0 +1,170 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { QueryRunner } from 'typeorm'
+import type { JobEnvelope } from '../../../job/envelope'
+import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
+import { Heartbeat } from '../../heartbeat/heartbeat'
+import type { JobStore } from '../../store-consumption'
+import type { JobDatabase } from '../job-database'
+import { isRow, newRow, resultsOf } from '../job-row'
+import { LeasedStore } from '../server/leased-store'
+import { explained, jobTables } from '../tables'
+import { Announcer } from './announcer'
+import { clientOf, clientOptions } from './client-options'
+import { PostgresConnection } from './connection'
+import { Notifications } from './notifications'
+import { PostgresJobs, type PostgresJobsOptions, type Query } from './postgres-jobs'
+import { NOW, postgresStatements, type PostgresStatements } from './statements'
+import type { PulseData } from './worker-pulse'
+
+export interface PostgresDatabaseOptions {
+  /** ms */
+  readonly lease: number
+  readonly listen: boolean
+}
+
+const TIMEOUT = 10_000
+const INSPECT_WITHIN = 60_000
+
+/** The jobs of one data source on Postgres 13 or later. */
+export class PostgresDatabase implements JobDatabase {
+  readonly concurrency = 10
+  readonly connections = 2
+  readonly now = NOW
+  private readonly sql: PostgresStatements
+  private readonly channel: string
+  private readonly calls: PostgresConnection
+  private readonly announcer: Announcer
+
+  constructor(
+    private readonly host: HandlerHost,
+    private readonly options: PostgresDatabaseOptions,
+  ) {
+    const tables = jobTables('postgres', host.dataSource)
+    this.sql = postgresStatements(tables)
+    this.channel = channelOf(tables.jobs.table, host.source)
+    this.calls = this.connection()
+    this.announcer = new Announcer((payload) => this.queryCalls(this.sql.notify, [this.channel, payload]), host.logger)
+  }
+
+  async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
+    const rows = jobs.map((job) => newRow(job))
+    const values = [JSON.stringify(rows.filter(isRow))]
+    const inserted = transaction
+      ? await queryThrough(transaction)<{ id: string }>(this.sql.insert, values, TIMEOUT)
+      : await this.queryCalls<{ id: string }>(this.sql.insert, values)
+    if (!transaction) this.committed(jobs)
+    return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
+  }
+
+  committed(jobs: readonly JobEnvelope[]): void {
+    if (this.options.listen && !this.host.testRunner()) this.announcer.announce(jobs)
+  }
+
+  open(options: ConsumeOptions): JobStore {
+    const { host } = this
+    const arrivals = new Notifications(this.channel, host.logger)
+    const connection: PostgresConnection = this.options.listen
+      ? this.connection({
+          prepare: (client) => arrivals.listenOn(client),
+          onLoss: () => void arrivals.heal(connection),
+        })
+      : this.connection()
+    const worker = randomUUID()
+    const settings: Omit<PostgresJobsOptions, 'query'> = {
+      sql: this.sql,
+      source: host.source,
+      worker,
+      name: `${hostname()}:${process.pid}`.slice(0, 191),
+      queues: options.queues === '*' ? null : options.queues,
+      lease: this.options.lease,
+    }
+    const jobs = new PostgresJobs({ ...settings, query: this.routed(connection) })
+    const startHeartbeat = (onGap: () => void) => this.startHeartbeat(settings, jobs, options, onGap)
+    const parts = { jobs, arrivals, startHeartbeat, close: () => connection.close() }
+    return new LeasedStore(host, parts, options, this.options.lease)
+  }
+
+  async run(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    let number = 0
+    return this.queryCalls(
+      sql.replaceAll('?', () => `$${++number}`),
+      values,
+      INSPECT_WITHIN,
+    )
+  }
+
+  async close(): Promise<void> {
+    await this.calls.close()
+  }
+
+  private connection(hooks: Partial<ConstructorParameters<typeof PostgresConnection>[0]> = {}): PostgresConnection {
+    const { dataSource } = this.host
+    return new PostgresConnection({
+      Client: clientOf(dataSource),
+      client: clientOptions(dataSource),
+      ownsSession: this.options.listen,
+      ...hooks,
+    })
+  }
+
+  private startHeartbeat(
+    jobs: Omit<PostgresJobsOptions, 'query'>,
+    table: PostgresJobs,
+    { once }: ConsumeOptions,
+    onGap: () => void,
+  ): Heartbeat {
+    const data: PulseData = { pg: pathOfPg(), client: clientOptions(this.host.dataSource), jobs }
+    return new Heartbeat({
+      every: this.options.lease / 4,
+      // A drain is over soon, most of all in tests.
+      thread: once ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      pulse: () => ({ beat: () => table.beat(), close() {} }),
+      onGap,
+      logger: this.host.logger,
+    })
+  }
+
+  private queryCalls<Row extends object = Record<string, unknown>>(
+    text: string,
+    values: readonly unknown[],
+    timeout = TIMEOUT,
+  ): Promise<Row[]> {
+    return this.routed(this.calls)<Row>(text, values, timeout)
+  }
+
+  /** Inside a test's transaction only its own connection sees the rows. */
+  private routed(connection: PostgresConnection): Query {
+    return async <Row>(text: string, values: readonly unknown[], timeout: number) => {
+      const runner = this.host.testRunner()
+      if (runner) return queryThrough(runner)<Row>(text, values, timeout)
+      try {
+        return await connection.query<Row>(text, values, timeout)
+      } catch (error) {
+        throw explained(error)
+      }
+    }
+  }
+}
+
+function queryThrough(runner: QueryRunner): Query {
+  return async <Row>(text: string, values: readonly unknown[]) => {
+    try {
+      const { records } = await runner.query(text, [...values], true)
+      return (records ?? []) as Row[]
+    } catch (error) {
+      throw explained(error)
+    }
+  }
+}
+
+/** Names of channels have up to 63 characters. */
+function channelOf(table: string, source: string): string {
+  return `backgrounded_${createHash('sha256').update(`${table}/${source}`).digest('hex').slice(0, 32)}`
+}
+
+/** pg, as TypeORM finds it. */
+function pathOfPg(): string {
+  const typeorm = require.resolve('typeorm')
+  return require.resolve('pg', { paths: [typeorm, process.cwd()] })
+}

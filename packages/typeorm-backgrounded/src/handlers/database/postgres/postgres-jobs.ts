@@ -1,0 +1,109 @@
+import { claimedRow, type ClaimedRow } from '../claimed-row'
+import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
+import type { Settlement } from '../settlement'
+import type { PostgresStatements } from './statements'
+
+export type Query = <Row>(text: string, values: readonly unknown[], timeout: number) => Promise<Row[]>
+
+export interface PostgresJobsOptions {
+  readonly query: Query
+  readonly sql: PostgresStatements
+  readonly source: string
+  readonly worker: string
+  /** For whoever looks at the list of workers. */
+  readonly name: string
+  readonly queues: readonly string[] | null
+  /** ms */
+  readonly lease: number
+}
+
+const TIMEOUT = 15_000
+
+/** The job table of a Postgres database, as one worker works on it. */
+export class PostgresJobs implements LeasedJobs {
+  constructor(private readonly options: PostgresJobsOptions) {}
+
+  async beat(): Promise<boolean> {
+    const { sql, worker, source, name, lease } = this.options
+    const [found] = await this.query(sql.beat, [worker, longestGap(lease)], lease / 4)
+    if (found) return true
+    await this.query(sql.enter, [worker, source, name], lease / 4)
+    return false
+  }
+
+  async leave(): Promise<void> {
+    await this.query(this.options.sql.leave, [this.options.worker], 500)
+  }
+
+  async exchange({ done, slots, lease, levels }: ExchangeRequest): Promise<ExchangeReply> {
+    const { sql, source, worker, queues } = this.options
+    const values = [source, queues, worker, lease, slots, done.map(({ id }) => id), done.map((each) => each.lease)]
+    const rows = levels
+      ? await this.query<ExchangedRow>(sql.exchangeOnwards, [...values, ...columnsOf(levels)])
+      : await this.query<ExchangedRow>(sql.exchangeAnew, values)
+    const of = (kind: ExchangedRow['kind']) => rows.filter((row) => row.kind === kind)
+    return {
+      claimed: of('claimed').map(claimedRow).sort(inOrder(queues)),
+      lost: new Set(of('lost').map(({ id }) => id)),
+      levels: of('level').map((row) => ({ ...claimedRow(row), wait: Number(row.wait) }) as unknown as Level),
+    }
+  }
+
+  async claimSuspect({ queue, priority, runAt, id }: Level, lease: number): Promise<ClaimedRow[]> {
+    const { sql, source, worker } = this.options
+    return (await this.query(sql.claimSuspect, [source, queue, worker, lease, priority, runAt, id])).map(claimedRow)
+  }
+
+  async settle(settlements: readonly (Settlement & Fence)[]): Promise<Set<string>> {
+    const { sql, worker } = this.options
+    const rows = await this.query<{ id: string }>(sql.settle, [JSON.stringify(settlements), worker])
+    return new Set(rows.map(({ id }) => id))
+  }
+
+  async reap(lease: number): Promise<ClaimedRow[]> {
+    const { sql, worker, source } = this.options
+    // What is decided on must still hold when it arrives.
+    const rows = await this.query(sql.reap, [worker, lease, this.options.lease, source], this.options.lease / 4)
+    return rows.map(claimedRow)
+  }
+
+  async held(): Promise<ClaimedRow[]> {
+    const { sql, source, worker } = this.options
+    return (await this.query(sql.held, [source, worker])).map(claimedRow)
+  }
+
+  async storeProgress({ id, lease }: Fence, progress: string | null): Promise<void> {
+    const { sql, worker } = this.options
+    await this.query(sql.progress, [id, worker, progress, lease])
+  }
+
+  async prune(age: number): Promise<void> {
+    await this.query(this.options.sql.prune, [this.options.source, age])
+  }
+
+  private query<Row extends object = Record<string, unknown>>(
+    text: string,
+    values: readonly unknown[],
+    timeout = TIMEOUT,
+  ): Promise<Row[]> {
+    return this.options.query<Row>(text, values, timeout)
+  }
+}
+
+type ExchangedRow = Record<string, unknown> & { readonly kind: 'claimed' | 'lost' | 'level'; readonly id: string }
+
+/** Between two beats, so that who has missed more is not sure what has become of the others meanwhile. */
+export function longestGap(lease: number): number {
+  return Math.round((lease * 3) / 8)
+}
+
+function columnsOf(levels: readonly Level[]): unknown[] {
+  return (['suspect', 'queue', 'priority', 'runAt', 'id'] as const).map((name) => levels.map((level) => level[name]))
+}
+
+/** What an UPDATE returns has no order. */
+function inOrder(queues: readonly string[] | null) {
+  const rank = ({ queue }: ClaimedRow) => queues?.indexOf(queue) ?? 0
+  return (a: ClaimedRow, b: ClaimedRow) =>
+    rank(a) - rank(b) || a.priority - b.priority || a.runAt - b.runAt || (a.id < b.id ? -1 : 1)
+}

@@ -1,0 +1,138 @@
+import type { TableNames } from '../../../table-names'
+import { CLAIMED } from '../claimed-row'
+import type { JobTables } from '../tables'
+import type { BackgroundedWorker } from '../tables/worker-table'
+
+/** When the statement began: an index can be searched for it, which it cannot for `clock_timestamp()`. */
+export const NOW = '(extract(epoch from statement_timestamp()) * 1000)::bigint'
+/** This moment, also in a transaction that began long ago. */
+const MOMENT = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
+
+/** Every statement of the Postgres job store, by name. The index that serves each is named beside it. */
+export function postgresStatements(tables: JobTables) {
+  return { ...callStatements(tables), ...claimStatements(tables), ...workerStatements(tables) }
+}
+
+export type PostgresStatements = ReturnType<typeof postgresStatements>
+
+function callStatements({ jobs: { table, columns: c } }: JobTables) {
+  return {
+    /** One JSON array of rows, whatever their number. Returns the new ids. The primary key. */
+    insert:
+      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
+      `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts}) ` +
+      `SELECT id, source, entity, key, method, args, types, queue, priority, ` +
+      `coalesce("runAt", ${MOMENT}) + delay, "enqueuedAt", meta, attempts ` +
+      `FROM json_to_recordset($1::json) AS job (id uuid, source text, entity text, key text, method text, args text, types text, ` +
+      `queue text, priority int, "runAt" bigint, delay bigint, "enqueuedAt" bigint, meta text, attempts int) ` +
+      `ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`,
+    notify: 'SELECT pg_notify($1, $2)',
+  }
+}
+
+function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
+  const waiting = (j: string) => `${j}.${c.state} = 'waiting' AND ${j}.${c.source} = $1`
+  const inLevel = (j: string, level: string) =>
+    `${waiting(j)} AND ${j}.${c.suspect} = ${level}.suspect AND ${j}.${c.queue} = ${level}.queue ` +
+    `AND ${j}.${c.priority} = ${level}.priority AND (${j}.${c.runAt}, ${j}.${c.id}) >= (${level}.run_at, ${level}.id)`
+  const position = (j: string) =>
+    `${j}.${c.suspect}, ${j}.${c.queue}, ${j}.${c.priority}, ${j}.${c.runAt}, ${j}.${c.id}`
+  const isPaused = (queue: string) =>
+    `EXISTS (SELECT FROM ${pauses.table} p WHERE p.${pauses.columns.source} = $1 AND p.${pauses.columns.queue} = ${queue})`
+
+  // The hot index, from one level to the next: of each, the first job.
+  const first = (j: string, above = '') =>
+    `SELECT ${j}.${c.suspect} AS suspect, ${j}.${c.queue} AS queue, ${j}.${c.priority} AS priority, ${j}.${c.runAt} AS run_at, ` +
+    `${j}.${c.id} AS id FROM ${table} ${j} WHERE ${waiting(j)} ${above} ORDER BY ${position(j)} LIMIT 1`
+  const next = first(
+    'j',
+    `AND (j.${c.suspect}, j.${c.queue}, j.${c.priority}) > (scan.suspect, scan.queue, scan.priority)`,
+  )
+  const allLevels =
+    `RECURSIVE scan AS ((${first('j')}) UNION ALL SELECT next.* FROM scan CROSS JOIN LATERAL (${next}) next), ` +
+    `level AS MATERIALIZED (SELECT * FROM scan WHERE ($2::text[] IS NULL OR queue = ANY($2)) AND NOT ${isPaused('queue')})`
+
+  // The hot index, from each mark on.
+  const knownLevels =
+    `level AS MATERIALIZED (SELECT known.suspect, known.queue, known.priority, first.* ` +
+    `FROM unnest($8::int[], $9::text[], $10::int[], $11::bigint[], $12::uuid[]) AS known (suspect, queue, priority, run_at, id) ` +
+    `CROSS JOIN LATERAL (SELECT j.${c.runAt} AS run_at, j.${c.id} AS id FROM ${table} j WHERE ${inLevel('j', 'known')} ` +
+    `ORDER BY j.${c.runAt}, j.${c.id} LIMIT 1) first WHERE NOT ${isPaused('known.queue')})`
+
+  const take = `${c.state} = 'running', ${c.attempt} = j.${c.attempt} + 1, ${c.worker} = $3, ${c.lease} = $4`
+  const dueIn = (level: string, limit: string) =>
+    `SELECT j.${c.id} AS id FROM ${table} j WHERE ${inLevel('j', level)} AND j.${c.runAt} <= ${NOW} ` +
+    `ORDER BY j.${c.runAt}, j.${c.id} LIMIT ${limit} FOR UPDATE SKIP LOCKED`
+  const claimed = CLAIMED.map((name) => `claimed.${c[name]} AS "${name}"`).join(', ')
+  const noJob = (names: Partial<Record<(typeof CLAIMED)[number], string>>) =>
+    CLAIMED.map((name) => names[name] ?? 'NULL').join(', ')
+
+  // Materialized: otherwise a limit may be applied more than once. The nested loop keeps the order of the levels, and
+  // ends with the last free slot.
+  const exchange =
+    `due AS MATERIALIZED (SELECT job.id FROM (SELECT * FROM level WHERE suspect = 0 AND run_at <= ${NOW} ` +
+    `ORDER BY array_position($2::text[], queue), priority, run_at) level CROSS JOIN LATERAL (${dueIn('level', '$5')}) job LIMIT $5), ` +
+    `claimed AS (UPDATE ${table} j SET ${take} FROM due WHERE j.${c.id} = due.id RETURNING j.*), ` +
+    // The primary key.
+    `done AS (DELETE FROM ${table} j USING unnest($6::uuid[], $7::int[]) AS fence (id, lease) ` +
+    `WHERE j.${c.id} = fence.id AND j.${c.worker} = $3 AND j.${c.lease} = fence.lease RETURNING j.${c.id} AS id) ` +
+    `SELECT 'claimed' AS kind, NULL::bigint AS wait, ${claimed} FROM claimed ` +
+    `UNION ALL SELECT 'lost', NULL, ${noJob({ id: 'lost.id' })} FROM unnest($6::uuid[]) AS lost (id) ` +
+    `WHERE lost.id NOT IN (SELECT id FROM done) ` +
+    `UNION ALL SELECT 'level', run_at - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
+    `FROM level`
+
+  return {
+    exchangeAnew: `WITH ${allLevels}, ${exchange}`,
+    exchangeOnwards: `WITH ${knownLevels}, ${exchange}`,
+    /** The hot index. */
+    claimSuspect:
+      `WITH level AS (SELECT 1 AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +
+      `due AS MATERIALIZED (SELECT job.id FROM level CROSS JOIN LATERAL (${dueIn('level', '1')}) job), ` +
+      `claimed AS (UPDATE ${table} j SET ${take} FROM due WHERE j.${c.id} = due.id RETURNING j.*) SELECT ${claimed} FROM claimed`,
+  }
+}
+
+function workerStatements(tables: JobTables) {
+  const { table, columns: c } = tables.jobs
+  const workers = tables.workers as TableNames<BackgroundedWorker>
+  const w = workers.columns
+  const row = (j: string) => CLAIMED.map((name) => `${j}.${c[name]} AS "${name}"`).join(', ')
+  const held = `j.${c.id} = fence.id AND j.${c.worker} = $2 AND j.${c.lease} = fence.lease`
+  return {
+    // The workers' primary key.
+    /** A gap of more than $2 ms, and it has to be steady anew. */
+    beat:
+      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} < ${NOW} - $2::bigint THEN ${NOW} ELSE ${w.steadySince} END, ` +
+      `${w.beatAt} = ${NOW} WHERE ${w.id} = $1 RETURNING ${w.id}`,
+    enter:
+      `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
+      `VALUES ($1, $2, $3, ${NOW}, ${NOW}, ${NOW}) ON CONFLICT (${w.id}) DO NOTHING`,
+    leave: `DELETE FROM ${workers.table} WHERE ${w.id} = $1`,
+
+    // Running jobs: the partial index (source, worker).
+    /** The same step removes a worker and takes what it ran, so that one that beats in this moment keeps both. */
+    reap:
+      `WITH judge AS (SELECT FROM ${workers.table} WHERE ${w.id} = $1 AND ${w.beatAt} > ${NOW} - $3::bigint AND ${w.steadySince} <= ${NOW} - $3::bigint), ` +
+      `dead AS (DELETE FROM ${workers.table} WHERE ${w.source} = $4 AND ${w.beatAt} < ${NOW} - $3::bigint AND EXISTS (SELECT FROM judge) RETURNING ${w.id} AS id) ` +
+      `UPDATE ${table} j SET ${c.worker} = $1, ${c.lease} = $2, ${c.suspect} = 1 ` +
+      `WHERE j.${c.state} = 'running' AND j.${c.source} = $4 AND EXISTS (SELECT FROM judge) AND (j.${c.worker} IN (SELECT id FROM dead) ` +
+      `OR j.${c.worker} IS NULL OR NOT EXISTS (SELECT FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker})) RETURNING ${row('j')}`,
+    held: `SELECT ${row('j')} FROM ${table} j WHERE j.${c.state} = 'running' AND j.${c.source} = $1 AND j.${c.worker} = $2`,
+
+    // The primary key.
+    settle:
+      `UPDATE ${table} j SET ${c.state} = fence.state, ${c.error} = fence.error, ${c.suspect} = coalesce(fence.suspect, j.${c.suspect}), ` +
+      `${c.attempt} = j.${c.attempt} - fence."giveBack", ${c.releasedSince} = fence."releasedSince", ` +
+      `${c.runAt} = coalesce(${NOW} + fence.delay, j.${c.runAt}), ` +
+      `${c.finishedAt} = CASE WHEN fence.delay IS NULL THEN ${NOW} END, ${c.worker} = NULL, ${c.lease} = NULL ` +
+      `FROM json_to_recordset($1::json) AS fence (id uuid, lease int, state text, delay bigint, error text, suspect int, "giveBack" int, "releasedSince" bigint) ` +
+      `WHERE ${held} RETURNING j.${c.id} AS id`,
+    progress: `UPDATE ${table} j SET ${c.progress} = $3 FROM (SELECT $1::uuid AS id, $4::int AS lease) fence WHERE ${held}`,
+
+    // Kept jobs: the partial index (source, state, finished_at).
+    prune:
+      `DELETE FROM ${table} WHERE ${c.id} IN (SELECT ${c.id} FROM ${table} WHERE ${c.source} = $1 AND ${c.state} = 'completed' ` +
+      `AND ${c.finishedAt} IS NOT NULL AND ${c.finishedAt} < ${NOW} - $2::bigint LIMIT 500)`,
+  }
+}

@@ -1,0 +1,60 @@
+import type { ClaimedRow } from '../claimed-row'
+import type { Settlement } from '../settlement'
+
+/** The job table of a database server, as one worker works on it, over a connection of its own. */
+export interface LeasedJobs {
+  /** Says that this worker lives. False: it was not, or no more, on the list. */
+  beat(): Promise<boolean>
+  /** Takes this worker off the list. */
+  leave(): Promise<void>
+  /** Removes what is done, and claims what is due: levels by order, jobs by due time. */
+  exchange(request: ExchangeRequest): Promise<ExchangeReply>
+  /** Claims the first suspect of a level, if it is still there. */
+  claimSuspect(level: Level, lease: number): Promise<readonly ClaimedRow[]>
+  /** Returns the ids of those that were this worker's. */
+  settle(settlements: readonly (Settlement & Fence)[]): Promise<ReadonlySet<string>>
+  /**
+   * Takes over what runs with dead workers, and takes these off the list, in one step. Nothing, unless this worker
+   * has itself been steady for a lease.
+   */
+  reap(lease: number): Promise<readonly ClaimedRow[]>
+  /** Everything that runs with this worker, as the table has it. */
+  held(): Promise<readonly ClaimedRow[]>
+  storeProgress(fence: Fence, progress: string | null): Promise<void>
+  /** Removes some completed jobs that ended longer ago, in ms. */
+  prune(age: number): Promise<void>
+}
+
+/** Names one claim of one job by this worker. */
+export interface Fence {
+  readonly id: string
+  readonly lease: number
+}
+
+export interface ExchangeRequest {
+  readonly done: readonly Fence[]
+  readonly slots: number
+  /** Of what is claimed. */
+  readonly lease: number
+  /** Where to look; absent: find out. */
+  readonly levels?: readonly Level[]
+}
+
+export interface ExchangeReply {
+  readonly claimed: readonly ClaimedRow[]
+  /** Ids of done jobs that were not this worker's any more. */
+  readonly lost: ReadonlySet<string>
+  /** Those with waiting jobs, as they were before the claim. */
+  readonly levels: readonly Level[]
+}
+
+/** The waiting jobs of one queue and one priority: nothing waits in it before `runAt` and `id`. */
+export interface Level {
+  readonly suspect: 0 | 1
+  readonly queue: string
+  readonly priority: number
+  readonly runAt: number
+  readonly id: string
+  /** ms until the first is due. */
+  readonly wait: number
+}

@@ -1,0 +1,269 @@
+import { sleep } from '../../../pause'
+import type { ClaimedJob, ConsumeOptions, HandlerHost } from '../../handler'
+import type { Heartbeat } from '../../heartbeat/heartbeat'
+import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
+import type { ClaimedRow } from '../claimed-row'
+import { settlementOf } from '../settlement'
+import type { Arrival, Arrivals } from './arrivals'
+import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from './leased-jobs'
+import { Levels } from './levels'
+import { pollDelay } from './polling'
+
+export interface LeasedStoreParts {
+  readonly jobs: LeasedJobs
+  readonly arrivals: Arrivals
+  /** Starts to beat for this worker; called once it is on the list. */
+  readonly startHeartbeat: (onGap: () => void) => Heartbeat
+  /** Lets go of the connection. */
+  readonly close: () => Promise<void>
+}
+
+interface Held {
+  readonly fence: Fence
+  readonly controller: AbortController
+  readonly isSuspect: boolean
+}
+
+/** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
+export class LeasedStore implements JobStore {
+  private readonly held = new Map<ClaimedJob, Held>()
+  private readonly levels = new Levels()
+  private readonly looks: NodeJS.Timeout
+  private heartbeat: Heartbeat | undefined
+  private leases = 0
+  /** Jobs of dead workers, and jobs whose claim was not heard of, for the next exchange to hand out. */
+  private found: ClaimedJob[] = []
+  /** What this worker holds may differ from what the table says. */
+  private isUnsure = false
+  private unsureUntil = -Infinity
+  private lastContact = performance.now()
+  private lastWork = performance.now()
+  private heard = false
+  private nextDue = Infinity
+  /** Those with a suspect that is due. */
+  private suspectLevels: readonly Level[] = []
+  private isLooking = false
+  private isClosed = false
+  private changed = () => {}
+  private wake = () => {}
+
+  constructor(
+    private readonly host: HandlerHost,
+    private readonly parts: LeasedStoreParts,
+    private readonly options: ConsumeOptions,
+    /** ms */
+    private readonly lease: number,
+  ) {
+    parts.arrivals.onArrival((job) => this.arrived(job))
+    this.looks = setInterval(() => void this.lookAround(), lease / 4)
+  }
+
+  async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
+    try {
+      await this.enter()
+      if (this.isUnsure) await this.reconcile()
+      const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
+      const free = Math.max(0, slots - this.found.filter(({ died }) => !died).length)
+      const suspects = free > 0 ? await this.claimSuspect() : []
+      const claimed = await this.removeAndClaim(
+        finished.filter((each) => this.isRemoved(each)),
+        free - suspects.length,
+        lost,
+      )
+      for (const { job } of finished) this.held.delete(job)
+      const all = [...this.found, ...suspects, ...claimed]
+      this.found = []
+      if (all.length + finished.length > 0) this.lastWork = performance.now()
+      if (all.length > 0) this.heartbeat?.isRunning([...this.held.keys()].map(nameOf))
+      return { lost, claimed: all }
+    } catch (error) {
+      this.beUnsure()
+      throw error
+    }
+  }
+
+  async wait(signal: AbortSignal): Promise<void> {
+    if (this.heard || this.hasNews) return
+    const over = new AbortController()
+    this.wake = () => over.abort()
+    const { pollInterval } = this.options
+    const poll = pollDelay(pollInterval, performance.now() - this.lastWork, this.parts.arrivals.isListening)
+    await sleep(Math.max(0, Math.min(poll, this.nextDue - performance.now())), AbortSignal.any([signal, over.signal]))
+  }
+
+  get hasNews(): boolean {
+    return this.found.length > 0 || this.isUnsure
+  }
+
+  onNews(changed: () => void): void {
+    this.changed = changed
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true
+    clearInterval(this.looks)
+    await this.heartbeat?.stop()
+    // With something still in hand, the list says that this worker lives for as long as it has to be believed.
+    if (this.held.size === 0) await this.parts.jobs.leave().catch(() => {})
+    await this.parts.arrivals.close()
+    await this.parts.close()
+  }
+
+  /** A claim of a worker that is not on the list would be taken for a dead one's. */
+  private async enter(): Promise<void> {
+    if (this.heartbeat) return
+    await this.parts.jobs.beat()
+    this.lastContact = performance.now()
+    this.heartbeat = this.parts.startHeartbeat(() => this.beUnsure())
+    void this.lookAround()
+  }
+
+  private isRemoved({ outcome }: FinishedJob): boolean {
+    return outcome.state === 'completed' && this.host.keepCompleted === 0
+  }
+
+  private async settle(finished: readonly FinishedJob[]): Promise<Set<ClaimedJob>> {
+    if (finished.length === 0) return new Set()
+    const settled = await this.parts.jobs.settle(
+      finished.map(({ job, outcome }) => ({ ...this.fenceOf(job), ...settlementOf(outcome, job) })),
+    )
+    return new Set(finished.filter(({ job, isRepeated }) => !isRepeated && !settled.has(job.id)).map(({ job }) => job))
+  }
+
+  private async removeAndClaim(
+    done: readonly FinishedJob[],
+    slots: number,
+    lost: Set<ClaimedJob>,
+  ): Promise<ClaimedJob[]> {
+    const levels = this.levels.marks
+    const fences = done.map(({ job }) => this.fenceOf(job))
+    const reply = await this.look({ done: fences, slots, levels })
+    for (const { job, isRepeated } of done) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
+    const isCertain = reply.claimed.length > 0 || slots === 0 || levels === undefined
+    const { claimed } = isCertain ? reply : await this.lookAgain(slots)
+    return claimed.map((row) => this.hold(row))
+  }
+
+  /** Nothing above the marks: whether there is nothing at all, a look without them tells. */
+  private async lookAgain(slots: number): Promise<Pick<ExchangeReply, 'claimed'>> {
+    const { untilAnew } = this.levels
+    if (untilAnew === 0 || this.options.once) return this.look({ done: [], slots })
+    this.nextDue = Math.min(this.nextDue, performance.now() + untilAnew)
+    return { claimed: [] }
+  }
+
+  private async look({ done, slots, levels }: Omit<ExchangeRequest, 'lease'>): Promise<ExchangeReply> {
+    this.heard = false
+    const start = performance.now()
+    const reply = await this.parts.jobs.exchange({ done, slots, lease: ++this.leases, levels })
+    const now = performance.now()
+    this.lastContact = start
+    if (slots > 0) this.levels.looked(levels === undefined, now - start, reply)
+    this.nextDue = now + Math.min(Infinity, ...reply.levels.map(({ wait }) => wait).filter((wait) => wait > 0))
+    this.suspectLevels = reply.levels.filter(({ suspect, wait }) => suspect === 1 && wait <= 0)
+    return reply
+  }
+
+  /** Of the jobs that killed a worker, this one runs one at a time. */
+  private async claimSuspect(): Promise<ClaimedJob[]> {
+    if ([...this.held.values()].some(({ isSuspect }) => isSuspect)) return []
+    const [level] = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
+    if (!level) return []
+    const rows = await this.parts.jobs.claimSuspect(level, ++this.leases)
+    return rows.map((row) => this.hold(row))
+  }
+
+  private rank({ queue, priority }: Level): number {
+    return this.options.queues === '*' ? priority : this.options.queues.indexOf(queue)
+  }
+
+  /** Every few seconds: says that it lives, and looks for those who do not. */
+  private async lookAround(): Promise<void> {
+    if (this.isLooking || !this.heartbeat) return
+    this.isLooking = true
+    const start = performance.now()
+    try {
+      if (!(await this.parts.jobs.beat())) this.beUnsure()
+      const taken = await this.parts.jobs.reap(++this.leases)
+      this.lastContact = start
+      for (const row of taken) this.found.push(this.hold(row, true))
+      if (start < this.unsureUntil) this.isUnsure = true
+      if (this.host.keepCompleted > 0) await this.parts.jobs.prune(this.host.keepCompleted)
+      if (this.hasNews) this.changed()
+    } catch (error) {
+      if (this.isClosed) return
+      this.host.logger.debug({ err: error }, 'the database did not answer a look around')
+      if (performance.now() - this.lastContact <= this.lease) return
+      for (const { controller } of this.held.values()) loseLease(controller)
+    } finally {
+      this.isLooking = false
+    }
+  }
+
+  /** A statement whose answer was lost may still arrive at the table: the doubt lasts for a while. */
+  private beUnsure(): void {
+    this.isUnsure = true
+    this.unsureUntil = performance.now() + this.lease
+    this.levels.forget()
+    this.changed()
+  }
+
+  /** Compares what this worker holds with what the table says. */
+  private async reconcile(): Promise<void> {
+    const rows = await this.parts.jobs.held()
+    this.isUnsure = false
+    const stored = new Map(rows.map((row) => [keyOf(row), row]))
+    for (const { fence, controller } of this.held.values()) {
+      if (!stored.delete(keyOf(fence))) loseLease(controller)
+    }
+    // A suspect may have been taken over, not claimed: it is not run before that is sorted out.
+    for (const row of stored.values()) this.found.push(this.hold(row, row.suspect === 1))
+  }
+
+  private arrived(job?: Arrival): void {
+    const { queues } = this.options
+    if (job && queues !== '*' && !queues.includes(job.queue)) return
+    if (!job || !this.levels.knows(job.queue, job.priority)) this.levels.forget()
+    this.heard = true
+    this.wake()
+  }
+
+  private hold(row: ClaimedRow, died = false): ClaimedJob {
+    const controller = new AbortController()
+    const { id, queue, attempt, suspect, lease, releasedSince, ...envelope } = row
+    const fence = { id, lease }
+    const job: ClaimedJob = {
+      id,
+      queue,
+      envelope,
+      attempt,
+      died,
+      releasedSince: releasedSince ?? undefined,
+      signal: controller.signal,
+      progress: (value) => this.storeProgress(fence, value),
+    }
+    this.held.set(job, { fence, controller, isSuspect: suspect === 1 })
+    return job
+  }
+
+  private storeProgress(fence: Fence, value: unknown): void {
+    this.parts.jobs
+      .storeProgress(fence, JSON.stringify(value) ?? null)
+      .catch((error: unknown) =>
+        this.host.logger.warn({ err: error, job: fence.id }, 'the progress of a job could not be stored'),
+      )
+  }
+
+  private fenceOf(job: ClaimedJob): Fence {
+    return (this.held.get(job) as Held).fence
+  }
+}
+
+function keyOf({ id, lease }: Fence): string {
+  return `${id}/${lease}`
+}
+
+function nameOf({ id, envelope }: ClaimedJob): string {
+  const { entity, method } = (envelope ?? {}) as Record<string, unknown>
+  return `${String(entity)}.${String(method)} (${id})`
+}

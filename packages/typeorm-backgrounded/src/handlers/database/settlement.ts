@@ -1,0 +1,46 @@
+import { errorText, storableText } from '../error-text'
+import type { ClaimedJob, JobState, Outcome } from '../handler'
+
+/** What becomes of a row whose job has not simply been completed and removed. */
+export interface Settlement {
+  readonly state: JobState
+  /** ms from now until it is due again; null: it has ended. */
+  readonly delay: number | null
+  readonly error: string | null
+  /** Null: as it was. */
+  readonly suspect: 0 | 1 | null
+  /** Attempts to give back. */
+  readonly giveBack: 0 | 1
+  readonly releasedSince: number | null
+}
+
+const LONGEST_DELAY = 100 * 365 * 24 * 60 * 60 * 1000
+
+export function settlementOf(outcome: Outcome, job: ClaimedJob): Settlement {
+  switch (outcome.state) {
+    case 'completed':
+      return ended('completed', null)
+    case 'failed':
+      return ended('failed', errorText(outcome.error))
+    case 'discarded':
+      return ended('discarded', storableText(outcome.reason))
+    case 'retried':
+      return { ...dueAgain(outcome.delay), error: errorText(outcome.error), suspect: job.died ? 1 : 0 }
+    case 'released':
+      return {
+        ...dueAgain(outcome.delay),
+        error: storableText(outcome.reason),
+        giveBack: 1,
+        releasedSince: outcome.since ?? null,
+      }
+  }
+}
+
+function ended(state: JobState, error: string | null): Settlement {
+  return { state, delay: null, error, suspect: null, giveBack: 0, releasedSince: null }
+}
+
+function dueAgain(delay: number): Settlement {
+  const whole = Math.round(Math.min(Math.max(delay, 0), LONGEST_DELAY))
+  return { state: 'waiting', delay: whole, error: null, suspect: null, giveBack: 0, releasedSince: null }
+}

@@ -1,0 +1,72 @@
+import type { QueryRunner } from 'typeorm'
+import { isBusyError } from '../../../database-errors'
+import { UnsupportedDatabaseError } from '../../../errors'
+import type { JobEnvelope } from '../../../job/envelope'
+import { SqliteConnection } from '../../../sqlite-connection'
+import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
+import type { JobStore } from '../../store-consumption'
+import type { JobDatabase } from '../job-database'
+import { isRow, newRow, resultsOf } from '../job-row'
+import { explained, jobTables } from '../tables'
+import { sqliteStatements, type SqliteStatements } from './statements'
+import { SqliteStore } from './sqlite-store'
+
+/** The jobs of one data source in one SQLite database. */
+export class SqliteDatabase implements JobDatabase {
+  readonly concurrency = 1
+  readonly connections = 1
+  readonly now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+  private readonly sql: SqliteStatements
+  private readonly connection: SqliteConnection
+
+  constructor(
+    private readonly host: HandlerHost,
+    /** ms */
+    private readonly busyTimeout: number,
+  ) {
+    this.sql = sqliteStatements(jobTables('sqlite', host.dataSource))
+    const isInsideTestTransaction = () => host.testRunner() !== undefined
+    this.connection = new SqliteConnection({ dataSource: host.dataSource, isInsideTestTransaction, explained })
+  }
+
+  async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
+    const { sql, connection } = this
+    const rows = jobs.map((job) => newRow(job))
+    const now = Date.now()
+    const timed = rows.filter(isRow).map((row) => ({ ...row, runAt: (row.runAt ?? now) + row.delay }))
+    const values = [JSON.stringify(timed)]
+    const results = (inserted: unknown) => resultsOf(rows, new Set((inserted as { id: string }[]).map(({ id }) => id)))
+    if (transaction) {
+      const inserted: unknown = await transaction.query(sql.insert, values).catch((error: unknown) => {
+        throw explained(error)
+      })
+      return results(inserted)
+    }
+    const insert = () => connection.write((run) => run(sql.insert).all(...values), this.busyTimeout)
+    try {
+      return results(await connection.tryWrite((run) => run(sql.insert).all(...values)))
+    } catch (error) {
+      if (!isBusyError(error)) throw explained(error)
+      if (!connection.shared.inTransaction) return results(await insert())
+      // The writer is this very process, and may be waiting for this call: waiting for it could last for ever.
+      const delivered = insert().then(() => {})
+      return rows.map((row) => (isRow(row) ? { state: 'deferred', delivered } : { state: 'failed', error: row }))
+    }
+  }
+
+  /** Workers see a commit by the file itself. */
+  committed(): void {}
+
+  open(options: ConsumeOptions): JobStore {
+    if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
+    return new SqliteStore(this.host, this.connection, this.sql, options)
+  }
+
+  run(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    return this.connection.write((run) => run(sql).all(...values) as Record<string, unknown>[], this.busyTimeout)
+  }
+
+  close(): void {
+    this.connection.close()
+  }
+}

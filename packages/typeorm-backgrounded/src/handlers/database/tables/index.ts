@@ -1,0 +1,54 @@
+import { DefaultNamingStrategy, type DataSource, type EntitySchema } from 'typeorm'
+import { isMissingTableError } from '../../../database-errors'
+import type { Dialect } from '../../../dialect'
+import { MissingTableError } from '../../../errors'
+import { tableNames, type TableNames } from '../../../table-names'
+import { BackgroundedJob, jobTable } from './job-table'
+import { BackgroundedPause, pauseTable } from './pause-table'
+import { BackgroundedWorker, workerTable } from './worker-table'
+
+/** Quoted names of the handler's tables. */
+export interface JobTables {
+  readonly jobs: TableNames<BackgroundedJob>
+  readonly pauses: TableNames<BackgroundedPause>
+  /** Not on SQLite, where a lock file tells that a worker lives. */
+  readonly workers: TableNames<BackgroundedWorker> | undefined
+}
+
+export function entitiesOf(dialect: Dialect, dataSource?: Pick<DataSource, 'namingStrategy'>): EntitySchema[] {
+  const { namingStrategy } = dataSource ?? { namingStrategy: new DefaultNamingStrategy() }
+  const jobs = jobTable(dialect, (property, name) => namingStrategy.columnName(property, name, []))
+  const both = [jobs, pauseTable(dialect)] as EntitySchema[]
+  return dialect === 'sqlite' ? both : [...both, workerTable(dialect) as EntitySchema]
+}
+
+/** @throws MissingTableError when the entities are not part of the data source */
+export function jobTables(dialect: Dialect, dataSource: DataSource): JobTables {
+  const needed =
+    dialect === 'sqlite'
+      ? [BackgroundedJob, BackgroundedPause]
+      : [BackgroundedJob, BackgroundedPause, BackgroundedWorker]
+  const missing = needed.filter((entity) => !dataSource.hasMetadata(entity))
+  if (missing.length > 0) {
+    throw new MissingTableError(
+      `The data source lacks the entities ${missing.map(({ name }) => name).join(', ')}: call withBackgrounded() before ` +
+        'initialize(), or add ...new DatabaseHandler().entities(type) to its "entities".',
+    )
+  }
+  return {
+    jobs: tableNames(dataSource, BackgroundedJob),
+    pauses: tableNames(dataSource, BackgroundedPause),
+    workers: dialect === 'sqlite' ? undefined : tableNames(dataSource, BackgroundedWorker),
+  }
+}
+
+/** The error itself, or where a table is not in the database, what to do about it. */
+export function explained(error: unknown): unknown {
+  if (!isMissingTableError(error)) return error
+  return new MissingTableError(
+    'A job table is not in the database: generate and run a migration (typeorm migration:generate), print its SQL with ' +
+      'typeorm-backgrounded schema, or let the application create it with synchronize in development. A worker never changes ' +
+      'the schema.',
+    { cause: error },
+  )
+}

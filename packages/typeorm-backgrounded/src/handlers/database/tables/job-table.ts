@@ -1,0 +1,106 @@
+import { EntitySchema } from 'typeorm'
+import { COLUMN_TYPES } from '../../../column-types'
+import type { Dialect } from '../../../dialect'
+import type { JobState } from '../../handler'
+
+/** A row of the job table. Times are ms since the epoch, by the database's clock. */
+export class BackgroundedJob {
+  id!: string
+  source!: string
+  entity!: string
+  /** JSON; null for a static method. */
+  key!: string | null
+  method!: string
+  /** JSON */
+  args!: string | null
+  /** JSON; null when `args` are plain. */
+  types!: string | null
+  queue!: string
+  priority!: number
+  runAt!: number | string
+  enqueuedAt!: number | string
+  /** JSON */
+  meta!: string | null
+  /** Null: the method's own. */
+  attempts!: number | null
+  state!: JobState
+  /** Counted by the claim. */
+  attempt!: number
+  /** 1: its last worker died while it ran. */
+  suspect!: number
+  worker!: string | null
+  /** Fresh with every claim of the worker's; every later write about the job checks both. */
+  lease!: number | null
+  releasedSince!: number | string | null
+  /** JSON */
+  progress!: string | null
+  /** Of the last failed attempt, or the reason of the last release. */
+  error!: string | null
+  finishedAt!: number | string | null
+}
+
+/**
+ * The job table. Every column that plain SQL may leave out has a default.
+ * @param columnName of the data source's naming strategy: TypeORM takes the condition of an index as it stands
+ */
+export function jobTable(
+  dialect: Dialect,
+  columnName: (property: string, name?: string) => string,
+): EntitySchema<BackgroundedJob> {
+  const columns = columnsOf(dialect)
+  const named = (property: 'state' | 'finishedAt') => `"${columnName(property, columns[property].name)}"`
+  return new EntitySchema<BackgroundedJob>({
+    name: 'BackgroundedJob',
+    target: BackgroundedJob,
+    tableName: 'backgrounded_jobs',
+    columns,
+    indices: dialect === 'mariadb' ? wholeIndices : partialIndices(named('state'), named('finishedAt')),
+  })
+}
+
+/** Every job is in one or two of them, and a waiting one in the first only. */
+function partialIndices(state: string, finishedAt: string) {
+  return [
+    // Serves every look at waiting jobs: which levels there are, and what is due in one of them.
+    { columns: ['source', 'suspect', 'queue', 'priority', 'runAt', 'id'], where: `${state} = 'waiting'` },
+    // Serves the search for jobs of dead workers.
+    { columns: ['source', 'worker'], where: `${state} = 'running'` },
+    // Serves the search for kept jobs, and their pruning.
+    { columns: ['source', 'state', 'finishedAt'], where: `${finishedAt} IS NOT NULL` },
+  ]
+}
+
+/** MariaDB has no partial indices: `state` stands before what they would hold. */
+const wholeIndices = [
+  { columns: ['source', 'state', 'suspect', 'queue', 'priority', 'runAt', 'id'] },
+  { columns: ['finishedAt'] },
+]
+
+function columnsOf(dialect: Dialect) {
+  const { id, source, name, word, text, integer, time, randomId, now } = COLUMN_TYPES[dialect]
+  return {
+    id: { ...id, primary: true, default: () => randomId },
+    source: { ...source, default: 'default' },
+    entity: name,
+    key: { ...text, nullable: true },
+    method: name,
+    // MySQL's long texts have no plain defaults.
+    args: dialect === 'mariadb' ? { ...text, nullable: true } : { ...text, default: '[]' },
+    types: { ...text, nullable: true },
+    queue: { ...name, default: 'default' },
+    priority: { ...integer, default: 0 },
+    runAt: { ...time, name: 'run_at', default: () => now },
+    enqueuedAt: { ...time, name: 'enqueued_at', default: () => now },
+    meta: { ...text, nullable: true },
+    attempts: { ...integer, nullable: true },
+    state: { ...word, name: 'state', default: 'waiting' },
+    attempt: { ...integer, default: 0 },
+    suspect: { ...integer, default: 0 },
+    worker: { ...id, nullable: true },
+    lease: { ...integer, nullable: true },
+    releasedSince: { ...time, name: 'released_since', nullable: true },
+    progress: { ...text, nullable: true },
+    error: { ...text, nullable: true },
+    finishedAt: { ...time, name: 'finished_at', nullable: true },
+  }
+}

@@ -1,0 +1,32 @@
+import { EntitySchema } from 'typeorm'
+import { COLUMN_TYPES } from '../../../column-types'
+import type { Dialect } from '../../../dialect'
+
+/** A worker that lives, or whose death nobody has noticed yet. Times are ms since the epoch, by the database's clock. */
+export class BackgroundedWorker {
+  id!: string
+  source!: string
+  /** Host and process, for whoever looks. */
+  name!: string
+  startedAt!: number | string
+  beatAt!: number | string
+  /** Since when it has beaten without a gap: only after a whole lease of that may it judge others. */
+  steadySince!: number | string
+}
+
+export function workerTable(dialect: Dialect): EntitySchema<BackgroundedWorker> {
+  const { id, source, name, time } = COLUMN_TYPES[dialect]
+  return new EntitySchema<BackgroundedWorker>({
+    name: 'BackgroundedWorker',
+    target: BackgroundedWorker,
+    tableName: 'backgrounded_workers',
+    columns: {
+      id: { ...id, primary: true },
+      source,
+      name,
+      startedAt: { ...time, name: 'started_at' },
+      beatAt: { ...time, name: 'beat_at' },
+      steadySince: { ...time, name: 'steady_since' },
+    },
+  })
+}
