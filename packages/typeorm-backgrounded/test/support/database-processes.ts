@@ -8,7 +8,7 @@ import type { CreateDatabase } from './stores'
 
 interface Options {
   /** The handler's options in every process. */
-  readonly handler?: DatabaseHandlerOptions & { lease?: string; listen?: boolean }
+  readonly handler?: DatabaseHandlerOptions
   /** Connections of the producer's pool. */
   readonly poolSize?: number
   /** Connections of each worker's pool. */

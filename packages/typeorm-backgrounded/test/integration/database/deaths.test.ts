@@ -5,7 +5,7 @@ import { mariaDb, postgres } from '../../support/stores'
 import { until } from '../../support/worker-process'
 
 /** A lease so short that a test need not wait for it. */
-const SHORT = { lease: '2s' }
+const SHORT = { lease: 2_000 }
 
 /** How long a method keeps its process busy; by then the lease has ended twice. */
 const BLOCK = Number(process.env.BLOCK ?? 5_000)
@@ -71,7 +71,7 @@ for (const store of [postgres, mariaDb]) {
     })
 
     it(`run a method once that keeps the whole process busy for ${BLOCK} ms`, async () => {
-      const program = await start(store, { handler: { lease: `${Math.min(20_000, BLOCK / 2.5)}ms` } })
+      const program = await start(store, { handler: { lease: Math.min(20_000, BLOCK / 2.5) } })
       const [first] = await program.workers(1)
       await backgrounded(await program.save('busy')).block(BLOCK)
       await until(() => program.lines.length === 1)
