@@ -32,7 +32,7 @@ export class DatabaseProgram extends Program {
       logger: silent,
     }).initialize()
     const env = {
-      DATABASE: JSON.stringify({ ...connectionOf(dataSource), poolSize: workerPoolSize }),
+      DATABASE: JSON.stringify({ ...connectionOf(dataSource), poolSize: workerPoolSize, applicationName: 'worker' }),
       HANDLER: JSON.stringify(handler),
       KEEP_COMPLETED: String(keepCompleted ?? ''),
     }
