@@ -19,7 +19,7 @@ const CONNECTION_CODES = new Set([
 ])
 const CONFLICT_CODES = new Set(['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT'])
 const CONNECTION_MESSAGES =
-  /Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Driver not Connected|Connection is not established/
+  /Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Driver not Connected|Connection is not established|closed state/
 
 /** The database cannot be reached just now: worth trying again, whoever asked. */
 export function isConnectionError(error: unknown): boolean {

@@ -3,7 +3,7 @@ import { NullHandler, SynchronousHandler } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
 import { FakeHandler, handlerConformance } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
-import { postgres } from '../support/stores'
+import { mariaDb, postgres } from '../support/stores'
 
 handlerConformance({ describe, it, handler: () => new SynchronousHandler(), dataSource: inMemory })
 handlerConformance({ describe, it, handler: () => new NullHandler(), dataSource: inMemory })
@@ -15,18 +15,26 @@ handlerConformance({
   handler: () => new DatabaseHandler(),
   dataSource: (entities) => inFile(entities),
 })
-describe('pg', () => {
-  let drop: any
-  afterEach(() => drop?.())
-  handlerConformance({
-    describe,
-    it,
-    name: 'database on Postgres',
-    handler: () => new DatabaseHandler(),
-    dataSource: async (entities) => {
-      const created = await postgres.create(entities)
-      drop = created.drop
-      return created.dataSource
-    },
+for (const store of [postgres, mariaDb]) {
+  describe('', () => {
+    let drop: (() => Promise<void>) | undefined
+
+    before(function () {
+      return store.require(this)
+    })
+
+    afterEach(() => drop?.())
+
+    handlerConformance({
+      describe,
+      it,
+      name: `database on ${store.name}`,
+      handler: () => new DatabaseHandler(),
+      dataSource: async (entities) => {
+        const created = await store.create(entities)
+        drop = created.drop
+        return created.dataSource
+      },
+    })
   })
-})
+}

@@ -16,6 +16,7 @@ import type {
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
 import type { JobDatabase } from './job-database'
+import { MariaDbDatabase } from './mariadb/mariadb-database'
 import { PostgresDatabase } from './postgres/postgres-database'
 import { SqliteDatabase } from './sqlite/sqlite-database'
 import { entitiesOf } from './tables'
@@ -47,9 +48,7 @@ const SHORTEST_LEASE = 1_000
 const DATABASES: Readonly<Record<Dialect, (host: HandlerHost, options: ResolvedOptions) => JobDatabase>> = {
   sqlite: (host, { busyTimeout }) => new SqliteDatabase(host, busyTimeout),
   postgres: (host, options) => new PostgresDatabase(host, options),
-  mariadb: () => {
-    throw new UnsupportedDatabaseError('not yet')
-  },
+  mariadb: (host, { lease }) => new MariaDbDatabase(host, lease),
 }
 
 /**

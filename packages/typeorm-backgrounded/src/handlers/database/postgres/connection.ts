@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from '../../../errors'
+import { ServerConnection, type Connector } from '../server/connection'
 
 /** The part of `pg`'s Client that is used here. */
 export interface PostgresClient {
@@ -23,82 +23,34 @@ export interface PostgresConnectionOptions {
   readonly onLoss?: () => void
 }
 
-const PATIENCE_AT_THE_END = 500
+/** A table that was empty when the statement was planned may hold a million rows now: the index is always right. */
+const SESSION = 'SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off'
 
-/**
- * One connection of the library's own, made when it is first needed, and made anew after it broke. Statements run one
- * after the other.
- */
+/** One connection to Postgres, for one statement after the other. */
 export class PostgresConnection {
-  private opened: Promise<PostgresClient> | undefined
-  /** The statement before, ended in any way. */
-  private last: Promise<unknown> = Promise.resolve()
+  private readonly connection: ServerConnection<PostgresClient>
   private readonly names = new Map<string, string>()
 
-  constructor(private readonly options: PostgresConnectionOptions) {}
+  constructor(private readonly options: PostgresConnectionOptions) {
+    this.connection = new ServerConnection(connector(options), options.onLoss)
+  }
 
   /**
-   * @param timeout ms; after that the connection is given up, and whether the statement ran is unknown
+   * @param timeout ms
    * @throws StoreUnavailableError, or the driver's error
    */
   async query<Row>(text: string, values: readonly unknown[], timeout: number): Promise<Row[]> {
-    const connection = this.open()
-    let isLate = false
-    const answer = this.last.then(async () => {
-      const client = await connection
-      // Nobody waits for it any more, and would take it for undone.
-      if (isLate) throw new StoreUnavailableError('The database was too busy.')
-      return client.query({ name: this.nameOf(text), text, values })
-    })
-    this.last = answer.catch(() => {})
-    const { rows } = await inTime(answer, timeout, () => {
-      isLate = true
-      this.abandon(connection)
-    })
+    const query = { name: this.nameOf(text), text, values }
+    const { rows } = await this.connection.use((client) => client.query(query), timeout)
     return rows as Row[]
   }
 
-  /** Makes the connection if there is none. */
-  async connect(timeout: number): Promise<void> {
-    await this.query('SELECT 1', [], timeout)
+  connect(timeout: number): Promise<void> {
+    return this.connection.connect(timeout)
   }
 
-  async close(): Promise<void> {
-    const { opened } = this
-    this.opened = undefined
-    if (!opened) return
-    const ended = opened.then((client) => client.end())
-    await inTime(ended, PATIENCE_AT_THE_END, () => destroy(opened)).catch(() => {})
-  }
-
-  private open(): Promise<PostgresClient> {
-    if (this.opened) return this.opened
-    const opening: Promise<PostgresClient> = this.connected(() => this.lose(opening))
-    this.opened = opening
-    opening.catch(() => this.lose(opening))
-    return opening
-  }
-
-  private async connected(lost: () => void): Promise<PostgresClient> {
-    const client = new this.options.Client(this.options.client)
-    client.on('error', lost)
-    client.on('end', lost)
-    await client.connect()
-    if (this.options.ownsSession) await client.query({ text: SESSION })
-    await this.options.prepare?.(client)
-    return client
-  }
-
-  private lose(connection: Promise<PostgresClient>): void {
-    if (this.opened !== connection) return
-    this.opened = undefined
-    this.options.onLoss?.()
-  }
-
-  /** What waits for it is rejected by the driver. */
-  private abandon(connection: Promise<PostgresClient>): void {
-    this.lose(connection)
-    destroy(connection)
+  close(): Promise<void> {
+    return this.connection.close()
   }
 
   private nameOf(text: string): string | undefined {
@@ -109,20 +61,23 @@ export class PostgresConnection {
   }
 }
 
-function destroy(connection: Promise<PostgresClient>): void {
-  connection.then((client) => client.connection.stream.destroy()).catch(() => {})
-}
-
-/** A table that was empty when the statement was planned may hold a million rows now: the index is always right. */
-const SESSION = 'SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off'
-
-/** @throws StoreUnavailableError after `timeout` ms, having called `late` */
-function inTime<T>(work: Promise<T>, timeout: number, late: () => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new StoreUnavailableError(`The database has not answered for ${timeout / 1000} s.`))
-      late()
-    }, timeout)
-    work.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
+function connector({
+  Client,
+  client: options,
+  ownsSession,
+  prepare,
+}: PostgresConnectionOptions): Connector<PostgresClient> {
+  return {
+    async connect(lost) {
+      const client = new Client(options)
+      client.on('error', lost)
+      client.on('end', lost)
+      await client.connect()
+      if (ownsSession) await client.query({ text: SESSION })
+      await prepare?.(client)
+      return client
+    },
+    end: (client) => client.end(),
+    destroy: (client) => client.connection.stream.destroy(),
+  }
 }

@@ -1,5 +1,4 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
@@ -7,7 +6,9 @@ import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { JobDatabase } from '../job-database'
 import { isRow, newRow, resultsOf } from '../job-row'
+import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
+import { workerName } from '../server/worker-name'
 import { explained, jobTables } from '../tables'
 import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
@@ -75,7 +76,7 @@ export class PostgresDatabase implements JobDatabase {
       sql: this.sql,
       source: host.source,
       worker,
-      name: `${hostname()}:${process.pid}`.slice(0, 191),
+      name: workerName(),
       queues: options.queues === '*' ? null : options.queues,
       lease: this.options.lease,
     }
@@ -114,11 +115,12 @@ export class PostgresDatabase implements JobDatabase {
     { once }: ConsumeOptions,
     onGap: () => void,
   ): Heartbeat {
-    const data: PulseData = { pg: pathOfPg(), client: clientOptions(this.host.dataSource), jobs }
+    const pg = driverPath('pg')
+    const data: PulseData | undefined = pg ? { pg, client: clientOptions(this.host.dataSource), jobs } : undefined
     return new Heartbeat({
       every: this.options.lease / 4,
       // A drain is over soon, most of all in tests.
-      thread: once ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      thread: once || !data ? undefined : { file: require.resolve('./heartbeat-thread'), data },
       pulse: () => ({ beat: () => table.beat(), close() {} }),
       onGap,
       logger: this.host.logger,
@@ -161,10 +163,4 @@ function queryThrough(runner: QueryRunner): Query {
 /** Names of channels have up to 63 characters. */
 function channelOf(table: string, source: string): string {
   return `backgrounded_${createHash('sha256').update(`${table}/${source}`).digest('hex').slice(0, 32)}`
-}
-
-/** pg, as TypeORM finds it. */
-function pathOfPg(): string {
-  const typeorm = require.resolve('typeorm')
-  return require.resolve('pg', { paths: [typeorm, process.cwd()] })
 }

@@ -1,4 +1,5 @@
 import { claimedRow, type ClaimedRow } from '../claimed-row'
+import { longestGap } from '../server/gap'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
 import type { Settlement } from '../settlement'
 import type { PostgresStatements } from './statements'
@@ -91,11 +92,6 @@ export class PostgresJobs implements LeasedJobs {
 }
 
 type ExchangedRow = Record<string, unknown> & { readonly kind: 'claimed' | 'lost' | 'level'; readonly id: string }
-
-/** Between two beats, so that who has missed more is not sure what has become of the others meanwhile. */
-export function longestGap(lease: number): number {
-  return Math.round((lease * 3) / 8)
-}
 
 function columnsOf(levels: readonly Level[]): unknown[] {
   return (['suspect', 'queue', 'priority', 'runAt', 'id'] as const).map((name) => levels.map((level) => level[name]))

@@ -1,0 +1,181 @@
+import { randomUUID } from 'node:crypto'
+import type { QueryRunner } from 'typeorm'
+import { InvalidOptionError } from '../../../errors'
+import type { JobEnvelope } from '../../../job/envelope'
+import { LARGEST_PAYLOAD } from '../../../job/largest-payload'
+import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
+import { Heartbeat } from '../../heartbeat/heartbeat'
+import type { JobStore } from '../../store-consumption'
+import type { JobDatabase } from '../job-database'
+import { isRow, newRow, resultsOf, sizeOf, type NewRow } from '../job-row'
+import { driverPath } from '../server/driver-path'
+import { LeasedStore } from '../server/leased-store'
+import { workerName } from '../server/worker-name'
+import { jobTables, type JobTables } from '../tables'
+import { connectionOptions, mysqlOf } from './connection-options'
+import { LocalArrivals } from './local-arrivals'
+import { MariaDbJobs, type MariaDbJobsOptions } from './mariadb-jobs'
+import { OwnSession, RunnerSession, type Changed, type Row, type Session } from './session'
+import { mariaDbStatements, NOW, type MariaDbStatements } from './statements'
+import type { PulseData } from './worker-pulse'
+
+const TIMEOUT = 10_000
+const INSPECT_WITHIN = 60_000
+/** Of texts, in one statement. */
+const LARGEST_GROUP = 1_000_000
+const MOST_ROWS = 500
+
+/** The jobs of one data source on MariaDB 10.6 or MySQL 8, or later. */
+export class MariaDbDatabase implements JobDatabase {
+  readonly concurrency = 10
+  readonly connections = 2
+  readonly now = NOW
+  private readonly tables: JobTables
+  private readonly sql: MariaDbStatements
+  private readonly calls: OwnSession
+  private readonly arrivals = new LocalArrivals()
+  private packet: Promise<number> | undefined
+
+  constructor(
+    private readonly host: HandlerHost,
+    /** ms */
+    private readonly lease: number,
+  ) {
+    checkSource(host.source)
+    this.tables = jobTables('mariadb', host.dataSource)
+    this.sql = mariaDbStatements(this.tables)
+    this.calls = this.ownSession()
+  }
+
+  async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
+    const session = transaction ? new RunnerSession(transaction) : this.session(this.calls)
+    const packet = await this.largestPacket(session)
+    // Escaped for a statement, a text may be twice as long.
+    const rows = jobs.map((job) => newRow(job, Math.min(LARGEST_PAYLOAD, Math.floor(packet / 2) - 16_384)))
+    const inserted = new Set<string>()
+    for (const group of groups(rows.filter(isRow), Math.min(LARGEST_GROUP, packet / 4))) {
+      for (const id of await this.insert(session, group)) inserted.add(id)
+    }
+    if (!transaction) this.committed(jobs)
+    return resultsOf(rows, inserted)
+  }
+
+  committed(jobs: readonly JobEnvelope[]): void {
+    this.arrivals.tell(jobs)
+  }
+
+  open(options: ConsumeOptions): JobStore {
+    const session = this.ownSession()
+    const settings: MariaDbJobsOptions = {
+      source: this.host.source,
+      worker: randomUUID(),
+      name: workerName(),
+      queues: options.queues === '*' ? null : options.queues,
+      lease: this.lease,
+    }
+    const jobs = new MariaDbJobs(() => this.session(session), this.sql, settings)
+    const startHeartbeat = (onGap: () => void) => this.startHeartbeat(settings, jobs, options, onGap)
+    const parts = { jobs, arrivals: this.arrivals.open(), startHeartbeat, close: () => session.close() }
+    return new LeasedStore(this.host, parts, options, this.lease)
+  }
+
+  run(sql: string, values: readonly unknown[]): Promise<Row[]> {
+    return this.session(this.calls).run(sql, values, INSPECT_WITHIN)
+  }
+
+  close(): Promise<void> {
+    return this.calls.close()
+  }
+
+  /** Returns the ids that were new. */
+  private async insert(session: Session, rows: readonly NewRow[]): Promise<string[]> {
+    if (rows.length === 0) return []
+    const ids = rows.map(({ id }) => id)
+    try {
+      await session.run<Changed>(this.sql.insert(rows.length), rows.flatMap(valuesOf), TIMEOUT)
+      return ids
+    } catch (error) {
+      if (!isDuplicate(error)) throw error
+    }
+    const existing = new Set((await session.run(this.sql.existing(ids.length), ids, TIMEOUT)).map(({ id }) => id))
+    return this.insert(
+      session,
+      rows.filter(({ id }, index) => !existing.has(id) && ids.indexOf(id) === index),
+    )
+  }
+
+  private async largestPacket(session: Session): Promise<number> {
+    this.packet ??= session
+      .run(this.sql.largestPacket, [], TIMEOUT)
+      .then(([row]) => Number(row?.size))
+      .catch((error: unknown) => {
+        this.packet = undefined
+        throw error
+      })
+    return this.packet
+  }
+
+  private startHeartbeat(
+    jobs: MariaDbJobsOptions,
+    table: MariaDbJobs,
+    { once }: ConsumeOptions,
+    onGap: () => void,
+  ): Heartbeat {
+    const mysql2 = driverPath('mysql2')
+    const { dataSource, logger } = this.host
+    const data: PulseData | undefined = mysql2
+      ? { mysql2, connection: connectionOptions(dataSource), tables: this.tables, jobs }
+      : undefined
+    return new Heartbeat({
+      every: this.lease / 4,
+      // A drain is over soon, most of all in tests.
+      thread: once || !data ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      pulse: () => ({ beat: () => table.beat(), close() {} }),
+      onGap,
+      logger,
+    })
+  }
+
+  private ownSession(): OwnSession {
+    return new OwnSession(mysqlOf(this.host.dataSource), connectionOptions(this.host.dataSource))
+  }
+
+  /** Inside a test's transaction only its own connection sees the rows. */
+  private session(own: Session): Session {
+    const runner = this.host.testRunner()
+    return runner ? new RunnerSession(runner) : own
+  }
+}
+
+function valuesOf(row: NewRow): unknown[] {
+  const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
+    row
+  return [id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts]
+}
+
+function groups(rows: readonly NewRow[], largest: number): NewRow[][] {
+  const all: NewRow[][] = []
+  let size = 0
+  for (const row of rows) {
+    const bytes = sizeOf(row)
+    const last = all.at(-1)
+    if (!last || last.length >= MOST_ROWS || size + bytes > largest) {
+      all.push([row])
+      size = bytes
+    } else {
+      last.push(row)
+      size += bytes
+    }
+  }
+  return all
+}
+
+function isDuplicate(error: unknown): boolean {
+  return (error as { code?: unknown }).code === 'ER_DUP_ENTRY'
+}
+
+/** @throws InvalidOptionError */
+function checkSource(source: string): void {
+  if (/^[\x20-\x7e]{1,100}$/.test(source)) return
+  throw new InvalidOptionError(`source is "${source}": on MariaDB and MySQL give up to 100 ASCII characters.`)
+}

@@ -1,0 +1,179 @@
+import { claimedRow, type ClaimedRow } from '../claimed-row'
+import { longestGap } from '../server/gap'
+import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
+import type { Settlement } from '../settlement'
+import type { Changed, Row, Run, Session } from './session'
+import type { MariaDbStatements } from './statements'
+
+export interface MariaDbJobsOptions {
+  readonly source: string
+  readonly worker: string
+  /** For whoever looks at the list of workers. */
+  readonly name: string
+  readonly queues: readonly string[] | null
+  /** ms */
+  readonly lease: number
+}
+
+const TIMEOUT = 15_000
+
+/** The job table of a MariaDB or MySQL database, as one worker works on it. */
+export class MariaDbJobs implements LeasedJobs {
+  constructor(
+    private readonly session: () => Session,
+    private readonly sql: MariaDbStatements,
+    private readonly options: MariaDbJobsOptions,
+  ) {}
+
+  async beat(): Promise<boolean> {
+    const { worker, source, name, lease } = this.options
+    const { affectedRows } = await this.session().run<Changed>(this.sql.beat, [longestGap(lease), worker], lease / 4)
+    if (affectedRows > 0) return true
+    await this.session().run(this.sql.enter, [worker, source, name], lease / 4)
+    return false
+  }
+
+  async leave(): Promise<void> {
+    await this.session().run(this.sql.leave, [this.options.worker], 500)
+  }
+
+  exchange({ done, slots, lease, levels }: ExchangeRequest): Promise<ExchangeReply> {
+    return this.fencedTransaction(async (run, change) => {
+      const removed = await change(done, (some) => run(this.sql.remove(some.length), this.fenced(some)))
+      const lost = new Set(done.filter(({ id }) => !removed.has(id)).map(({ id }) => id))
+      if (slots === 0) return { claimed: [], lost, levels: [] }
+      const found = levels ? [] : await this.levels(run)
+      const claimed = await this.claim(run, levels ?? found, slots, lease)
+      return { claimed, lost, levels: found }
+    })
+  }
+
+  claimSuspect(level: Level, lease: number): Promise<ClaimedRow[]> {
+    return this.transaction(async (run) => this.take(run, await this.due(run, level, 1), lease))
+  }
+
+  settle(settlements: readonly (Settlement & Fence)[]): Promise<Set<string>> {
+    return this.fencedTransaction(async (run, change) => {
+      const settled = new Set<string>()
+      for (const group of alike(settlements)) {
+        const [{ state, error, suspect, giveBack, releasedSince, delay }] = group as unknown as [Settlement]
+        const values = [state, error, suspect, giveBack, releasedSince, delay, delay === null]
+        const update = (some: readonly Fence[]) =>
+          run<Changed>(this.sql.settle(some.length), [...values, ...this.fenced(some)])
+        for (const id of await change(group, update)) settled.add(id)
+      }
+      return settled
+    })
+  }
+
+  reap(lease: number): Promise<ClaimedRow[]> {
+    const { worker, source } = this.options
+    // What is decided on must still hold when it arrives.
+    const timeout = this.options.lease / 4
+    return this.session().transaction(async (run) => {
+      const [judge] = await run(this.sql.judge, [worker, this.options.lease, this.options.lease])
+      if (!judge) return []
+      await run(this.sql.removeDead, [source, this.options.lease])
+      const rows = await run(this.sql.orphans, [source])
+      if (rows.length === 0) return []
+      await run(this.sql.takeOver(rows.length), [worker, lease, ...rows.map(({ id }) => id)])
+      return rows.map((row) => ({ ...claimedRow(row), lease, suspect: 1 }))
+    }, timeout)
+  }
+
+  async held(): Promise<ClaimedRow[]> {
+    const { source, worker } = this.options
+    return (await this.session().run(this.sql.held, [source, worker], TIMEOUT)).map(claimedRow)
+  }
+
+  async storeProgress(fence: Fence, progress: string | null): Promise<void> {
+    await this.session().run(this.sql.progress, [progress, ...this.fenced([fence])], TIMEOUT)
+  }
+
+  async prune(age: number): Promise<void> {
+    await this.session().run(this.sql.prune, [age, this.options.source], TIMEOUT)
+  }
+
+  private async levels(run: Run): Promise<Level[]> {
+    const { source, queues } = this.options
+    const rows = await run(this.sql.levels, [source])
+    const paused = new Set((await run(this.sql.pausedQueues, [source])).map(({ queue }) => queue))
+    return rows
+      .map((row) => ({ ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' }) as Level)
+      .filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
+  }
+
+  private async claim(run: Run, levels: readonly Level[], slots: number, lease: number): Promise<ClaimedRow[]> {
+    const claimed: Row[] = []
+    for (const level of this.inOrder(levels)) {
+      if (claimed.length >= slots) break
+      claimed.push(...(await this.due(run, level, slots - claimed.length)))
+    }
+    return this.take(run, claimed, lease)
+  }
+
+  private due(run: Run, { suspect, queue, priority, runAt, id }: Level, limit: number): Promise<Row[]> {
+    return run(this.sql.due, [this.options.source, suspect, queue, priority, runAt, runAt, id, limit])
+  }
+
+  private async take(run: Run, rows: readonly Row[], lease: number): Promise<ClaimedRow[]> {
+    if (rows.length === 0) return []
+    await run(this.sql.claim(rows.length), [this.options.worker, lease, ...rows.map(({ id }) => id)])
+    return rows.map((row) => ({ ...claimedRow(row), attempt: Number(row.attempt) + 1, lease }))
+  }
+
+  private inOrder(levels: readonly Level[]): Level[] {
+    const rank = ({ queue }: Level) => this.options.queues?.indexOf(queue) ?? 0
+    return levels
+      .filter(({ suspect, wait }) => suspect === 0 && wait <= 0)
+      .sort((a, b) => rank(a) - rank(b) || a.priority - b.priority || a.runAt - b.runAt)
+  }
+
+  /** Takes it that every row is still this worker's; where one is not, does it all again, asking first. */
+  private async fencedTransaction<T>(work: (run: Run, change: Change) => Promise<T>): Promise<T> {
+    try {
+      return await this.transaction((run) => work(run, changeAll))
+    } catch (error) {
+      if (!(error instanceof NotAllHeldError)) throw error
+      return this.transaction((run) => work(run, (fences, change) => this.changeHeld(run, fences, change)))
+    }
+  }
+
+  private async changeHeld(run: Run, fences: readonly Fence[], change: ChangeRows): Promise<Set<string>> {
+    if (fences.length === 0) return new Set()
+    const held = new Set((await run(this.sql.heldOf(fences.length), this.fenced(fences))).map(({ id }) => id as string))
+    const mine = fences.filter(({ id }) => held.has(id))
+    if (mine.length > 0) await change(mine)
+    return held
+  }
+
+  private fenced(fences: readonly Fence[]): unknown[] {
+    return [this.options.worker, ...fences.flatMap(({ id, lease }) => [id, lease])]
+  }
+
+  private transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    return this.session().transaction(work, TIMEOUT)
+  }
+}
+
+type ChangeRows = (fences: readonly Fence[]) => Promise<Changed>
+/** Changes rows of this worker's, and returns their ids. */
+type Change = (fences: readonly Fence[], change: ChangeRows) => Promise<ReadonlySet<string>>
+
+class NotAllHeldError extends Error {}
+
+async function changeAll(fences: readonly Fence[], change: ChangeRows): Promise<Set<string>> {
+  if (fences.length > 0 && (await change(fences)).affectedRows < fences.length) throw new NotAllHeldError()
+  return new Set(fences.map(({ id }) => id))
+}
+
+/** Those that say the same of their rows, together. */
+function alike(settlements: readonly (Settlement & Fence)[]): (Settlement & Fence)[][] {
+  const groups = new Map<string, (Settlement & Fence)[]>()
+  for (const settlement of settlements) {
+    const { state, error, suspect, giveBack, releasedSince, delay } = settlement
+    const key = JSON.stringify([state, error, suspect, giveBack, releasedSince, delay])
+    groups.set(key, [...(groups.get(key) ?? []), settlement])
+  }
+  return [...groups.values()]
+}

@@ -1,0 +1,133 @@
+import type { QueryRunner } from 'typeorm'
+import { isConflictError } from '../../../database-errors'
+import { sleep } from '../../../pause'
+import { ServerConnection, type Connector } from '../server/connection'
+import { explained } from '../tables'
+
+/** Runs a statement: rows, or what an INSERT, UPDATE or DELETE has to say. */
+export type Run = <Result = Row[]>(sql: string, values?: readonly unknown[]) => Promise<Result>
+export type Row = Record<string, unknown>
+export interface Changed {
+  readonly affectedRows: number
+}
+
+/** Where statements go: a connection of the library's own, or a test's transaction. */
+export interface Session {
+  /** @param timeout ms */
+  run<Result = Row[]>(sql: string, values: readonly unknown[], timeout: number): Promise<Result>
+  /** Runs `work` again where another transaction stood in its way. */
+  transaction<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T>
+}
+
+/** The part of mysql2's connection that is used here. */
+interface Client {
+  connect(callback: (error: Error | null) => void): void
+  query(
+    options: { sql: string; values?: readonly unknown[] },
+    callback: (error: Error | null, result: unknown) => void,
+  ): void
+  on(event: 'error' | 'end', listener: () => void): void
+  end(callback: () => void): void
+  destroy(): void
+}
+
+export interface Mysql {
+  createConnection(options: object): Client
+}
+
+const TRIES = 5
+
+// At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts.
+const SETUP = ['SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', 'SET SESSION innodb_lock_wait_timeout = 5']
+
+/** One connection of the library's own, at READ COMMITTED. */
+export class OwnSession implements Session {
+  private readonly connection: ServerConnection<Client>
+
+  constructor(mysql: Mysql, options: object) {
+    this.connection = new ServerConnection(connector(mysql, options))
+  }
+
+  async run<Result = Row[]>(sql: string, values: readonly unknown[], timeout: number): Promise<Result> {
+    return this.retried(() => this.connection.use((client) => query<Result>(client, sql, values), timeout))
+  }
+
+  async transaction<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T> {
+    return this.retried(() =>
+      this.connection.use(async (client) => {
+        const run: Run = (sql, values) => query(client, sql, values)
+        await run('START TRANSACTION')
+        try {
+          const result = await work(run)
+          await run('COMMIT')
+          return result
+        } catch (error) {
+          await run('ROLLBACK').catch(() => {})
+          throw error
+        }
+      }, timeout),
+    )
+  }
+
+  close(): Promise<void> {
+    return this.connection.close()
+  }
+
+  private async retried<T>(work: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work()
+      } catch (error) {
+        if (tries >= TRIES || !isConflictError(error)) throw explained(error)
+      }
+      await sleep(10 * tries * Math.random())
+    }
+  }
+}
+
+/** A caller's transaction, or a test's. */
+export class RunnerSession implements Session {
+  constructor(private readonly runner: QueryRunner) {}
+
+  async run<Result = Row[]>(sql: string, values: readonly unknown[]): Promise<Result> {
+    try {
+      return (await this.runner.query(sql, [...values])) as Result
+    } catch (error) {
+      throw explained(error)
+    }
+  }
+
+  async transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
+    const run: Run = (sql, values = []) => this.run(sql, values)
+    await run('SAVEPOINT backgrounded')
+    try {
+      const result = await work(run)
+      await run('RELEASE SAVEPOINT backgrounded')
+      return result
+    } catch (error) {
+      await run('ROLLBACK TO SAVEPOINT backgrounded').catch(() => {})
+      throw error
+    }
+  }
+}
+
+function connector(mysql: Mysql, options: object): Connector<Client> {
+  return {
+    async connect(lost) {
+      const client = mysql.createConnection(options)
+      client.on('error', lost)
+      client.on('end', lost)
+      await new Promise<void>((resolve, reject) => client.connect((error) => (error ? reject(error) : resolve())))
+      for (const sql of SETUP) await query(client, sql)
+      return client
+    },
+    end: (client) => new Promise((resolve) => client.end(resolve)),
+    destroy: (client) => client.destroy(),
+  }
+}
+
+function query<Result>(client: Client, sql: string, values?: readonly unknown[]): Promise<Result> {
+  return new Promise((resolve, reject) =>
+    client.query({ sql, values }, (error, result) => (error ? reject(error) : resolve(result as Result))),
+  )
+}

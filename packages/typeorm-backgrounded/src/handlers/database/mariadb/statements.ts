@@ -1,0 +1,99 @@
+import type { TableNames } from '../../../table-names'
+import { CLAIMED } from '../claimed-row'
+import type { JobTables } from '../tables'
+import type { BackgroundedWorker } from '../tables/worker-table'
+
+/** Not UNIX_TIMESTAMP(NOW(3)): it is off by an hour when clocks are set back. */
+export const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)"
+
+/** Every statement of the MariaDB and MySQL job store, by name. The index that serves each is named beside it. */
+export function mariaDbStatements(tables: JobTables) {
+  return { ...callStatements(tables), ...claimStatements(tables), ...workerStatements(tables) }
+}
+
+export type MariaDbStatements = ReturnType<typeof mariaDbStatements>
+
+function callStatements({ jobs: { table, columns: c } }: JobTables) {
+  const row = `(?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(?, ${NOW}) + ?, ?, ?, ?)`
+  return {
+    /** Not ON DUPLICATE KEY UPDATE, which locks more, nor IGNORE, which truncates. */
+    insert: (rows: number) =>
+      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
+      `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts}) VALUES ${list(rows, row)}`,
+    // The primary key. Locked: a plain read in the caller's transaction may be older than the row.
+    existing: (rows: number) =>
+      `SELECT ${c.id} AS id FROM ${table} WHERE ${c.id} IN (${list(rows)}) LOCK IN SHARE MODE`,
+    largestPacket: 'SELECT @@max_allowed_packet AS size',
+  }
+}
+
+function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
+  const row = CLAIMED.map((name) => `${c[name]} AS ${quoted(name)}`).join(', ')
+  const waiting = `${c.source} = ? AND ${c.state} = 'waiting'`
+  return {
+    // The hot index, from one level to the next: of each, the first time.
+    levels:
+      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, MIN(${c.runAt}) AS runAt, ` +
+      `MIN(${c.runAt}) - ${NOW} AS wait FROM ${table} WHERE ${waiting} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
+    pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
+    // The hot index, from the mark on.
+    due:
+      `SELECT ${row} FROM ${table} WHERE ${waiting} AND ${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ? ` +
+      `AND ${c.runAt} <= ${NOW} AND ${c.runAt} >= ? AND (${c.runAt} > ? OR ${c.id} >= ?) ` +
+      `ORDER BY ${c.runAt}, ${c.id} LIMIT ? FOR UPDATE SKIP LOCKED`,
+    // The primary key.
+    claim: (rows: number) =>
+      `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
+      `WHERE ${c.id} IN (${list(rows)})`,
+  }
+}
+
+function workerStatements(tables: JobTables) {
+  const { table, columns: c } = tables.jobs
+  const workers = tables.workers as TableNames<BackgroundedWorker>
+  const w = workers.columns
+  const row = CLAIMED.map((name) => `j.${c[name]} AS ${quoted(name)}`).join(', ')
+  const held = (rows: number) => `${c.worker} = ? AND (${list(rows, `(${c.id} = ? AND ${c.lease} = ?)`, ' OR ')})`
+  return {
+    // The workers' primary key.
+    /** A gap of more than so many ms, and it has to be steady anew. */
+    beat:
+      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} < ${NOW} - ? THEN ${NOW} ELSE ${w.steadySince} END, ` +
+      `${w.beatAt} = ${NOW} WHERE ${w.id} = ?`,
+    enter:
+      `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
+      `VALUES (?, ?, ?, ${NOW}, ${NOW}, ${NOW}) ON DUPLICATE KEY UPDATE ${w.beatAt} = ${NOW}`,
+    leave: `DELETE FROM ${workers.table} WHERE ${w.id} = ?`,
+    judge: `SELECT 1 FROM ${workers.table} WHERE ${w.id} = ? AND ${w.beatAt} > ${NOW} - ? AND ${w.steadySince} <= ${NOW} - ?`,
+    /** The table of workers is small. */
+    removeDead: `DELETE FROM ${workers.table} WHERE ${w.source} = ? AND ${w.beatAt} < ${NOW} - ?`,
+
+    // Running jobs: the hot index, by source and state.
+    orphans:
+      `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND ` +
+      `NOT EXISTS (SELECT 1 FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker}) FOR UPDATE SKIP LOCKED`,
+    held: `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND j.${c.worker} = ?`,
+
+    // The primary key.
+    takeOver: (rows: number) =>
+      `UPDATE ${table} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = 1 WHERE ${c.id} IN (${list(rows)})`,
+    heldOf: (rows: number) => `SELECT ${c.id} AS id, ${c.lease} AS lease FROM ${table} WHERE ${held(rows)} FOR UPDATE`,
+    remove: (rows: number) => `DELETE FROM ${table} WHERE ${held(rows)}`,
+    settle: (rows: number) =>
+      `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = COALESCE(?, ${c.suspect}), ` +
+      `${c.attempt} = ${c.attempt} - ?, ${c.releasedSince} = ?, ${c.runAt} = COALESCE(${NOW} + ?, ${c.runAt}), ` +
+      `${c.finishedAt} = IF(?, ${NOW}, NULL), ${c.worker} = NULL, ${c.lease} = NULL WHERE ${held(rows)}`,
+    progress: `UPDATE ${table} SET ${c.progress} = ? WHERE ${held(1)}`,
+
+    // Kept jobs: the index (finished_at).
+    prune: `DELETE FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT 500`,
+  }
+}
+
+function list(length: number, each = '?', separator = ', '): string {
+  return Array(length).fill(each).join(separator)
+}
+
+function quoted(name: string): string {
+  return `\`${name}\``
+}
