@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -94,9 +95,14 @@ export class MariaDbServer {
   }
 }
 
-/** The settings of the machine's own server are none of ours. */
+/**
+ * The settings of the machine's own server are none of ours. Nor is its directory for temporary tables: a server that
+ * starts deletes all that are there, and one that still works with them crashes.
+ */
 function filesIn(directory: string): string[] {
-  return ['--no-defaults', `--datadir=${join(directory, 'data')}`, `--user=${userInfo().username}`]
+  const [data, temporary] = [join(directory, 'data'), join(directory, 'temporary')]
+  mkdirSync(temporary, { recursive: true })
+  return ['--no-defaults', `--datadir=${data}`, `--tmpdir=${temporary}`, `--user=${userInfo().username}`]
 }
 
 function program(name: string): string {
