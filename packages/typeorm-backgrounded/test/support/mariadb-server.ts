@@ -7,9 +7,9 @@ import type { DataSource, DataSourceOptions } from 'typeorm'
 import { temporaryDirectory } from './data-sources'
 import { freePort } from './free-port'
 import { administer, createMariaDb, type MariaDbAddress } from './mariadb'
+import { PrivateServer } from './private-server'
 import { requireService } from './require-service'
 import { findProgram } from './server-program'
-import { ServerProcess } from './server-process'
 
 type Entities = NonNullable<DataSourceOptions['entities']>
 type MariaDbOptions = Extract<DataSourceOptions, { type: 'mysql' | 'mariadb' }>
@@ -21,11 +21,8 @@ export async function requireMariaDbServer(context: Mocha.Context): Promise<void
   })
 }
 
-/** A MariaDB of a test's own, to be stopped for a time, frozen and restarted. */
-export class MariaDbServer {
-  private readonly process: ServerProcess
-  readonly name = 'a MariaDB of its own'
-
+/** A MariaDB of a test's own. */
+export class MariaDbServer extends PrivateServer {
   private constructor(
     readonly address: MariaDbAddress,
     directory: string,
@@ -34,7 +31,7 @@ export class MariaDbServer {
     const size = ['--innodb-buffer-pool-size=32M', '--innodb-log-file-size=16M', '--skip-log-bin']
     // What it forgets when the machine stops is nobody's loss.
     const durability = ['--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0']
-    this.process = new ServerProcess({
+    super({
       file: program('mariadbd'),
       flags: [...filesIn(directory), ...network, ...size, ...durability, `--pid-file=${join(directory, 'pid')}`],
       logFile: join(directory, 'mariadb.log'),
@@ -62,36 +59,6 @@ export class MariaDbServer {
       if (dataSource.isInitialized) await dataSource.destroy()
     }
     return { dataSource, drop }
-  }
-
-  /** On the same port, with what it has. */
-  async restart(): Promise<void> {
-    await this.stop()
-    await this.process.start()
-  }
-
-  /** As an operator stops it. */
-  async stop(): Promise<void> {
-    await this.process.end('SIGTERM', 'SIGCONT')
-  }
-
-  /** As a crash stops it. */
-  async kill(): Promise<void> {
-    await this.process.end('SIGKILL')
-  }
-
-  /** Keeps its connections, and answers on none of them. */
-  freeze(): void {
-    this.process.signal('SIGSTOP')
-  }
-
-  thaw(): void {
-    this.process.signal('SIGCONT')
-  }
-
-  /** For the end of a test, in whatever state it left the server. */
-  async end(): Promise<void> {
-    await this.kill()
   }
 }
 

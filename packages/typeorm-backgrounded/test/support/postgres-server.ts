@@ -6,9 +6,9 @@ import type { DataSource, DataSourceOptions } from 'typeorm'
 import { temporaryDirectory } from './data-sources'
 import { freePort } from './free-port'
 import { administer, createPostgres, type PostgresAddress } from './postgres'
+import { PrivateServer } from './private-server'
 import { requireService } from './require-service'
 import { findProgram, versionsIn } from './server-program'
-import { ServerProcess } from './server-process'
 
 type Entities = NonNullable<DataSourceOptions['entities']>
 type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>
@@ -20,11 +20,8 @@ export async function requirePostgresServer(context: Mocha.Context): Promise<voi
   })
 }
 
-/** A Postgres of a test's own, to be stopped for a time, frozen and restarted. */
-export class PostgresServer {
-  private readonly process: ServerProcess
-  readonly name = 'a Postgres of its own'
-
+/** A Postgres of a test's own. When it is stopped, every connection is told, and ends. */
+export class PostgresServer extends PrivateServer {
   private constructor(
     readonly address: PostgresAddress,
     directory: string,
@@ -38,16 +35,16 @@ export class PostgresServer {
       shared_buffers: '32MB',
       fsync: 'off', // what it forgets when the machine stops is nobody's loss
     }
-    this.process = new ServerProcess({
+    super({
       file: program('postgres'),
       flags: [
-        '-D',
-        dataIn(directory),
+        ...['-D', dataIn(directory)],
         ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
       ],
       options,
       logFile: join(directory, 'postgres.log'),
       ping: () => administer('SELECT 1', address),
+      stoppedBy: 'SIGINT',
       killedBy: 'SIGQUIT', // of SIGKILL its children would hear later
     })
   }
@@ -76,45 +73,13 @@ export class PostgresServer {
     return { dataSource, drop }
   }
 
-  /** On the same port, with what it has. */
-  async restart(): Promise<void> {
-    await this.stop()
-    await this.process.start()
-  }
-
-  /** As an operator stops it: every connection is told, and ends. */
-  async stop(): Promise<void> {
-    this.thaw()
-    await this.process.end('SIGINT')
-  }
-
-  /** As a crash stops it. */
-  async kill(): Promise<void> {
-    this.thaw()
-    await this.process.end('SIGQUIT')
-  }
-
-  /** Keeps its connections, and answers on none of them. */
-  freeze(): void {
-    for (const pid of this.processes()) process.kill(pid, 'SIGSTOP')
-  }
-
-  thaw(): void {
-    for (const pid of this.processes()) process.kill(pid, 'SIGCONT')
-  }
-
-  /** For the end of a test, in whatever state it left the server. */
-  async end(): Promise<void> {
-    await this.kill()
-  }
-
-  /** Itself first, so that it starts no other; each connection has a process of its own. */
-  private processes(): number[] {
-    const { pid } = this.process
-    if (pid === undefined) return []
+  /** Each connection has a process of its own. */
+  protected override processes(): number[] {
+    const [postmaster] = super.processes()
+    if (postmaster === undefined) return []
     const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
     const rows = table.split('\n').map((line) => line.trim().split(/\s+/).map(Number))
-    return [pid, ...rows.filter(([, parent]) => parent === pid).map(([child]) => child as number)]
+    return [postmaster, ...rows.filter(([, parent]) => parent === postmaster).map(([child]) => child as number)]
   }
 }
 

@@ -1,8 +1,7 @@
 import { expect } from 'chai'
 import { backgrounded, type JobReceipt } from '../../../src'
 import { type DatabaseProgram, programsOfSuite } from '../../support/database-processes'
-import { MariaDbServer, requireMariaDbServer } from '../../support/mariadb-server'
-import { PostgresServer, requirePostgresServer } from '../../support/postgres-server'
+import { type DatabaseServer, databaseServers } from '../../support/database-servers'
 import { mariaDb, postgres } from '../../support/stores'
 import { until } from '../../support/worker-process'
 
@@ -10,22 +9,17 @@ import { until } from '../../support/worker-process'
 const OUTAGE = Number(process.env.OUTAGE ?? 10_000)
 const LEASE = Math.min(20_000, OUTAGE / 2.5)
 
-const servers = [
-  { name: 'Postgres', Server: PostgresServer, requireServer: requirePostgresServer },
-  { name: 'MariaDB', Server: MariaDbServer, requireServer: requireMariaDbServer },
-]
-
-for (const { name, Server, requireServer } of servers) {
-  describe(`workers on a ${name} that is away for a time`, function () {
+for (const kind of databaseServers) {
+  describe(`workers on a ${kind.name} that is away for a time`, function () {
     this.timeout(120_000 + 3 * OUTAGE)
     const start = programsOfSuite()
-    let server: PostgresServer | MariaDbServer
+    let server: DatabaseServer
 
     before(async function () {
-      await requireServer(this)
+      await kind.require(this)
     })
     beforeEach(async () => {
-      server = await Server.start()
+      server = await kind.start()
     })
     afterEach(async () => {
       await server.end()

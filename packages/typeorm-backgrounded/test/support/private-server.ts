@@ -11,21 +11,21 @@ interface ServerCommand {
   readonly logFile: string
   /** Resolves when it answers. */
   readonly ping: () => Promise<unknown>
+  /** As an operator stops it; default SIGTERM. */
+  readonly stoppedBy?: NodeJS.Signals
   /** What ends it at once, its children too; default SIGKILL. */
   readonly killedBy?: NodeJS.Signals
 }
 
-/** The process of a server of a test's own: started, stopped and started again on the same files. */
-export class ServerProcess {
+/** A server of a test's own, to be stopped for a time, killed, frozen and restarted on the same port and files. */
+export abstract class PrivateServer {
   private child?: ChildProcess
 
-  constructor(private readonly command: ServerCommand) {}
+  protected constructor(private readonly command: ServerCommand) {}
 
-  get pid(): number | undefined {
-    return this.child && !hasExited(this.child) ? this.child.pid : undefined
-  }
-
-  async start(): Promise<void> {
+  /** With what it has. */
+  async restart(): Promise<void> {
+    await this.stop()
     const { file, flags, options, logFile, ping, killedBy = 'SIGKILL' } = this.command
     const log = openSync(logFile, 'a')
     const child = spawn(file, flags, { stdio: ['ignore', log, log], ...options })
@@ -43,18 +43,44 @@ export class ServerProcess {
     await until(answers, 20_000, () => this.log())
   }
 
-  /** Resolves when these have ended it. */
-  async end(...signals: NodeJS.Signals[]): Promise<void> {
+  /** As an operator stops it. */
+  async stop(): Promise<void> {
+    await this.endBy(this.command.stoppedBy ?? 'SIGTERM')
+  }
+
+  /** As a crash stops it. */
+  async kill(): Promise<void> {
+    await this.endBy(this.command.killedBy ?? 'SIGKILL')
+  }
+
+  /** Keeps its connections, and answers on none of them. */
+  freeze(): void {
+    for (const pid of this.processes()) process.kill(pid, 'SIGSTOP')
+  }
+
+  thaw(): void {
+    for (const pid of this.processes()) process.kill(pid, 'SIGCONT')
+  }
+
+  /** For the end of a test, in whatever state it left the server. */
+  async end(): Promise<void> {
+    await this.kill()
+  }
+
+  /** Those that serve connections, the one that starts them first. */
+  protected processes(): number[] {
+    const { child } = this
+    return child?.pid === undefined || hasExited(child) ? [] : [child.pid]
+  }
+
+  private async endBy(signal: NodeJS.Signals): Promise<void> {
     const { child } = this
     if (!child || hasExited(child)) return
     const exited = once(child, 'exit')
     child.ref()
-    for (const signal of signals) child.kill(signal)
+    child.kill(signal)
+    this.thaw()
     await exited
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.child?.kill(signal)
   }
 
   private log(): string {
