@@ -14,7 +14,7 @@ export class Batcher<Item, Result> {
 
   add(item: Item): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
-      this.waiting.push({ item, resolve, reject })
+      this.waiting.push({ item, since: performance.now(), resolve, reject })
       this.running ??= Promise.resolve().then(() => this.work())
     })
   }
@@ -22,6 +22,14 @@ export class Batcher<Item, Result> {
   /** Resolves when nothing is waiting or on its way; never rejects. */
   async idle(): Promise<void> {
     while (this.running) await this.running
+  }
+
+  /** Settles with `result`, unhandled, what has waited for longer than `patience` ms. */
+  dismiss(patience: number, result: Result): void {
+    const late = performance.now() - patience
+    const isLate = ({ since }: Waiting<Item, Result>) => since < late
+    for (const waiting of this.waiting.filter(isLate)) waiting.resolve(result)
+    this.waiting = this.waiting.filter((waiting) => !isLate(waiting))
   }
 
   private async work(): Promise<void> {
@@ -60,6 +68,8 @@ interface BatchLimits<Item> {
 
 interface Waiting<Item, Result> {
   readonly item: Item
+  /** By `performance.now()`. */
+  readonly since: number
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
 }

@@ -1,7 +1,7 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { Batcher, runInHalves } from '../batcher'
 import { isConflictError, isConnectionError } from '../database-errors'
-import { BackgroundedError, EnqueueError } from '../errors'
+import { BackgroundedError, EnqueueError, StoreUnavailableError } from '../errors'
 import type { BackgroundedEvents, JobSummary } from '../events'
 import type { EnqueueResult, Handler, Relayed } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
@@ -36,6 +36,9 @@ export interface DispatcherHost {
   /** Keeps jobs in the database until the handler has them. */
   readonly outbox?: Outbox
 }
+
+/** How long a call waits behind others that fail, in ms. */
+const PATIENCE = 5_000
 
 /** Takes the calls of one data source to its handler, at once or after the caller's commit. */
 export class Dispatcher {
@@ -145,6 +148,7 @@ export class Dispatcher {
   private async store(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     const { outbox } = this.host
     const results = await this.storeInHandler(envelopes)
+    this.shedLoad(results)
     const isUnreached = (result: EnqueueResult) => result.state === 'failed' && isConnectionError(result.error)
     if (!outbox || !results.some(isUnreached)) return results
     const unreached = envelopes.filter((_, index) => isUnreached(results[index] as EnqueueResult))
@@ -155,6 +159,16 @@ export class Dispatcher {
       isConnectionError,
     )
     return results.map((result) => (isUnreached(result) ? (kept.shift() as EnqueueResult) : result))
+  }
+
+  /** Those who wait behind a store that does not answer learn of it soon, however many they are. */
+  private shedLoad(results: readonly EnqueueResult[]): void {
+    const [first] = results
+    if (this.host.outbox || first?.state !== 'failed' || !isConnectionError(first.error)) return
+    const error = new StoreUnavailableError(`The store of the ${this.host.handler.name} handler does not answer.`, {
+      cause: first.error,
+    })
+    this.batcher.dismiss(PATIENCE, { state: 'failed', error })
   }
 
   /** One bad job does not keep the others out. */

@@ -113,6 +113,8 @@ export interface ConsumeOptions {
 export interface Consumption {
   /** Jobs at a time. */
   readonly concurrency: number
+  /** Connections to the store that it holds beside the data source's pool. */
+  readonly connections?: number
   /** Resolves when it has ended; rejects when it cannot go on. */
   readonly finished: Promise<void>
   /** Resolves when the store was reached for the first time; absent: it is reached already. */

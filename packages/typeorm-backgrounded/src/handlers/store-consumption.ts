@@ -11,6 +11,8 @@ export interface JobStore {
   wait(signal: AbortSignal): Promise<void>
   /** It wants an exchange, even without a free slot: there are jobs of dead workers, or leases may be lost. */
   readonly hasNews?: boolean
+  /** Connections of its own. */
+  readonly connections?: number
   /** Calls `changed` when it has. */
   onNews?(changed: () => void): void
   /** Called once the loop has ended. */
@@ -61,6 +63,10 @@ export class StoreConsumption implements Consumption {
     this.finished = this.loop().finally(() => store.close())
     // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.
     this.finished.catch(() => {})
+  }
+
+  get connections(): number | undefined {
+    return this.store.connections
   }
 
   async stop(deadline: number, { exiting = false }: { exiting?: boolean } = {}): Promise<void> {

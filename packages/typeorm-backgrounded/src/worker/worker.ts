@@ -71,6 +71,11 @@ export class Worker {
     return this.consumption?.concurrency
   }
 
+  /** Connections to the store that it holds beside the data source's pool; known once `run` was called. */
+  get connections(): number | undefined {
+    return this.consumption?.connections
+  }
+
   /** Resolves when the store was reached for the first time. */
   get ready(): Promise<void> {
     return this.contact.promise

@@ -125,6 +125,7 @@ function bannerOf(dataSource: DataSource, worker: Worker, { queues }: Flags): ob
     handler: handler.name,
     queues: queues?.join(', ') ?? 'all',
     concurrency: worker.concurrency,
+    connections: worker.connections,
     methods: methods.marked.flatMap((entity) => [
       ...[...entity.methods.values()].map((method) => `${entity.name}.${method.name}`),
       ...[...entity.statics.values()].map((method) => `${entity.name}.${method.name} (static)`),

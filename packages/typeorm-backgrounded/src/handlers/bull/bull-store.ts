@@ -24,6 +24,8 @@ const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
 export class BullStore implements JobStore {
+  /** For commands, for news, and for the heartbeat's thread. */
+  readonly connections: number
   private readonly worker = randomUUID()
   private readonly held = new Map<ClaimedJob, Held>()
   private readonly queues: readonly string[] | undefined
@@ -50,6 +52,7 @@ export class BullStore implements JobStore {
     private readonly consumption: ConsumeOptions,
   ) {
     this.queues = consumption.queues === '*' ? undefined : consumption.queues
+    this.connections = consumption.once ? 2 : 3
     this.seenBreaks = commands.breaks
     this.heartbeat = this.startHeartbeat()
     this.looks = setInterval(() => void this.lookAround(), options.lookAround)

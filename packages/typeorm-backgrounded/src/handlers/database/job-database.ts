@@ -7,8 +7,6 @@ import type { JobStore } from '../store-consumption'
 export interface JobDatabase {
   /** Jobs at a time, where nobody says. */
   readonly concurrency: number
-  /** Of its own, that a worker holds beside the pool. */
-  readonly connections: number
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]>
   /** Jobs that were written in a transaction are there now. */
   committed(jobs: readonly JobEnvelope[]): void

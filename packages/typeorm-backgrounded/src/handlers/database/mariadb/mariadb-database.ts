@@ -28,7 +28,6 @@ const MOST_ROWS = 500
 /** The jobs of one data source on MariaDB 10.6 or MySQL 8, or later. */
 export class MariaDbDatabase implements JobDatabase {
   readonly concurrency = 10
-  readonly connections = 2
   readonly now = NOW
   private readonly tables: JobTables
   private readonly sql: MariaDbStatements

@@ -96,11 +96,16 @@ export class MariaDbJobs implements LeasedJobs {
 
   private async levels(run: Run): Promise<Level[]> {
     const { source, queues } = this.options
-    const rows = await run(this.sql.levels, [source])
+    const levels: Level[] = []
+    let last: Pick<Level, 'queue' | 'priority'> & { suspect: number } = { suspect: -1, queue: '', priority: 0 }
+    for (;;) {
+      const { suspect, queue, priority } = last
+      const [row] = await run(this.sql.nextLevel, [source, suspect, suspect, queue, suspect, queue, priority])
+      if (!row) break
+      levels.push((last = levelOf(row)))
+    }
     const paused = new Set((await run(this.sql.pausedQueues, [source])).map(({ queue }) => queue))
-    return rows
-      .map((row) => ({ ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' }) as Level)
-      .filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
+    return levels.filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
   }
 
   private async claim(run: Run, levels: readonly Level[], slots: number, lease: number): Promise<ClaimedRow[]> {
@@ -154,6 +159,10 @@ export class MariaDbJobs implements LeasedJobs {
   private transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
     return this.session().transaction(work, TIMEOUT)
   }
+}
+
+function levelOf(row: Row): Level {
+  return { ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' } as Level
 }
 
 type ChangeRows = (fences: readonly Fence[]) => Promise<Changed>

@@ -1,7 +1,6 @@
 import type { QueryRunner } from 'typeorm'
-import { isConflictError } from '../../../database-errors'
-import { sleep } from '../../../pause'
 import { ServerConnection, type Connector } from '../server/connection'
+import { retried } from '../server/retry'
 import { explained } from '../tables'
 
 /** Runs a statement: rows, or what an INSERT, UPDATE or DELETE has to say. */
@@ -34,8 +33,6 @@ interface Client {
 export interface Mysql {
   createConnection(options: object): Client
 }
-
-const TRIES = 5
 
 // At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts.
 const SETUP = ['SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', 'SET SESSION innodb_lock_wait_timeout = 5']
@@ -74,13 +71,10 @@ export class OwnSession implements Session {
   }
 
   private async retried<T>(work: () => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await work()
-      } catch (error) {
-        if (tries >= TRIES || !isConflictError(error)) throw explained(error)
-      }
-      await sleep(10 * tries * Math.random())
+    try {
+      return await retried(work)
+    } catch (error) {
+      throw explained(error)
     }
   }
 }

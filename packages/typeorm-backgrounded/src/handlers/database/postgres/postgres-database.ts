@@ -8,6 +8,7 @@ import type { JobDatabase } from '../job-database'
 import { isRow, newRow, resultsOf } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
+import { retried } from '../server/retry'
 import { workerName } from '../server/worker-name'
 import { explained, jobTables } from '../tables'
 import { Announcer } from './announcer'
@@ -30,7 +31,6 @@ const INSPECT_WITHIN = 60_000
 /** The jobs of one data source on Postgres 13 or later. */
 export class PostgresDatabase implements JobDatabase {
   readonly concurrency = 10
-  readonly connections = 2
   readonly now = NOW
   private readonly sql: PostgresStatements
   private readonly channel: string
@@ -141,7 +141,7 @@ export class PostgresDatabase implements JobDatabase {
       const runner = this.host.testRunner()
       if (runner) return queryThrough(runner)<Row>(text, values, timeout)
       try {
-        return await connection.query<Row>(text, values, timeout)
+        return await retried(() => connection.query<Row>(text, values, timeout))
       } catch (error) {
         throw explained(error)
       }

@@ -26,6 +26,8 @@ interface Held {
 
 /** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
 export class LeasedStore implements JobStore {
+  /** For statements, and for the heartbeat's thread. */
+  readonly connections: number
   private readonly held = new Map<ClaimedJob, Held>()
   private readonly levels = new Levels()
   private readonly looks: NodeJS.Timeout
@@ -54,6 +56,7 @@ export class LeasedStore implements JobStore {
     /** ms */
     private readonly lease: number,
   ) {
+    this.connections = options.once ? 1 : 2
     parts.arrivals.onArrival((job) => this.arrived(job))
     this.looks = setInterval(() => void this.lookAround(), lease / 4)
   }

@@ -14,7 +14,6 @@ import { SqliteStore } from './sqlite-store'
 /** The jobs of one data source in one SQLite database. */
 export class SqliteDatabase implements JobDatabase {
   readonly concurrency = 1
-  readonly connections = 1
   readonly now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
   private readonly sql: SqliteStatements
   private readonly connection: SqliteConnection

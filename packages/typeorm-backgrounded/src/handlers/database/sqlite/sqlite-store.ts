@@ -19,6 +19,7 @@ interface Held {
 
 /** The jobs of a SQLite database, as one worker sees them. */
 export class SqliteStore implements JobStore {
+  readonly connections = 1
   private readonly held = new Map<ClaimedJob, Held>()
   private lock: WorkerLock | undefined
   private worker = 'in-memory'
