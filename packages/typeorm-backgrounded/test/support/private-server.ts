@@ -55,11 +55,11 @@ export abstract class PrivateServer {
 
   /** Keeps its connections, and answers on none of them. */
   freeze(): void {
-    for (const pid of this.processes()) process.kill(pid, 'SIGSTOP')
+    for (const pid of this.processes()) send(pid, 'SIGSTOP')
   }
 
   thaw(): void {
-    for (const pid of this.processes()) process.kill(pid, 'SIGCONT')
+    for (const pid of this.processes()) send(pid, 'SIGCONT')
   }
 
   /** For the end of a test, in whatever state it left the server. */
@@ -104,6 +104,14 @@ process.prependListener('exit', () => {
     child.kill('SIGCONT') // it may be frozen
   }
 })
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended meanwhile.
+  }
+}
 
 function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
