@@ -48,6 +48,7 @@ const LONGEST_PAUSE = 50
  */
 export class SqliteConnection {
   private own: SqliteDatabase | undefined
+  private told = 0
   private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
 
   /** @param host `explained` names the fix where the database's error alone would not */
@@ -67,9 +68,14 @@ export class SqliteConnection {
     return this.shared.memory
   }
 
-  /** Changes when another connection has committed something. */
+  /** Changes when another connection has committed something, or `tell` was called. */
   dataVersion(): unknown {
-    return this.own?.pragma('data_version', { simple: true })
+    return `${String(this.own?.pragma('data_version', { simple: true }))}/${this.told}`
+  }
+
+  /** This connection has written something that others of the process want to know. */
+  tell(): void {
+    this.told++
   }
 
   /** Opens the connection and switches the file to write-ahead logging, so that readers and the writer do not wait for each other. */
@@ -87,16 +93,8 @@ export class SqliteConnection {
    * Runs `work` in a write transaction. `work` must not await.
    * @param patience ms to go on trying while somebody else writes; then the SQLITE_BUSY error
    */
-  async write<T>(work: (run: StatementRunner) => T, patience = Infinity): Promise<T> {
-    const start = Date.now()
-    for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      try {
-        return await this.tryWrite(work)
-      } catch (error) {
-        if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.explained(error)
-      }
-      await sleep(pause * (0.5 + Math.random()))
-    }
+  write<T>(work: (run: StatementRunner) => T, patience = Infinity): Promise<T> {
+    return this.patiently(() => this.tryWrite(work), patience)
   }
 
   /** Like `write`, but only once, with SQLITE_BUSY when somebody else writes. */
@@ -116,18 +114,29 @@ export class SqliteConnection {
     }
   }
 
-  /** Reads outside any transaction. */
-  async read<T>(work: (run: StatementRunner) => T): Promise<T> {
-    try {
-      return work(this.runner(await this.open()))
-    } catch (error) {
-      throw this.host.explained(error)
-    }
+  /**
+   * Reads outside any transaction.
+   * @param patience ms, as for `write`: without write-ahead logging, a commit of somebody else is in the way
+   */
+  read<T>(work: (run: StatementRunner) => T, patience = 0): Promise<T> {
+    return this.patiently(async () => work(this.runner(await this.open())), patience)
   }
 
   close(): void {
     this.own?.close()
     this.own = undefined
+  }
+
+  private async patiently<T>(work: () => Promise<T>, patience: number): Promise<T> {
+    const start = Date.now()
+    for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.explained(error)
+      }
+      await sleep(pause * (0.5 + Math.random()))
+    }
   }
 
   private async open(): Promise<SqliteDatabase> {

@@ -1,4 +1,5 @@
 import type { DataSource, EntitySchema, MixedList, QueryRunner } from 'typeorm'
+import type { Duration } from '../job/duration'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
 
@@ -184,6 +185,10 @@ export interface JobQuery {
   readonly key?: Readonly<Record<string, unknown>>
   readonly method?: string
   readonly state?: JobState
+  /** Enqueued longer ago than this: ms or '5m'. */
+  readonly olderThan?: Duration
+  /** Enqueued no longer ago than this: ms or '5m'. */
+  readonly newerThan?: Duration
   readonly limit?: number
 }
 

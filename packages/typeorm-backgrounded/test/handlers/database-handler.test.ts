@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { Column, DataSource, type DataSourceOptions, Entity, PrimaryGeneratedColumn } from 'typeorm'
-import { Backgrounded, backgrounded, drain, withBackgrounded } from '../../src'
+import { Backgrounded, backgrounded, backgroundedEvents, createWorker, drain, withBackgrounded } from '../../src'
 import { BackgroundedJob, DatabaseHandler } from '../../src/handlers/database'
 import { inFile, temporaryFile } from '../support/data-sources'
 
@@ -91,6 +91,22 @@ describe('DatabaseHandler on SQLite', () => {
     clearInterval(watch)
     expect(longest).to.be.lessThan(200)
     await Promise.all([dataSource.destroy(), other.destroy()])
+  })
+
+  it('wakes a worker of its own process for a call outside of any transaction', async () => {
+    const dataSource = withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() })
+    await dataSource.initialize()
+    const letter = await dataSource.manager.save(new Letter())
+    const worker = createWorker(dataSource, { pollInterval: 60_000 })
+    const completed = new Promise((resolve) => backgroundedEvents(dataSource).on('completed', resolve))
+    const finished = worker.run()
+    await worker.ready
+    await new Promise((resolve) => setTimeout(resolve, 100)) // it waits
+    await backgrounded(letter).post()
+    await completed
+    await worker.stop()
+    await finished
+    await dataSource.destroy()
   })
 
   it('keeps completed jobs as long as it is told', async () => {

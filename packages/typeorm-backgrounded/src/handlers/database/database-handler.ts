@@ -13,8 +13,13 @@ import type {
   Handler,
   HandlerCapabilities,
   HandlerHost,
+  Inspectable,
+  InspectedJob,
+  JobQuery,
+  JobState,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
+import { DatabaseInspection } from './inspection'
 import type { JobDatabase } from './job-database'
 import { MariaDbDatabase } from './mariadb/mariadb-database'
 import { PostgresDatabase } from './postgres/postgres-database'
@@ -56,14 +61,14 @@ const DATABASES: Readonly<Record<Dialect, (host: HandlerHost, options: ResolvedO
  * commits or vanishes with everything else in it, and no other server is needed.
  * Works on Postgres 13, MariaDB 10.6, MySQL 8 and SQLite (better-sqlite3), and later.
  */
-export class DatabaseHandler implements Handler, Consumable {
+export class DatabaseHandler implements Handler, Consumable, Inspectable {
   readonly name = 'database'
   readonly capabilities: HandlerCapabilities = {
     transactional: true,
     batches: true,
     honours: { delay: true, priority: true, keepCompleted: true },
     consumes: 'worker',
-    inspects: false,
+    inspects: true,
   }
   private readonly options: ResolvedOptions
   private readonly tables = new Map<Dialect, EntityTargets>()
@@ -116,10 +121,44 @@ export class DatabaseHandler implements Handler, Consumable {
     return new StoreConsumption(jobs.open(options), options, execute, host.logger, concurrency)
   }
 
+  /** The newest first; where a state is given that jobs end in, those that ended last. */
+  async find(query: JobQuery = {}): Promise<InspectedJob[]> {
+    return this.inspection.find(query)
+  }
+
+  async counts(): Promise<Record<JobState, number>> {
+    return this.inspection.counts()
+  }
+
+  async retry(ids: readonly string[]): Promise<number> {
+    return this.inspection.retry(ids)
+  }
+
+  async discard(ids: readonly string[]): Promise<number> {
+    return this.inspection.discard(ids)
+  }
+
+  async pause(queue: string): Promise<void> {
+    return this.inspection.pause(queue)
+  }
+
+  async resume(queue: string): Promise<void> {
+    return this.inspection.resume(queue)
+  }
+
+  async prune(query: { before: Date; state?: JobState }): Promise<number> {
+    return this.inspection.prune(query)
+  }
+
   async close(): Promise<void> {
     const { database } = this
     this.database = undefined
     await database?.jobs.close()
+  }
+
+  private get inspection(): DatabaseInspection {
+    const { jobs, host } = this.attached
+    return new DatabaseInspection(host.source, jobs)
   }
 
   private get attached(): { jobs: JobDatabase; host: HandlerHost } {

@@ -2,6 +2,7 @@ import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../job/envelope'
 import type { ConsumeOptions, EnqueueResult } from '../handler'
 import type { JobStore } from '../store-consumption'
+import type { JobTables } from './tables'
 
 /** The jobs of one data source in one kind of database. */
 export interface JobDatabase {
@@ -12,9 +13,14 @@ export interface JobDatabase {
   committed(jobs: readonly JobEnvelope[]): void
   /** @throws UnsupportedDatabaseError */
   open(options: ConsumeOptions): JobStore
-  /** Runs one of the statements that all dialects share, with `?` for each value, outside of any transaction. */
-  run(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]>
+  /** Any job may be due now: workers that wait should look. */
+  wake(): void
+  readonly tables: JobTables
   /** An expression for the time now, in ms since the epoch. */
   readonly now: string
+  /** The rows of one of the statements that all dialects share, with `?` for each value, outside of any transaction. */
+  read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]>
+  /** Runs an INSERT, UPDATE or DELETE of these; returns how many rows it has changed. */
+  change(sql: string, values: readonly unknown[]): Promise<number>
   close(): void | Promise<void>
 }

@@ -29,9 +29,11 @@ const MOST_ROWS = 500
 export class MariaDbDatabase implements JobDatabase {
   readonly concurrency = 10
   readonly now = NOW
-  private readonly tables: JobTables
+  readonly tables: JobTables
   private readonly sql: MariaDbStatements
   private readonly calls: OwnSession
+  /** One of its own: no call waits for a long look at millions of jobs. */
+  private readonly inspections: OwnSession
   private readonly arrivals = new LocalArrivals()
   private packet: Promise<number> | undefined
 
@@ -44,6 +46,7 @@ export class MariaDbDatabase implements JobDatabase {
     this.tables = jobTables('mariadb', host.dataSource)
     this.sql = mariaDbStatements(this.tables)
     this.calls = this.ownSession()
+    this.inspections = this.ownSession()
   }
 
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
@@ -63,6 +66,10 @@ export class MariaDbDatabase implements JobDatabase {
     this.arrivals.tell(jobs)
   }
 
+  wake(): void {
+    this.arrivals.tellAny()
+  }
+
   open(options: ConsumeOptions): JobStore {
     const session = this.ownSession()
     const settings: MariaDbJobsOptions = {
@@ -78,12 +85,17 @@ export class MariaDbDatabase implements JobDatabase {
     return new LeasedStore(this.host, parts, options, this.lease)
   }
 
-  run(sql: string, values: readonly unknown[]): Promise<Row[]> {
-    return this.session(this.calls).run(sql, values, INSPECT_WITHIN)
+  read(sql: string, values: readonly unknown[]): Promise<Row[]> {
+    return this.session(this.inspections).run(sql, values, INSPECT_WITHIN)
   }
 
-  close(): Promise<void> {
-    return this.calls.close()
+  async change(sql: string, values: readonly unknown[]): Promise<number> {
+    const { affectedRows } = await this.session(this.inspections).run<Changed>(sql, values, INSPECT_WITHIN)
+    return affectedRows
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.calls.close(), this.inspections.close()])
   }
 
   /** Returns the ids that were new. */

@@ -18,6 +18,11 @@ export class Announcer {
     for (const payload of new Set(jobs.map(announcement))) void this.send(payload)
   }
 
+  /** Any job of any queue may be due now. */
+  announceAny(): void {
+    void this.send('')
+  }
+
   private async send(payload: string): Promise<void> {
     const sending = this.underWay.get(payload)
     if (sending) {

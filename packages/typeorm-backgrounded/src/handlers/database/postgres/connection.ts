@@ -17,6 +17,8 @@ export interface PostgresConnectionOptions {
   readonly client: object
   /** Statements are parsed once, and the session may be changed; not behind a pooler that hands sessions around. */
   readonly ownsSession: boolean
+  /** Few statements are ever the same: each is parsed and planned for its own values. */
+  readonly isAdHoc?: boolean
   /** Run on every new connection, before anything else. */
   readonly prepare?: (client: PostgresClient) => Promise<void>
   /** The connection is gone, and nobody asked for it. */
@@ -65,7 +67,7 @@ export class PostgresConnection {
   }
 
   private nameOf(text: string): string | undefined {
-    if (!this.options.ownsSession) return undefined
+    if (!this.options.ownsSession || this.options.isAdHoc) return undefined
     let name = this.names.get(text)
     if (!name) this.names.set(text, (name = `backgrounded_${this.names.size}`))
     return name

@@ -10,7 +10,7 @@ import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { retried } from '../server/retry'
 import { workerName } from '../server/worker-name'
-import { explained, jobTables } from '../tables'
+import { explained, jobTables, type JobTables } from '../tables'
 import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
 import { PostgresConnection } from './connection'
@@ -32,19 +32,23 @@ const INSPECT_WITHIN = 60_000
 export class PostgresDatabase implements JobDatabase {
   readonly concurrency = 10
   readonly now = NOW
+  readonly tables: JobTables
   private readonly sql: PostgresStatements
   private readonly channel: string
   private readonly calls: PostgresConnection
+  /** One of its own: no call waits for a long look at millions of jobs. */
+  private readonly inspections: PostgresConnection
   private readonly announcer: Announcer
 
   constructor(
     private readonly host: HandlerHost,
     private readonly options: PostgresDatabaseOptions,
   ) {
-    const tables = jobTables('postgres', host.dataSource)
-    this.sql = postgresStatements(tables)
-    this.channel = channelOf(tables.jobs.table, host.source)
+    this.tables = jobTables('postgres', host.dataSource)
+    this.sql = postgresStatements(this.tables)
+    this.channel = channelOf(this.tables.jobs.table, host.source)
     this.calls = this.connection()
+    this.inspections = this.connection({ isAdHoc: true })
     this.announcer = new Announcer((payload) => this.queryCalls(this.sql.notify, [this.channel, payload]), host.logger)
   }
 
@@ -60,6 +64,10 @@ export class PostgresDatabase implements JobDatabase {
 
   committed(jobs: readonly JobEnvelope[]): void {
     if (this.options.listen && !this.host.testRunner()) this.announcer.announce(jobs)
+  }
+
+  wake(): void {
+    if (this.options.listen && !this.host.testRunner()) this.announcer.announceAny()
   }
 
   open(options: ConsumeOptions): JobStore {
@@ -86,17 +94,20 @@ export class PostgresDatabase implements JobDatabase {
     return new LeasedStore(host, parts, options, this.options.lease)
   }
 
-  async run(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
-    let number = 0
-    return this.queryCalls(
-      sql.replaceAll('?', () => `$${++number}`),
+  async read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    return this.routed(this.inspections)(numbered(sql), values, INSPECT_WITHIN)
+  }
+
+  async change(sql: string, values: readonly unknown[]): Promise<number> {
+    const [counted] = await this.read(
+      `WITH changed AS (${sql} RETURNING 1) SELECT count(*) AS number FROM changed`,
       values,
-      INSPECT_WITHIN,
     )
+    return Number(counted?.number)
   }
 
   async close(): Promise<void> {
-    await this.calls.close()
+    await Promise.all([this.calls.close(), this.inspections.close()])
   }
 
   private connection(hooks: Partial<ConstructorParameters<typeof PostgresConnection>[0]> = {}): PostgresConnection {
@@ -158,6 +169,12 @@ function queryThrough(runner: QueryRunner): Query {
       throw explained(error)
     }
   }
+}
+
+/** `$1`, `$2`, … in place of each `?`. */
+function numbered(sql: string): string {
+  let number = 0
+  return sql.replaceAll('?', () => `$${++number}`)
 }
 
 /** Names of channels have up to 63 characters. */

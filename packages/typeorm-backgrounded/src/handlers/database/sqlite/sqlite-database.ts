@@ -7,7 +7,7 @@ import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import type { JobStore } from '../../store-consumption'
 import type { JobDatabase } from '../job-database'
 import { isRow, newRow, resultsOf } from '../job-row'
-import { explained, jobTables } from '../tables'
+import { explained, jobTables, type JobTables } from '../tables'
 import { sqliteStatements, type SqliteStatements } from './statements'
 import { SqliteStore } from './sqlite-store'
 
@@ -15,6 +15,7 @@ import { SqliteStore } from './sqlite-store'
 export class SqliteDatabase implements JobDatabase {
   readonly concurrency = 1
   readonly now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+  readonly tables: JobTables
   private readonly sql: SqliteStatements
   private readonly connection: SqliteConnection
 
@@ -23,7 +24,8 @@ export class SqliteDatabase implements JobDatabase {
     /** ms */
     private readonly busyTimeout: number,
   ) {
-    this.sql = sqliteStatements(jobTables('sqlite', host.dataSource))
+    this.tables = jobTables('sqlite', host.dataSource)
+    this.sql = sqliteStatements(this.tables)
     const isInsideTestTransaction = () => host.testRunner() !== undefined
     this.connection = new SqliteConnection({ dataSource: host.dataSource, isInsideTestTransaction, explained })
   }
@@ -41,9 +43,15 @@ export class SqliteDatabase implements JobDatabase {
       })
       return results(inserted)
     }
-    const insert = () => connection.write((run) => run(sql.insert).all(...values), this.busyTimeout)
+    const insert = async () => {
+      const inserted = await connection.write((run) => run(sql.insert).all(...values), this.busyTimeout)
+      this.wake()
+      return inserted
+    }
     try {
-      return results(await connection.tryWrite((run) => run(sql.insert).all(...values)))
+      const inserted = await connection.tryWrite((run) => run(sql.insert).all(...values))
+      this.wake()
+      return results(inserted)
     } catch (error) {
       if (!isBusyError(error)) throw explained(error)
       if (!connection.shared.inTransaction) return results(await insert())
@@ -53,16 +61,31 @@ export class SqliteDatabase implements JobDatabase {
     }
   }
 
-  /** Workers see a commit by the file itself. */
+  /** Workers see a commit of other connections by the file itself. */
   committed(): void {}
+
+  /** A worker of this process shares the connection that has written. */
+  wake(): void {
+    this.connection.tell()
+  }
 
   open(options: ConsumeOptions): JobStore {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
+    if ((options.concurrency ?? 1) > 1) {
+      this.host.logger.warn(
+        { concurrency: options.concurrency },
+        'several jobs at a time share the one connection that TypeORM has on SQLite, and so one transaction: only for methods that open none',
+      )
+    }
     return new SqliteStore(this.host, this.connection, this.sql, options)
   }
 
-  run(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
-    return this.connection.write((run) => run(sql).all(...values) as Record<string, unknown>[], this.busyTimeout)
+  read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    return this.connection.read((run) => run(sql).all(...values) as Record<string, unknown>[], this.busyTimeout)
+  }
+
+  change(sql: string, values: readonly unknown[]): Promise<number> {
+    return this.connection.write((run) => run(sql).run(...values).changes, this.busyTimeout)
   }
 
   close(): void {

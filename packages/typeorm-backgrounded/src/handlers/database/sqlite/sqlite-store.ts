@@ -1,9 +1,11 @@
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isBusyError } from '../../../database-errors'
 import { sleep } from '../../../pause'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
 import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
 import type { ClaimedRow } from '../claimed-row'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { settlementOf } from '../settlement'
 import type { SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
@@ -107,11 +109,15 @@ export class SqliteStore implements JobStore {
   private async prune(): Promise<void> {
     if (this.host.keepCompleted === 0) return
     const before = Date.now() - this.host.keepCompleted
-    await this.connection
-      .tryWrite((run) => run(this.sql.prune).run(this.host.source, before))
-      .catch((error: unknown) => {
-        if (!isBusyError(error)) throw error // the next round will do
-      })
+    try {
+      for (;;) {
+        const { changes } = await this.connection.tryWrite((run) => run(this.sql.prune).run(this.host.source, before))
+        if (changes < PRUNED_AT_ONCE) return
+        await othersTurn()
+      }
+    } catch (error) {
+      if (!isBusyError(error)) throw error // the next round will do
+    }
   }
 
   private takeOver(run: StatementRunner, deadWorker: string | null): ClaimedRow[] {

@@ -9,6 +9,7 @@ import { BackgroundedWorker, workerTable } from './worker-table'
 
 /** Quoted names of the handler's tables. */
 export interface JobTables {
+  readonly dialect: Dialect
   readonly jobs: TableNames<BackgroundedJob>
   readonly pauses: TableNames<BackgroundedPause>
   /** Not on SQLite, where a lock file tells that a worker lives. */
@@ -36,6 +37,7 @@ export function jobTables(dialect: Dialect, dataSource: DataSource): JobTables {
     )
   }
   return {
+    dialect,
     jobs: tableNames(dataSource, BackgroundedJob),
     pauses: tableNames(dataSource, BackgroundedPause),
     workers: dialect === 'sqlite' ? undefined : tableNames(dataSource, BackgroundedWorker),

@@ -1,0 +1,238 @@
+import { setImmediate as othersTurn } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { isBusyError, isConnectionError } from '../../database-errors'
+import type { Dialect } from '../../dialect'
+import { BackgroundedError, InvalidOptionError, StoreUnavailableError } from '../../errors'
+import { milliseconds } from '../../job/duration'
+import type { JobEnvelope } from '../../job/envelope'
+import type { Inspectable, InspectedJob, JobQuery, JobState } from '../handler'
+import {
+  inspectionStatements,
+  KEPT_STATES,
+  STATES,
+  type InspectionStatements,
+  type KeptState,
+  type RowFilter,
+  type Statement,
+} from './inspection-statements'
+import type { JobDatabase } from './job-database'
+
+/** Rows may be large. */
+const PAGE = 100
+const MOST_CHANGES = 500
+/** Sizes of a list of ids, so that few statements differ. */
+const SIZES = [1, 10, 100, MOST_CHANGES]
+/** What the column of the ids can be compared with. */
+const IDS: Readonly<Record<Dialect, RegExp>> = {
+  sqlite: /^/,
+  postgres: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  mariadb: /^[\x20-\x7e]*$/,
+}
+
+/** Looks at the jobs of one data source, and changes them by hand. Every step is bounded, and lets others have their turn. */
+export class DatabaseInspection implements Inspectable {
+  private readonly sql: InspectionStatements
+
+  constructor(
+    private readonly source: string,
+    private readonly database: JobDatabase,
+  ) {
+    this.sql = inspectionStatements(database.tables, database.now)
+  }
+
+  async find(query: JobQuery = {}): Promise<InspectedJob[]> {
+    const { limit = 100, key } = query
+    const filter = this.filterOf(query)
+    const found: InspectedJob[] = []
+    let after: RowFilter['after']
+    while (found.length < limit) {
+      const size = key ? PAGE : Math.min(PAGE, limit - found.length)
+      const rows = (await this.read(this.sql.find({ ...filter, after }, size))) as unknown as ShownRow[]
+      found.push(...rows.map((row) => this.inspected(row)).filter(({ envelope }) => !key || hasKey(envelope, key)))
+      after = rows.at(-1)
+      if (rows.length < size) break
+      await othersTurn()
+    }
+    return found.slice(0, limit)
+  }
+
+  async counts(): Promise<Record<JobState, number>> {
+    const counts = { waiting: 0, running: 0, completed: 0, failed: 0, discarded: 0 }
+    for (const { state, number } of await this.read(this.sql.counts(this.source))) {
+      counts[state as JobState] = Number(number)
+    }
+    return counts
+  }
+
+  async retry(ids: readonly string[]): Promise<number> {
+    return this.changeEach(ids, async (group) => {
+      const retried = await this.change(this.sql.retry(group, this.source))
+      if (retried > 0) this.database.wake()
+      return retried
+    })
+  }
+
+  async discard(ids: readonly string[]): Promise<number> {
+    return this.changeEach(ids, (group) => this.change(this.sql.discard(group, this.source)))
+  }
+
+  async pause(queue: string): Promise<void> {
+    await this.change(this.sql.pause(this.source, queue))
+  }
+
+  async resume(queue: string): Promise<void> {
+    await this.change(this.sql.resume(this.source, queue))
+    this.database.wake()
+  }
+
+  async prune({ before, state }: { before: Date; state?: JobState }): Promise<number> {
+    const until = before.getTime()
+    if (Number.isNaN(until)) throw new InvalidOptionError('prune: before is no valid Date.')
+    let removed = 0
+    for (const kept of KEPT_STATES)
+      if (state === undefined || state === kept) removed += await this.pruneState(kept, until)
+    return removed
+  }
+
+  private async pruneState(state: KeptState, before: number): Promise<number> {
+    let removed = 0
+    let from: unknown = Number.MIN_SAFE_INTEGER
+    for (;;) {
+      const rows = await this.read(this.sql.prunable(this.source, state, from, before, MOST_CHANGES))
+      if (rows.length > 0) {
+        const ids = padded(rows.map(({ id }) => id))
+        const to = rows.at(-1)?.finishedAt
+        removed += await this.change(this.sql.remove(ids, this.source, state, from, to))
+        from = to
+      }
+      if (rows.length < MOST_CHANGES) return removed
+      await othersTurn()
+    }
+  }
+
+  private async changeEach(
+    ids: readonly string[],
+    change: (group: readonly string[]) => Promise<number>,
+  ): Promise<number> {
+    const known = [...new Set(ids)].filter((id) => IDS[this.database.tables.dialect].test(id))
+    let changed = 0
+    for (let start = 0; start < known.length; start += MOST_CHANGES) {
+      if (start > 0) await othersTurn()
+      changed += await change(padded(known.slice(start, start + MOST_CHANGES)))
+    }
+    return changed
+  }
+
+  /** @throws InvalidOptionError */
+  private filterOf({ state, queue, entity, method, key, limit, olderThan, newerThan }: JobQuery): RowFilter {
+    if (state !== undefined && !STATES.includes(state)) {
+      throw new InvalidOptionError(`find: there is no state "${String(state)}"; there are ${STATES.join(', ')}.`)
+    }
+    if (limit !== undefined && limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
+      throw new InvalidOptionError(`find: limit is ${String(limit)}: give a whole number from 0 on.`)
+    }
+    return {
+      source: this.source,
+      state,
+      queue,
+      entity,
+      method,
+      keyLike: key && Object.values(key).flatMap(patternOf),
+      olderThan: olderThan === undefined ? undefined : Math.round(milliseconds(olderThan, 'find: olderThan')),
+      newerThan: newerThan === undefined ? undefined : Math.round(milliseconds(newerThan, 'find: newerThan')),
+    }
+  }
+
+  private inspected(row: ShownRow): InspectedJob {
+    const { id, state, attempt, error, entity, method, queue, priority, key, args, types, meta, attempts } = row
+    const envelope = {
+      v: 1,
+      id,
+      source: this.source,
+      entity,
+      ...(key !== null && { key: parsed(key) }),
+      method,
+      args: args === null ? [] : parsed(args),
+      ...(types !== null && { types: parsed(types) }),
+      queue,
+      priority,
+      enqueuedAt: isoTime(row.enqueuedAt),
+      runAt: isoTime(row.runAt),
+      meta: meta === null ? {} : parsed(meta),
+      ...(attempts !== null && { attempts }),
+    } as JobEnvelope
+    return { id, state, envelope, attempt, error: error ?? undefined }
+  }
+
+  private read({ sql, values }: Statement): Promise<Record<string, unknown>[]> {
+    return reached(this.database.read(sql, values))
+  }
+
+  private change({ sql, values }: Statement): Promise<number> {
+    return reached(this.database.change(sql, values))
+  }
+}
+
+/** Drivers hand out the database's longest integers as text. */
+interface ShownRow {
+  readonly id: string
+  readonly state: JobState
+  readonly entity: string
+  readonly key: string | null
+  readonly method: string
+  readonly args: string | null
+  readonly types: string | null
+  readonly queue: string
+  readonly priority: number
+  readonly runAt: number | string
+  readonly enqueuedAt: number | string
+  readonly meta: string | null
+  readonly attempts: number | null
+  readonly attempt: number
+  readonly error: string | null
+  readonly finishedAt: number | string | null
+}
+
+/** Whoever wrote the row by hand may have written anything: then it is shown as it stands. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function isoTime(time: number | string): string {
+  const date = new Date(Number(time))
+  return Number.isNaN(date.getTime()) ? String(time) : date.toISOString()
+}
+
+function hasKey({ key }: JobEnvelope, wanted: Readonly<Record<string, unknown>>): boolean {
+  return isDeepStrictEqual(key, { ...wanted })
+}
+
+/**
+ * JSON has several texts for one object, and SQL several for JSON: the database looks for the longest part of a value
+ * that is the same in all of them, and what it has found is compared here.
+ */
+function patternOf(value: unknown): string[] {
+  const parts = String(value).split(/[^A-Za-z0-9 .:@-]+/)
+  const longest = parts.reduce((a, b) => (b.length > a.length ? b : a))
+  return longest ? [`%${longest}%`] : []
+}
+
+/** The last one again, up to one of a few sizes. */
+function padded<T>(ids: readonly T[]): T[] {
+  const size = SIZES.find((each) => each >= ids.length) ?? ids.length
+  return [...ids, ...Array<T>(size - ids.length).fill(ids.at(-1) as T)]
+}
+
+/** @throws StoreUnavailableError in place of a driver's error that says so */
+async function reached<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof BackgroundedError || !(isConnectionError(error) || isBusyError(error))) throw error
+    throw new StoreUnavailableError('The database of the jobs does not answer just now: try again.', { cause: error })
+  }
+}
