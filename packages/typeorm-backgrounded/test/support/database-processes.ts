@@ -44,6 +44,27 @@ export class DatabaseProgram extends Program {
     return this.dataSource.manager.find(BackgroundedJob, { order: { id: 'ASC' } })
   }
 
+  /** Which jobs `sign` has told of, in order. */
+  get signed(): string[] {
+    return this.lines.map((line) => line.split(' ')[2] as string)
+  }
+
+  /** As a network or an administrator does it: all but the one that asks. */
+  async dropConnections(): Promise<void> {
+    const { dataSource } = this
+    if (dataSource.options.type === 'postgres') {
+      await dataSource.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+      )
+      return
+    }
+    const others = await dataSource.query<{ id: number }[]>(
+      'SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()',
+    )
+    for (const { id } of others) await dataSource.query('KILL ?', [id]).catch(() => {}) // gone already
+  }
+
   /** No job waits or runs. */
   async isDone(): Promise<boolean> {
     const open = "SELECT 1 FROM backgrounded_jobs WHERE state IN ('waiting', 'running') LIMIT 1"

@@ -42,6 +42,22 @@ for (const store of [postgres, mariaDb]) {
       expect(kept[0]?.error).to.match(/WorkerDiedError.*attempt 3/)
     })
 
+    it('run the jobs of a dead one one at a time, and one right after the other', async () => {
+      const program = await start(store, { handler: SHORT })
+      const [first] = await program.workers(1, '-c', '20')
+      await backgrounded(await program.tasks(20)).lingerAtFirst(60_000)
+      await until(() => program.lines.length === 20)
+      first!.kill('SIGKILL')
+      await program.workers(1, '-c', '20')
+      await until(() => program.lines.length > 20, 30_000)
+      const begin = Date.now()
+      await until(() => program.isDone(), 30_000)
+      const took = Date.now() - begin
+      const again = program.lines.slice(20).map((line) => line.split(' ')[2])
+      expect(again).to.deep.equal(Array(20).fill(['start', 'end']).flat())
+      expect(took, 'a second for each would be a poll for each').to.be.below(10_000)
+    })
+
     it('take over from one that was stopped for longer than its lease, and what it says afterwards changes nothing', async () => {
       const program = await start(store, { handler: SHORT, keepCompleted: '1d' })
       const [first] = await program.workers(1, '-c', '4')

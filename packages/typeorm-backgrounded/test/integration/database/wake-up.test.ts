@@ -23,10 +23,7 @@ describe('an idle worker on Postgres', function () {
     await program.workers(1)
     await startsWithin(100, program)
     const [{ now }] = await program.dataSource.query<{ now: Date }[]>('SELECT clock_timestamp() AS now')
-    await program.dataSource.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-       WHERE datname = current_database() AND pid <> pg_backend_pid()`,
-    )
+    await program.dropConnections()
     await until(() => hasLooked(program, now))
     await startsWithin(100, program)
   })
