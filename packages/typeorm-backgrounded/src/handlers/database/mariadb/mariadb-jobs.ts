@@ -143,11 +143,13 @@ export class MariaDbJobs implements LeasedJobs {
 
   /** Takes it that every row is still this worker's; where one is not, does it all again, asking first. */
   private async fencedTransaction<T>(work: (run: Run, change: Change) => Promise<T>): Promise<T> {
+    const asking = () => this.transaction((run) => work(run, (fences, change) => this.changeHeld(run, fences, change)))
+    if (!this.session().rollsBack) return asking()
     try {
       return await this.transaction((run) => work(run, changeAll))
     } catch (error) {
-      if (!(error instanceof NotAllHeldError)) throw error
-      return this.transaction((run) => work(run, (fences, change) => this.changeHeld(run, fences, change)))
+      if (error instanceof NotAllHeldError) return asking()
+      throw error
     }
   }
 

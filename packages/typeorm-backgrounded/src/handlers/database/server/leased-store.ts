@@ -123,7 +123,7 @@ export class LeasedStore implements JobStore {
     await this.parts.jobs.beat()
     this.lastContact = performance.now()
     this.heartbeat = this.parts.startHeartbeat(() => this.beUnsure())
-    void this.lookAround()
+    await this.lookAround()
   }
 
   private isRemoved({ outcome }: FinishedJob): boolean {

@@ -62,6 +62,7 @@ export class SqliteStore implements JobStore {
   close(): void {
     this.lock?.release()
     this.lock = undefined
+    this.connection.close()
   }
 
   private async prepare(): Promise<void> {
