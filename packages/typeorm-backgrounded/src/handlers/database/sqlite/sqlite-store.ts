@@ -29,6 +29,7 @@ export class SqliteStore implements JobStore {
   private lookedAround = -Infinity
   private seenVersion: unknown
   private nextDue = Infinity
+  private looks: NodeJS.Timeout | undefined
 
   constructor(
     private readonly host: HandlerHost,
@@ -59,7 +60,16 @@ export class SqliteStore implements JobStore {
     }
   }
 
+  get hasNews(): boolean {
+    return Date.now() - this.lookedAround >= LOOK_AROUND_EVERY
+  }
+
+  onNews(changed: () => void): void {
+    this.looks = setInterval(changed, LOOK_AROUND_EVERY)
+  }
+
   close(): void {
+    clearInterval(this.looks)
     this.lock?.release()
     this.lock = undefined
     this.connection.close()
@@ -74,7 +84,7 @@ export class SqliteStore implements JobStore {
 
   /** Every few seconds: who has died, and does this worker still have what it holds? Returns the dead. */
   private async lookAround(): Promise<(string | null)[]> {
-    if (Date.now() - this.lookedAround < LOOK_AROUND_EVERY) return []
+    if (!this.hasNews) return []
     this.lookedAround = Date.now()
     if (this.lock && !this.lock.isHeld()) await this.becomeAnotherWorker()
     const { workers, held } = await this.connection.read((run) => ({
