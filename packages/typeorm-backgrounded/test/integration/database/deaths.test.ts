@@ -102,7 +102,7 @@ for (const store of [postgres, mariaDb]) {
       const [first] = await program.workers(1, '-c', '4')
       await backgrounded([three!, four!]).linger(2_000)
       await until(() => program.lines.length === 2)
-      await backgrounded([one!, two!]).holdConnection(6_000)
+      await backgrounded([one!, two!]).holdConnection(5_000)
       await until(() => program.lines.length === 4)
       await program.workers(1)
       await until(() => program.lines.filter((line) => line.endsWith(' end')).length === 2)

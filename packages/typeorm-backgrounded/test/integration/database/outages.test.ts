@@ -6,7 +6,7 @@ import { mariaDb, postgres } from '../../support/stores'
 import { until } from '../../support/worker-process'
 
 /** How long the server is away, in ms; by then every lease has ended twice. 60,000 makes the lease the default of 20 s. */
-const OUTAGE = Number(process.env.OUTAGE ?? 10_000)
+const OUTAGE = Number(process.env.OUTAGE ?? 6_000)
 const LEASE = Math.min(20_000, OUTAGE / 2.5)
 
 for (const kind of databaseServers) {

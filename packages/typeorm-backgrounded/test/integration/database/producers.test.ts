@@ -6,7 +6,7 @@ import { until } from '../../support/worker-process'
 import type { Task } from '../fixtures/task'
 
 /** How long the server is away, in ms. */
-const OUTAGE = Number(process.env.PRODUCER_OUTAGE ?? 5_000)
+const OUTAGE = Number(process.env.PRODUCER_OUTAGE ?? 3_000)
 const LONGEST_CALL = 15_000
 const MEGABYTE = 2 ** 20
 
