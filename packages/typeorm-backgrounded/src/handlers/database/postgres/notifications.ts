@@ -9,6 +9,7 @@ const CONNECT_WITHIN = 10_000
 /** What producers say with NOTIFY, heard on the worker's own connection. */
 export class Notifications implements Arrivals {
   isListening = false
+  private isHealing = false
   private readonly end = new AbortController()
   private arrived: (job?: Arrival) => void = () => {}
 
@@ -29,18 +30,23 @@ export class Notifications implements Arrivals {
     this.arrived() // before that, nobody was listening
   }
 
-  /** The connection is gone: whoever is idle would not notice. */
+  /** The connection is gone: whoever is idle would not notice. Called again for every attempt that fails. */
   async heal(connection: PostgresConnection): Promise<void> {
     this.isListening = false
-    for (let pause = 100; !this.end.signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    if (this.isHealing) return
+    this.isHealing = true
+    for (let pause = 100; !this.isListening && !this.end.signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       await sleep(pause, this.end.signal)
-      if (this.end.signal.aborted || this.isListening) return
-      try {
-        await connection.connect(CONNECT_WITHIN)
-        return
-      } catch (error) {
-        this.logger.debug({ err: error }, 'the connection that listens for new jobs is not back yet')
-      }
+      if (!this.isListening && !this.end.signal.aborted) await this.reconnect(connection)
+    }
+    this.isHealing = false
+  }
+
+  private async reconnect(connection: PostgresConnection): Promise<void> {
+    try {
+      await connection.connect(CONNECT_WITHIN)
+    } catch (error) {
+      this.logger.debug({ err: error }, 'the connection that listens for new jobs is not back yet')
     }
   }
 

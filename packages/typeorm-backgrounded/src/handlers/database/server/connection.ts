@@ -1,3 +1,4 @@
+import { isConnectionError } from '../../../database-errors'
 import { StoreUnavailableError } from '../../../errors'
 
 /** How connections of one kind of server are made and ended. */
@@ -40,6 +41,9 @@ export class ServerConnection<Client> {
       connection = this.open()
       return work(await connection)
     })
+    done.catch((error: unknown) => {
+      if (connection && isBroken(error)) this.abandon(connection)
+    })
     const inTime = within(timeout, done, () => {
       isLate = true
       if (connection) this.abandon(connection)
@@ -79,6 +83,11 @@ export class ServerConnection<Client> {
     this.lose(connection)
     connection.then((client) => this.connector.destroy(client)).catch(() => {})
   }
+}
+
+/** mysql2 tells nobody but the statement that was under way. */
+function isBroken(error: unknown): boolean {
+  return isConnectionError(error) || (error as { fatal?: unknown })?.fatal === true
 }
 
 /** @throws StoreUnavailableError after `timeout` ms, having called `late` */

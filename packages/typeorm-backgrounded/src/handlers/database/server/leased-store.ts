@@ -70,7 +70,7 @@ export class LeasedStore implements JobStore {
       if (this.isUnsure) await this.reconcile()
       const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
       const free = Math.max(0, slots - this.found.filter(({ died }) => !died).length)
-      const suspects = free > 0 ? await this.claimSuspect() : []
+      const suspects = free > 0 ? await this.claimSuspect(finished) : []
       const { claimed, isAll } = await this.removeAndClaim(
         finished.filter((each) => this.isRemoved(each)),
         free - suspects.length,
@@ -178,8 +178,9 @@ export class LeasedStore implements JobStore {
   }
 
   /** Of the jobs that killed a worker, this one runs one at a time. */
-  private async claimSuspect(): Promise<ClaimedJob[]> {
-    if ([...this.held.values()].some(({ isSuspect }) => isSuspect)) return []
+  private async claimSuspect(finished: readonly FinishedJob[]): Promise<ClaimedJob[]> {
+    const ended = new Set(finished.map(({ job }) => job))
+    if ([...this.held].some(([job, { isSuspect }]) => isSuspect && !ended.has(job))) return []
     const [level] = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
     if (!level) return []
     const rows = await this.parts.jobs.claimSuspect(level, ++this.leases)
