@@ -98,7 +98,7 @@ export class StoreConsumption implements Consumption {
       const exchanged = await this.exchange(Math.min(slots, this.mostAtOnce))
       if (!exchanged) continue
       for (const job of exchanged.claimed) this.start(job)
-      const mayBeMore = exchanged.claimed.length > 0 && !exchanged.isAll
+      const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
       if (mayBeMore || this.outcomes.length > 0 || this.isOver) continue
       if (this.options.once && this.running.size === 0 && (await this.isDrained())) break
       await this.idle()

@@ -30,16 +30,25 @@ export class Notifications implements Arrivals {
     this.arrived() // before that, nobody was listening
   }
 
-  /** The connection is gone: whoever is idle would not notice. Called again for every attempt that fails. */
+  /** The connection is gone: whoever is idle would not notice. */
   async heal(connection: PostgresConnection): Promise<void> {
     this.isListening = false
-    if (this.isHealing) return
+    if (this.isHealing) return // every attempt that fails is a loss of its own
     this.isHealing = true
-    for (let pause = 100; !this.isListening && !this.end.signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    for (let pause = 100; !this.isOver; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       await sleep(pause, this.end.signal)
-      if (!this.isListening && !this.end.signal.aborted) await this.reconnect(connection)
+      if (!this.isOver) await this.reconnect(connection)
     }
     this.isHealing = false
+  }
+
+  close(): Promise<void> {
+    this.end.abort()
+    return Promise.resolve()
+  }
+
+  private get isOver(): boolean {
+    return this.isListening || this.end.signal.aborted
   }
 
   private async reconnect(connection: PostgresConnection): Promise<void> {
@@ -48,11 +57,6 @@ export class Notifications implements Arrivals {
     } catch (error) {
       this.logger.debug({ err: error }, 'the connection that listens for new jobs is not back yet')
     }
-  }
-
-  close(): Promise<void> {
-    this.end.abort()
-    return Promise.resolve()
   }
 }
 
