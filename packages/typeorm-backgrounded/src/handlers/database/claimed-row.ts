@@ -21,6 +21,9 @@ export const CLAIMED = [
   'releasedSince',
 ] as const satisfies readonly (keyof BackgroundedJob)[]
 
+/** Of what plain SQL may have written: one more still fits into the column. */
+export const MOST_ATTEMPTS = 2 ** 31 - 2
+
 /** A claimed row, by property, times as numbers. */
 export interface ClaimedRow {
   readonly id: string

@@ -78,9 +78,10 @@ export class SqliteStore implements JobStore {
   }
 
   private async prepare(): Promise<void> {
-    if (this.lock || this.connection.isInMemory) return
+    const { Database, file } = this.connection
+    if (this.lock || file === undefined) return
     await this.connection.prepareForWork()
-    this.lock = WorkerLock.acquire(this.connection.Database, this.connection.shared.name)
+    this.lock = WorkerLock.acquire(Database, file)
     this.worker = this.lock.worker
   }
 
@@ -99,8 +100,8 @@ export class SqliteStore implements JobStore {
   }
 
   private isAlive(worker: string | null): boolean {
-    if (worker === null || this.connection.isInMemory) return false
-    return isWorkerAlive(this.connection.Database, this.connection.shared.name, worker)
+    const { Database, file } = this.connection
+    return worker !== null && file !== undefined && isWorkerAlive(Database, file, worker)
   }
 
   /** Somebody removed the lock file: others take this worker for dead, so it must take itself for dead too. */
