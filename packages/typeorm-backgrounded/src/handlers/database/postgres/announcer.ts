@@ -1,6 +1,10 @@
 import type { Logger } from '../../../logger'
+import { sleep } from '../../../pause'
 import { announcement } from './notifications'
 import type { JobEnvelope } from '../../../job/envelope'
+
+/** ms */
+const SPACING = 10
 
 /**
  * Tells workers of jobs that have been committed: never within a caller's transaction, since all transactions that
@@ -35,6 +39,8 @@ export class Announcer {
       while (state.again) {
         state.again = false
         await this.notify(payload)
+        // What comes meanwhile goes with the next: each is a commit of its own for the server.
+        await sleep(SPACING)
       }
     } catch (error) {
       this.logger.debug({ err: error }, 'workers were not told of a new job: they find it when they look')

@@ -41,10 +41,11 @@ export class SqliteStore implements JobStore {
 
   async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
     await this.prepare()
+    await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
     this.seenVersion = this.connection.dataVersion()
     const { rows, taken, lost, nextDue } = await this.connection.write((run) => {
-      const lost = new Set(finished.filter(({ job, outcome }) => !this.apply(run, job, outcome)).map(({ job }) => job))
+      const lost = this.settle(run, finished)
       const taken = dead.flatMap((worker) => this.takeOver(run, worker))
       const { rows, nextDue } = slots > 0 ? this.claim(run, slots) : { rows: [], nextDue: Infinity }
       return { rows, taken, lost, nextDue }
@@ -143,9 +144,7 @@ export class SqliteStore implements JobStore {
     const rows: ClaimedRow[] = []
     for (const level of inRanks(levels, this.options.queues)) {
       if (rows.length >= slots) break
-      for (const id of this.dueIn(run, level, slots - rows.length, rows)) {
-        rows.push(...(run(this.sql.claim).all(this.worker, ++this.leases, id) as ClaimedRow[]))
-      }
+      rows.push(...this.take(run, this.dueIn(run, level, slots - rows.length, rows)))
     }
     const now = Date.now()
     return { rows, nextDue: Math.min(Infinity, ...levels.map(({ runAt }) => runAt).filter((runAt) => runAt > now)) }
@@ -184,24 +183,54 @@ export class SqliteStore implements JobStore {
       (run(this.sql.pausedQueues).all(this.host.source) as { queue: string }[]).map(({ queue }) => queue),
     )
     const levels: Level[] = []
-    let last: Pick<Level, 'suspect' | 'queue' | 'priority'> = { suspect: -1, queue: '', priority: 0 }
-    for (;;) {
-      const next = run(this.sql.nextLevel).get(this.host.source, last.suspect, last.queue, last.priority) as
-        Level | undefined
-      if (!next) return levels.filter(({ queue }) => !paused.has(queue) && (queues === '*' || queues.includes(queue)))
-      levels.push((last = next))
-    }
+    for (let level = this.levelAfter(run); level; level = this.levelAfter(run, level)) levels.push(level)
+    return levels.filter(({ queue }) => !paused.has(queue) && (queues === '*' || queues.includes(queue)))
   }
 
-  /** Returns false when the job is not this worker's any more. */
+  private levelAfter(run: StatementRunner, last?: Level): Level | undefined {
+    const { sql } = this
+    const first = (statement: string, ...above: unknown[]) =>
+      run(statement).get(this.host.source, ...above) as Level | undefined
+    if (!last) return first(sql.nextSuspect, -1)
+    const { suspect, queue, priority } = last
+    return (
+      first(sql.nextPriority, suspect, queue, priority) ??
+      first(sql.nextQueue, suspect, queue) ??
+      first(sql.nextSuspect, suspect)
+    )
+  }
+
+  private take(run: StatementRunner, ids: readonly string[]): ClaimedRow[] {
+    if (ids.length === 0) return []
+    const rows = run(this.sql.claim).all(this.worker, ++this.leases, JSON.stringify(ids)) as ClaimedRow[]
+    const order = new Map(ids.map((id, index) => [id, index]))
+    return rows.sort((a, b) => (order.get(a.id) as number) - (order.get(b.id) as number))
+  }
+
+  /** Returns the jobs that are not this worker's any more. */
+  private settle(run: StatementRunner, finished: readonly FinishedJob[]): Set<ClaimedJob> {
+    const isRemoved = ({ outcome }: FinishedJob) => outcome.state === 'completed' && this.host.keepCompleted === 0
+    const done = finished.filter(isRemoved)
+    const removed = done.length > 0 ? this.remove(run, done) : new Set()
+    const lost = new Set<ClaimedJob>()
+    for (const each of finished) {
+      const { job, outcome } = each
+      if (!(isRemoved(each) ? removed.has(job.id) : this.apply(run, job, outcome))) lost.add(job)
+    }
+    return lost
+  }
+
+  private remove(run: StatementRunner, done: readonly FinishedJob[]): Set<string> {
+    const fences = JSON.stringify(done.map(({ job }) => [job.id, this.held.get(job)?.lease]))
+    return new Set((run(this.sql.remove).all(fences, this.worker) as { id: string }[]).map(({ id }) => id))
+  }
+
   private apply(run: StatementRunner, job: ClaimedJob, outcome: Outcome): boolean {
-    const held = [job.id, this.worker, this.held.get(job)?.lease]
-    if (outcome.state === 'completed' && this.host.keepCompleted === 0)
-      return changed(run(this.sql.remove).run(...held))
     const { state, error, suspect, giveBack, releasedSince, delay } = settlementOf(outcome, job)
     const now = Date.now()
     const runAt = delay === null ? null : now + delay
     const finishedAt = delay === null ? now : null
+    const held = [job.id, this.worker, this.held.get(job)?.lease]
     return changed(run(this.sql.settle).run(state, error, suspect, giveBack, releasedSince, runAt, finishedAt, ...held))
   }
 

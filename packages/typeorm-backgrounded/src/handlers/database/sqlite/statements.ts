@@ -24,6 +24,9 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
   const level = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
   const held = `${c.id} = ? AND ${c.worker} = ? AND ${c.lease} = ?`
+  const first = (above: string) =>
+    `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt FROM ${table} ` +
+    `WHERE ${waiting} AND ${above} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`
   const free = `${c.worker} = NULL, ${c.lease} = NULL`
   return {
     /** One JSON array of rows, whatever their number, so that the statement is prepared once. Returns the new ids. */
@@ -33,20 +36,24 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
       `ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`,
 
     // Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id).
-    nextLevel:
-      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt FROM ${table} ` +
-      `WHERE ${waiting} AND (${c.suspect}, ${c.queue}, ${c.priority}) > (?, ?, ?) ` +
-      `ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
+    // Three of them, since SQLite searches an index for the first column of a row value only.
+    nextPriority: first(`${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?`),
+    nextQueue: first(`${c.suspect} = ? AND ${c.queue} > ?`),
+    nextSuspect: first(`${c.suspect} > ?`),
     due:
       `SELECT ${c.id} AS id, ${c.runAt} AS runAt FROM ${table} WHERE ${waiting} AND ${level} ` +
       `AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT ?`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 
-    // One job: the primary key.
+    // The primary key.
+    /** One JSON array of ids. What it returns has no order. */
     claim:
       `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
-      `WHERE ${c.id} = ? AND ${c.state} = 'waiting' RETURNING ${row}`,
-    remove: `DELETE FROM ${table} WHERE ${held}`,
+      `WHERE ${c.id} IN (SELECT value FROM json_each(?)) RETURNING ${row}`,
+    /** One JSON array of ids and leases, in pairs. Returns the ids that were this worker's. */
+    remove:
+      `DELETE FROM ${table} WHERE rowid IN (SELECT job.rowid FROM json_each(?) fence CROSS JOIN ${table} job ` +
+      `ON job.${c.id} = fence.value ->> 0 WHERE job.${c.worker} = ? AND job.${c.lease} = fence.value ->> 1) RETURNING ${c.id} AS id`,
     settle:
       `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = coalesce(?, ${c.suspect}), ${c.attempt} = ${c.attempt} - ?, ` +
       `${c.releasedSince} = ?, ${c.runAt} = coalesce(?, ${c.runAt}), ${c.finishedAt} = ?, ${free} WHERE ${held}`,
