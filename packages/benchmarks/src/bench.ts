@@ -1,0 +1,69 @@
+import { constants } from 'node:os'
+import { curvesOf } from './curves'
+import type { Figure } from './figure'
+import { figuresOf } from './figures'
+import { environmentOf } from './measure/environment'
+import { verdictOf } from './measure/pairs'
+import { progressOf } from './measure/progress'
+import type { FigureResult, Result } from './measure/result'
+import { measure } from './measure/rounds'
+import { parseOptions, selected, sizesOf, type Options } from './options'
+import { disposeAll } from './places/places'
+import { endChildren } from './processes/child-process'
+import { keep } from './report/files'
+import { reportOf } from './report/report'
+import { TARGETS } from './targets'
+
+void main(parseOptions(process.argv))
+
+async function main(options: Options): Promise<void> {
+  const sizes = sizesOf(options)
+  const figures = selected(options.curves ? curvesOf(sizes) : figuresOf(sizes), options)
+  if (options.list) return list(figures)
+  if (figures.length === 0) return refuse('No figure has such a name: see --list.')
+  if (options.write && options.quick) return refuse('What --quick measures means nothing, and is not written.')
+  cleanUpOnSignals()
+
+  const result = await run(figures, sizes.pairs, options.quick ?? false)
+  console.log(reportOf(result))
+  if (options.write) await keep(result)
+  process.exit(isPassed(result) ? 0 : 1)
+}
+
+async function run(figures: readonly Figure[], pairs: number, isQuick: boolean): Promise<Result> {
+  const environment = await environmentOf()
+  const turns = figures.reduce((sum, { turns, rounds }) => sum + turns.length * (rounds ?? pairs), 0)
+  const progress = progressOf(turns)
+  const results: FigureResult[] = []
+  for (const figure of figures) results.push(await measure(figure, pairs, environment, progress))
+  progress.stop()
+  return { isQuick, figures: results }
+}
+
+function isPassed({ figures, isQuick }: Result): boolean {
+  if (figures.some(({ failures }) => failures.length > 0)) return false
+  if (isQuick) return true
+  const byName = new Map(figures.map((figure) => [figure.name, figure]))
+  return TARGETS.every((target) => verdictOf(target, byName.get(target.figure)).isBarMet !== false)
+}
+
+function list(figures: readonly Figure[]): void {
+  for (const { name, title, turns } of figures) {
+    console.log(`${name.padEnd(30)} ${title}: ${turns.map(({ label }) => label).join(', ')}`)
+  }
+}
+
+function refuse(reason: string): void {
+  console.error(reason)
+  process.exitCode = 2
+}
+
+/** Leaves no process, no Redis and no database behind. */
+function cleanUpOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      endChildren()
+      void disposeAll().finally(() => process.exit(128 + constants.signals[signal]))
+    })
+  }
+}
