@@ -3,8 +3,8 @@ import { trackManagers } from './dispatch/manager-tracking'
 import { isTestTransactionOpen } from './dispatch/transaction-buffer'
 import { HandlerInUseError, NotAttachedError } from './errors'
 import { BackgroundedEvents } from './events'
-import { addEntities, removeEntities } from './handler-entities'
-import type { Handler } from './handlers/handler'
+import { addEntities, entitiesOf, removeEntities } from './handler-entities'
+import type { EntityTargets, Handler } from './handlers/handler'
 import { consoleLogger, type Logger } from './logger'
 import { shared } from './metadata/registry'
 import { checkPluginOptions, type BackgroundedOptions } from './plugin-options'
@@ -107,6 +107,12 @@ export function runtimeOf(dataSource: DataSource): Runtime {
 export function withDefaultLogger(dataSource: DataSource, logger: Logger): void {
   const attachment = attachmentOf(dataSource)
   attachment.options = { logger, ...attachment.options }
+}
+
+/** The plugin's options on a data source, and the entities of the tables it needs there. For the CLI, before `initialize()`. */
+export function pluginOf(dataSource: DataSource): { options: BackgroundedOptions; entities: EntityTargets } {
+  const { options } = attachmentOf(dataSource)
+  return { options, entities: entitiesOf(dataSource, options) }
 }
 
 /** What `insideTestTransaction` sets. */

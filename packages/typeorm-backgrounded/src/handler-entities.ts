@@ -6,7 +6,8 @@ import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 
 /** The entities of the plugin's tables among those of the user's data source. */
 
-function entitiesOf(dataSource: DataSource, options: BackgroundedOptions): EntityTargets {
+/** Those that the handler and the outbox need. */
+export function entitiesOf(dataSource: DataSource, options: BackgroundedOptions): EntityTargets {
   const { type } = dataSource.options
   return [
     ...(options.handler.entities?.(type, dataSource) ?? []),

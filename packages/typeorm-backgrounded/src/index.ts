@@ -41,6 +41,8 @@ export {
   WorkerStoppingError,
 } from './errors'
 export type { BackgroundedEventMap, BackgroundedEvents, JobSummary, RunningJobSummary } from './events'
+export { consumeStore } from './handlers/consume-store'
+export type { SimpleStore } from './handlers/consume-store'
 export type {
   ClaimedJob,
   Consumable,
@@ -66,6 +68,7 @@ export type { Backoff } from './job/backoff'
 export type { Duration } from './job/duration'
 export { reference } from './job/entity-reference'
 export type { EntityKey, EntityReference } from './job/entity-reference'
+export { dueTime } from './job/envelope'
 export type { JobEnvelope, JobKey } from './job/envelope'
 export type { JsonObject, JsonValue } from './job/json'
 export type { Logger } from './logger'

@@ -109,9 +109,14 @@ function checkShared({ queue, priority, attempts }: MethodOptions | CallOptions,
 }
 
 function checkName(name: unknown, option: string, subject: string): void {
-  if (typeof name === 'string' && /^[^\s,*]{1,100}$/.test(name) && name.isWellFormed() && !(name in Object.prototype))
+  if (
+    typeof name === 'string' &&
+    /^[^\s,*\p{Cc}]{1,100}$/u.test(name) &&
+    name.isWellFormed() &&
+    !(name in Object.prototype)
+  )
     return
   throw new InvalidOptionError(
-    `${subject}: ${option} is ${JSON.stringify(name)}: give 1 to 100 characters without spaces, commas or "*".`,
+    `${subject}: ${option} is ${JSON.stringify(name)}: give 1 to 100 characters without spaces, control characters, commas or "*".`,
   )
 }

@@ -37,6 +37,8 @@ export interface SqliteHost {
   /** A test's own transaction, never to be committed, is open: what it wrote is seen through it only. */
   isInsideTestTransaction(): boolean
   explained(error: unknown): unknown
+  /** Whether a power cut may take back what was committed last; default `'FULL'`: it may not. */
+  readonly synchronous?: 'FULL' | 'NORMAL'
 }
 
 const LONGEST_PAUSE = 50
@@ -48,7 +50,6 @@ const LONGEST_PAUSE = 50
  */
 export class SqliteConnection {
   private own: SqliteDatabase | undefined
-  private told = 0
   private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
 
   /** @param host `explained` names the fix where the database's error alone would not */
@@ -68,14 +69,9 @@ export class SqliteConnection {
     return this.shared.memory
   }
 
-  /** Changes when another connection has committed something, or `tell` was called. */
+  /** Changes when another connection has committed something. */
   dataVersion(): unknown {
-    return `${String(this.own?.pragma('data_version', { simple: true }))}/${this.told}`
-  }
-
-  /** This connection has written something that others of the process want to know. */
-  tell(): void {
-    this.told++
+    return this.own?.pragma('data_version', { simple: true })
   }
 
   /** Opens the connection and switches the file to write-ahead logging, so that readers and the writer do not wait for each other. */
@@ -151,8 +147,7 @@ export class SqliteConnection {
     })
     if (key) database.pragma(`key = ${JSON.stringify(key)}`)
     await prepareDatabase?.(database)
-    // An acknowledgement that a power cut takes back means one more run, which is what at-least-once promises.
-    database.pragma('synchronous = NORMAL')
+    database.pragma(`synchronous = ${this.host.synchronous ?? 'FULL'}`)
     this.own ??= database
     if (this.own !== database) database.close()
     return this.own

@@ -1,15 +1,7 @@
 import { expect } from 'chai'
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import * as errors from '../src/errors'
 import * as library from '../src'
-
-function repositoryFile(name: string): string {
-  for (let at = __dirname; at !== dirname(at); at = dirname(at)) {
-    if (existsSync(join(at, 'lerna.json'))) return readFileSync(join(at, name), 'utf8')
-  }
-  throw new Error(`no repository around ${__dirname}`)
-}
+import { repositoryFile } from './support/repository-file'
 
 type ErrorClass = new (...args: unknown[]) => errors.BackgroundedError
 

@@ -1,7 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { InstanceChecker, type DataSource } from 'typeorm'
+
+/** Loads modules as the program in this directory would. */
+export function requireModules(modules: readonly string[]): void {
+  for (const module of modules) createRequire(join(process.cwd(), 'data-source.js'))(module)
+}
 
 /**
  * Loads the data source that a file exports, by the rules and with the messages of TypeORM's own CLI: the
@@ -31,7 +37,7 @@ async function open(path: string): Promise<unknown> {
       throw new Error(
         `Unable to open file: "${path}". Node cannot load TypeScript entities by itself: compile first and pass the compiled file ` +
           `(-d dist/data-source.js), or add a loader that keeps decorator metadata, as in node --import @oxc-node/core/register ` +
-          `node_modules/.bin/typeorm-backgrounded worker -d ${path}`,
+          `node_modules/.bin/typeorm-backgrounded ${process.argv[2]} -d ${path}`,
         { cause: error },
       )
     }

@@ -11,6 +11,8 @@ export interface JobStore {
   wait(signal: AbortSignal): Promise<void>
   /** It wants an exchange, even without a free slot: there are jobs of dead workers, or leases may be lost. */
   readonly hasNews?: boolean
+  /** False: a drain that waits gets more, from workers that seem to have died. Default true. */
+  isDrained?(): Promise<boolean>
   /** Connections of its own. */
   readonly connections?: number
   /** Calls `changed` when it has. */
@@ -89,7 +91,7 @@ export class StoreConsumption implements Consumption {
       if (!exchanged) continue
       for (const job of exchanged.claimed) this.start(job)
       if (exchanged.claimed.length > 0 || this.outcomes.length > 0 || this.isOver) continue
-      if (this.options.once && this.running.size === 0) break
+      if (this.options.once && this.running.size === 0 && (await this.isDrained())) break
       await this.idle()
     }
     await this.giveBackHeld()
@@ -97,6 +99,10 @@ export class StoreConsumption implements Consumption {
 
   private get isOver(): boolean {
     return this.isHandedBack || (this.isStopping && this.running.size === 0 && this.outcomes.length === 0)
+  }
+
+  private async isDrained(): Promise<boolean> {
+    return this.isStopping || (await this.store.isDrained?.()) !== false
   }
 
   private async exchange(slots: number): Promise<Exchanged | undefined> {

@@ -33,7 +33,7 @@ export interface JobEnvelope {
   readonly attempts?: number
 }
 
-/** When the job is due, in ms, given the store's own `now`. */
+/** When a job is due, in ms since the epoch, given the store's own `now` at the write. */
 export function dueTime(job: JobEnvelope, now: number): number {
   if (job.delay !== undefined) return now + job.delay
   return job.runAt === job.enqueuedAt ? now : Date.parse(job.runAt)

@@ -1,34 +1,12 @@
 import { expect } from 'chai'
-import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DataSource } from 'typeorm'
 import { DatabaseHandler } from '../../src/handlers/database'
+import { run } from '../support/command-line'
 import { temporaryDirectory } from '../support/data-sources'
-import { cli } from '../support/worker-process'
-
-interface Ended {
-  code: number
-  stdout: string
-  stderr: string
-}
 
 const library = join(__dirname, '../../src')
-
-/** Runs the command line to its end; a worker that does not end by itself is stopped after `patience`. */
-function run(args: readonly string[], env: Record<string, string> = {}, patience = 15_000): Promise<Ended> {
-  return new Promise((resolve) => {
-    const options = {
-      env: { ...process.env, NODE_OPTIONS: '', ...env },
-      timeout: patience,
-      killSignal: 'SIGKILL' as const,
-    }
-    execFile(process.execPath, [cli, ...args], options, (error, stdout, stderr) => {
-      const { code, signal } = (error ?? { code: 0 }) as { code?: number | null; signal?: string }
-      resolve({ code: typeof code === 'number' ? code : signal === 'SIGKILL' ? -9 : -1, stdout, stderr })
-    })
-  })
-}
 
 /** A program's own data source file, as its build would leave it. */
 function dataSourceFile({
@@ -155,7 +133,7 @@ describe('the worker command', function () {
       const database = await databaseFile('no job table')
       const { code, stdout, stderr } = await run(['worker', '-d', dataSourceFile({ database }), ...flags], {}, 5_000)
       expect(code, 'it ends by itself').to.equal(1)
-      expect(stdout + stderr).to.match(/The job table is not in the database: generate and run a migration/)
+      expect(stdout + stderr).to.match(/A job table is not in the database: generate and run a migration/)
       const tables = await query(database, `SELECT name FROM sqlite_master WHERE name = 'backgrounded_jobs'`)
       expect(tables, 'it created none').to.deep.equal([])
     })

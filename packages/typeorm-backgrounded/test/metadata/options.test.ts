@@ -77,6 +77,7 @@ describe('the options of a method', () => {
     [{ queue: '' }, 'INVALID_OPTION', /queue is ""/],
     [{ queue: 'a b' }, 'INVALID_OPTION', /queue/],
     [{ queue: 'a,b' }, 'INVALID_OPTION', /queue/],
+    [{ queue: 'a\0b' }, 'INVALID_OPTION', /without spaces, control characters/],
     [{ queue: '*' }, 'INVALID_OPTION', /queue/],
     [{ queue: 5 }, 'INVALID_OPTION', /queue/],
     [{ queue: 'x'.repeat(101) }, 'INVALID_OPTION', /queue/],

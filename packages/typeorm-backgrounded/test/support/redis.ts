@@ -26,6 +26,26 @@ export async function removeKeys(prefix: string): Promise<void> {
   }
 }
 
+/**
+ * Makes all that BullHandler's workers hold below the prefix the property of a worker that is dead. Removing their
+ * own keys is not enough for that: they live, and say so again with the next beat.
+ */
+export async function forgetWorkers(prefix: string, source = 'default'): Promise<void> {
+  const base = `${prefix}:${source}:`
+  const redis = new Redis(redisUrl)
+  try {
+    for (const queue of await redis.smembers(`${base}queues`)) {
+      for (const id of await redis.lrange(`${base}${queue}:active`, 0, -1)) {
+        await redis.hset(`${base}${queue}:${id}`, 'lease', `killed-${randomUUID()}/1`)
+      }
+    }
+    const workers = await redis.keys(`${base}worker:*`)
+    if (workers.length > 0) await redis.del(...workers)
+  } finally {
+    redis.disconnect()
+  }
+}
+
 /** Rejects, with the reason, where no Redis answers. */
 export async function ping(url: string): Promise<void> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })

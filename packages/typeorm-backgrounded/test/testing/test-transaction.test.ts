@@ -11,9 +11,10 @@ import {
   withBackgrounded,
   type Handler,
 } from '../../src'
-import { DatabaseHandler } from '../../src/handlers/database'
+import { BackgroundedJob, DatabaseHandler } from '../../src/handlers/database'
 import { FakeHandler, insideTestTransaction } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
+import { createMariaDb, requireMariaDb } from '../support/mariadb'
 import { createPostgres, requirePostgres } from '../support/postgres'
 
 const ran: string[] = []
@@ -50,21 +51,20 @@ interface Store {
 const sqlite = (dataSource: DataSource): Promise<Store> =>
   Promise.resolve({ dataSource, drop: () => dataSource.destroy() })
 const entities = [Order, Audited]
-const stores: { name: string; isPostgres?: boolean; open: () => Promise<Store> }[] = [
+const stores: { name: string; require?: (context: Mocha.Context) => Promise<void>; open: () => Promise<Store> }[] = [
   { name: 'SQLite in memory', open: () => sqlite(inMemory(entities)) },
   { name: 'SQLite in a file', open: () => sqlite(inFile(entities)) },
-  { name: 'Postgres', isPostgres: true, open: () => createPostgres(entities, { poolSize: 3 }) },
+  { name: 'Postgres', require: requirePostgres, open: () => createPostgres(entities, { poolSize: 3 }) },
+  { name: 'MariaDB', require: requireMariaDb, open: () => createMariaDb(entities, { poolSize: 3 }) },
 ]
-const handlers: { name: string; make: () => Handler; isForPostgres: boolean }[] = [
-  { name: 'SynchronousHandler', make: () => new SynchronousHandler(), isForPostgres: true },
-  { name: 'FakeHandler', make: () => new FakeHandler(), isForPostgres: true },
-  { name: 'DatabaseHandler', make: () => new DatabaseHandler(), isForPostgres: false },
+const handlers: { name: string; make: () => Handler }[] = [
+  { name: 'SynchronousHandler', make: () => new SynchronousHandler() },
+  { name: 'FakeHandler', make: () => new FakeHandler() },
+  { name: 'DatabaseHandler', make: () => new DatabaseHandler() },
 ]
 
-for (const { name: storeName, isPostgres = false, open } of stores) {
-  for (const { name: handlerName, make, isForPostgres } of handlers) {
-    if (isPostgres && !isForPostgres) continue
-
+for (const { name: storeName, require: requireStore, open } of stores) {
+  for (const { name: handlerName, make } of handlers) {
     describe(`inside the test's own transaction: ${handlerName}, ${storeName}`, () => {
       let dataSource: DataSource
       let drop: () => Promise<void>
@@ -72,7 +72,7 @@ for (const { name: storeName, isPostgres = false, open } of stores) {
       let manager: EntityManager
 
       before(async function () {
-        if (isPostgres) await requirePostgres(this)
+        await requireStore?.(this)
         ;({ dataSource, drop } = await open())
         await withBackgrounded(dataSource, { handler: make(), logger: silent }).initialize()
       })
@@ -157,7 +157,7 @@ for (const { name: storeName, isPostgres = false, open } of stores) {
         expect(ran).to.deep.equal([])
       })
 
-      if (!isPostgres) {
+      if (!requireStore) {
         it("the data source's own transaction() is a savepoint of the test's one connection", async () => {
           await dataSource.transaction(async (inner) => {
             const row = await inner.save(Object.assign(new Order(), { title: 'service' }))
@@ -187,8 +187,7 @@ for (const { name: storeName, isPostgres = false, open } of stores) {
         expect((await manager.findOneByOrFail(Order, { id: row.id })).title).to.equal('renamed')
         await runner.rollbackTransaction()
         expect(await dataSource.manager.count(Order)).to.equal(0)
-        if (handlerName === 'DatabaseHandler')
-          expect(await dataSource.query('SELECT count(*) AS n FROM backgrounded_jobs')).to.deep.equal([{ n: 0 }])
+        if (handlerName === 'DatabaseHandler') expect(await dataSource.manager.count(BackgroundedJob)).to.equal(0)
       })
 
       it('ends with the transaction: afterwards calls follow transactions as always', async () => {

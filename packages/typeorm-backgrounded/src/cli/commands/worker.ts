@@ -1,13 +1,12 @@
 import { constants } from 'node:os'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import type { DataSource } from 'typeorm'
 import { runtimeOf, withDefaultLogger } from '../../backgrounded'
 import { UnsupportedDatabaseError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import type { Worker } from '../../worker/worker'
-import { loadDataSource } from '../load-data-source'
+import { dataSourceOption, requireOption } from '../flags'
+import { loadDataSource, requireModules } from '../load-data-source'
 import { terminalLogger } from '../terminal-logger'
 
 interface Flags {
@@ -25,7 +24,7 @@ type Log = ReturnType<typeof terminalLogger>
 export function workerCommand(): Command {
   return new Command('worker')
     .description('Runs background jobs until it is told to stop')
-    .requiredOption('-d, --data-source <file>', 'compiled file that exports the DataSource, as dist/data-source.js')
+    .addOption(dataSourceOption())
     .option(
       '-q, --queues <names>',
       'queues to work on, in order of preference, separated by commas (default: all)',
@@ -43,17 +42,12 @@ export function workerCommand(): Command {
       "how long to wait for running jobs at a stop, in ms or as '1m' (default: 30s)",
       time,
     )
-    .option(
-      '-r, --require <module>',
-      'load a module first; may be repeated',
-      (module: string, all: string[]) => [...all, module],
-      [],
-    )
+    .addOption(requireOption())
     .action(run)
 }
 
 async function run(flags: Flags): Promise<void> {
-  for (const module of flags.require) createRequire(join(process.cwd(), 'worker.js'))(module)
+  requireModules(flags.require)
   const log = terminalLogger()
   const dataSource = await loadDataSource(flags.dataSource)
   // A worker never changes the schema, whatever the data source is set to do in the application.

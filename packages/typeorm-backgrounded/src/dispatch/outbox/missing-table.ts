@@ -6,9 +6,9 @@ import { MissingTableError } from '../../errors'
 export function explained(error: unknown): unknown {
   if (!isMissingTableError(error)) return error
   return new MissingTableError(
-    'The table backgrounded_outbox is not in the database: generate and run a migration (typeorm migration:generate), let the ' +
-      'application create it with synchronize in development, or pass { outbox: false } to withBackgrounded, after which a call ' +
-      'whose process dies right after its commit is lost.',
+    'The table backgrounded_outbox is not in the database: generate and run a migration (typeorm migration:generate), print ' +
+      'its SQL with typeorm-backgrounded schema, let the application create it with synchronize in development, or pass ' +
+      '{ outbox: false } to withBackgrounded, after which a call whose process dies right after its commit is lost.',
     { cause: error },
   )
 }

@@ -1,6 +1,7 @@
 import type { Job, JobStatus, Queue } from 'bull'
 import { isDeepStrictEqual } from 'node:util'
 import { InvalidOptionError } from '../../errors'
+import { milliseconds } from '../../job/duration'
 import type { JobEnvelope } from '../../job/envelope'
 import { isJsonObject } from '../../job/json'
 import type { Inspectable, InspectedJob, JobQuery, JobState } from '../handler'
@@ -33,12 +34,13 @@ export class BullInspection implements Inspectable {
   /** The newest first within each state of each queue. Walks the jobs of these states: name a queue and a state where there are many. */
   async find(query: JobQuery = {}): Promise<InspectedJob[]> {
     const { limit = 100, state } = query
+    const isWanted = matching(query)
     const found: InspectedJob[] = []
     for (const name of query.queue === undefined ? await this.queues() : [query.queue]) {
       for (const each of state ? [state] : (Object.keys(LISTS) as JobState[])) {
         for await (const job of this.jobs(name, each)) {
           if (found.length >= limit) return found
-          if (isWanted(job, query)) found.push(job)
+          if (isWanted(job)) found.push(job)
         }
       }
     }
@@ -146,10 +148,19 @@ export class BullInspection implements Inspectable {
 
 type Counts = Record<'waiting' | 'active' | 'completed' | 'failed' | 'delayed' | 'paused', number>
 
-function isWanted({ envelope }: InspectedJob, { entity, method, key }: JobQuery): boolean {
-  return (
-    (entity === undefined || envelope.entity === entity) &&
-    (method === undefined || envelope.method === method) &&
-    (key === undefined || isDeepStrictEqual(envelope.key, key))
-  )
+/** Ages count from now, the moment of the question. */
+function matching({ entity, method, key, olderThan, newerThan }: JobQuery): (job: InspectedJob) => boolean {
+  const now = Date.now()
+  const latest = olderThan === undefined ? Infinity : now - milliseconds(olderThan, 'find: olderThan')
+  const earliest = newerThan === undefined ? -Infinity : now - milliseconds(newerThan, 'find: newerThan')
+  return ({ envelope }) => {
+    const enqueuedAt = Date.parse(envelope.enqueuedAt)
+    return (
+      (entity === undefined || envelope.entity === entity) &&
+      (method === undefined || envelope.method === method) &&
+      (key === undefined || isDeepStrictEqual(envelope.key, key)) &&
+      enqueuedAt < latest &&
+      enqueuedAt >= earliest
+    )
+  }
 }

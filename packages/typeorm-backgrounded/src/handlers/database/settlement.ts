@@ -41,6 +41,6 @@ function ended(state: JobState, error: string | null): Settlement {
 }
 
 function dueAgain(delay: number): Settlement {
-  const whole = Math.round(Math.min(Math.max(delay, 0), LONGEST_DELAY))
+  const whole = Math.round(Math.min(Math.max(delay, 0), LONGEST_DELAY)) || 0
   return { state: 'waiting', delay: whole, error: null, suspect: null, giveBack: 0, releasedSince: null }
 }

@@ -5,7 +5,7 @@ import { UnsupportedOptionError } from '../../errors'
 import { reference } from '../../job/entity-reference'
 import type { ConformanceCase } from './conformance-case'
 import { ConformanceRecord, runs } from './model'
-import { needsWorker, runsNothing, until } from './support'
+import { needsDelay, needsWorker, runsNothing, until } from './support'
 
 /** What becomes of a call, and in which order jobs run. */
 export const callCases: readonly ConformanceCase[] = [
@@ -68,43 +68,8 @@ export const callCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'takes many rows in one write, receipts in order',
-    run: async ({ record, dataSource, handler }) => {
-      const rows = [await record('a'), await record('b'), await record('c')]
-      const receipts = await backgrounded(rows).note()
-      assert.equal(new Set(receipts.map(({ id }) => id)).size, 3)
-      await drain(dataSource)
-      if (handler.capabilities.consumes !== 'never')
-        assert.deepEqual(runs.map(({ title }) => title).sort(), ['a', 'b', 'c'])
-    },
-  },
-  {
-    title: 'takes concurrent calls, none lost and none twice',
-    skip: runsNothing,
-    run: async ({ record, dataSource }) => {
-      const row = await record('one')
-      await Promise.all(Array.from({ length: 50 }, (_, index) => backgrounded(row).note(index)))
-      await drain(dataSource)
-      assert.deepEqual(
-        runs.map(({ args }) => args[0]).sort((a, b) => Number(a) - Number(b)),
-        [...Array(50).keys()],
-      )
-    },
-  },
-  {
-    title: 'gives two jobs on one row an object each',
-    skip: needsWorker,
-    run: async ({ record, dataSource }) => {
-      const row = await record('one')
-      await backgrounded([row, row]).note()
-      await drain(dataSource)
-      assert.equal(runs.length, 2)
-      assert.notEqual(runs[0]?.row, runs[1]?.row)
-    },
-  },
-  {
     title: 'holds a delayed job back until it is due',
-    skip: (capabilities) => needsWorker(capabilities) ?? (capabilities.honours.delay ? undefined : 'it has no delay'),
+    skip: needsDelay,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
       await backgrounded(row, { delay: '1h' }).note('delay')
@@ -123,6 +88,15 @@ export const callCases: readonly ConformanceCase[] = [
     skip: ({ honours }) => (honours.delay ? 'it has delays' : undefined),
     run: async ({ record }) => {
       await assert.rejects(backgrounded(await record('one'), { delay: '1h' }).note(), UnsupportedOptionError)
+      assert.equal(runs.length, 0)
+    },
+  },
+  {
+    title: 'refuses a priority that it cannot honour',
+    skip: ({ honours }) => (honours.priority ? 'it has priorities' : undefined),
+    run: async ({ record, dataSource }) => {
+      await assert.rejects(backgrounded(await record('one'), { priority: 1 }).note(), UnsupportedOptionError)
+      await drain(dataSource)
       assert.equal(runs.length, 0)
     },
   },

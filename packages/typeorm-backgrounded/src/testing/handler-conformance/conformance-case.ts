@@ -1,13 +1,24 @@
 import type { DataSource } from 'typeorm'
 import type { Handler, HandlerCapabilities } from '../../handlers/handler'
+import type { BackgroundedOptions } from '../../plugin-options'
+import type { Worker, WorkerOptions } from '../../worker/worker'
 import type { ConformanceRecord } from './model'
 
 /** One promise of the design, as every handler must keep it. */
 export interface ConformanceCase {
   readonly title: string
   /** Why a handler with these capabilities cannot take part; nothing if it can. */
-  readonly skip?: (capabilities: HandlerCapabilities) => string | undefined
+  readonly skip?: Skip
+  /** Options of `withBackgrounded` that the case is about. */
+  readonly options?: Partial<BackgroundedOptions>
   readonly run: (context: ConformanceContext) => Promise<void>
+}
+
+export type Skip = (capabilities: HandlerCapabilities, tester: ConformanceTester) => string | undefined
+
+/** What whoever runs the suite can do for it. */
+export interface ConformanceTester {
+  readonly forgetsWorkers: boolean
 }
 
 export interface ConformanceContext {
@@ -15,6 +26,12 @@ export interface ConformanceContext {
   readonly handler: Handler
   /** Saves a row. */
   record(title: string): Promise<ConformanceRecord>
+  /** Starts a worker; it is stopped with the case. */
+  work(options?: WorkerOptions): Worker
+  /** Makes the store take every running worker for dead. */
+  forgetWorkers(): Promise<void>
   /** Names of the events so far, `enqueued` and `started` left out. */
   readonly events: string[]
+  /** The errors of the events so far that have one, in order. */
+  readonly errors: unknown[]
 }

@@ -1,11 +1,22 @@
 import type { DataSource, EntitySchema } from 'typeorm'
-import { backgroundedEvents, withBackgrounded } from '../../backgrounded'
+import { backgroundedEvents, createWorker, withBackgrounded } from '../../backgrounded'
 import type { Handler } from '../../handlers/handler'
+import type { WorkerOptions } from '../../worker/worker'
 import { callCases } from './call-cases'
-import type { ConformanceCase } from './conformance-case'
-import { conformanceEntity, ConformanceRecord, gate, runs } from './model'
-import { runCases } from './run-cases'
+import { batchCases } from './batch-cases'
+import type { ConformanceCase, ConformanceContext } from './conformance-case'
+import { contextCases } from './context-cases'
+import { openAllGates } from './gate'
+import { inspectCases } from './inspect-cases'
+import { interventionCases } from './intervention-cases'
+import { leaseCases } from './lease-cases'
+import { conformanceEntity, ConformanceRecord, runs, script } from './model'
+import { outcomeCases } from './outcome-cases'
+import { savepointCases } from './savepoint-cases'
+import { textCases } from './text-cases'
 import { transactionCases } from './transaction-cases'
+import { trustCases } from './trust-cases'
+import { workerCases } from './worker-cases'
 
 export interface ConformanceOptions {
   /** Your test runner's; mocha's, Jest's, Vitest's and node:test's fit. */
@@ -17,17 +28,41 @@ export interface ConformanceOptions {
   readonly handler: () => Handler
   /** A data source with these entities, not initialised, over an empty database, with `synchronize: true`. */
   readonly dataSource: (entities: EntitySchema[]) => DataSource | Promise<DataSource>
+  /**
+   * Makes the store take every worker that runs now for dead, as a kill of its process would. Without it, the cases
+   * about dead workers are skipped. Give the handler a short lease then: they wait for it.
+   */
+  readonly forgetWorkers?: (dataSource: DataSource) => Promise<void>
 }
 
 interface TestFunction {
-  (title: string, body: () => Promise<void>): unknown
-  readonly skip?: (title: string, body?: () => Promise<void>) => unknown
+  (title: string, body: () => Promise<void>, timeout?: number): unknown
+  readonly skip?: (title: string, body: () => Promise<void>) => unknown
 }
 
+const cases: readonly ConformanceCase[] = [
+  ...callCases,
+  ...batchCases,
+  ...textCases,
+  ...transactionCases,
+  ...savepointCases,
+  ...outcomeCases,
+  ...contextCases,
+  ...trustCases,
+  ...workerCases,
+  ...leaseCases,
+  ...inspectCases,
+  ...interventionCases,
+]
+
+/** For test runners that take one beside the test; mocha's is the whole suite's. */
+const TIMEOUT = 60_000
+
 /**
- * Declares the suite that every handler must pass, for your test runner: enqueue, batches, delay, priority,
- * transactions, savepoints, retries, discards, missing rows, unknown methods, forged jobs, stop. What a handler
- * declares that it cannot do is skipped, with the reason in the title.
+ * Declares the suite that every handler must pass, for your test runner: calls, batches, delay, priority,
+ * transactions, savepoints, retries, discards, snoozes, missing rows, unknown methods, forged jobs, odd text,
+ * stop, lost leases, dead workers, inspection. What a handler declares that it cannot do is skipped, with the reason
+ * in the title. A case may take 20 s where it waits for a lease to end: allow for it in mocha's `timeout`.
  *
  * @example
  * handlerConformance({ describe, it, handler: () => new MyHandler(), dataSource: (entities) =>
@@ -36,34 +71,52 @@ interface TestFunction {
 export function handlerConformance(options: ConformanceOptions): void {
   const { describe, it } = options
   const { name, capabilities } = options.handler()
-  describe(`${options.name ?? name}: handler conformance`, () => {
-    for (const each of [...callCases, ...transactionCases, ...runCases]) {
-      const reason = each.skip?.(capabilities)
-      if (reason === undefined) it(each.title, () => runCase(each, options))
-      else if (it.skip) it.skip(`${each.title} (skipped: ${reason})`)
+  const tester = { forgetsWorkers: options.forgetWorkers !== undefined }
+  const decided = cases.map((each) => ({ each, reason: each.skip?.(capabilities, tester) }))
+  const skipped = decided.filter(({ reason }) => reason !== undefined).length
+  const numbers = `${cases.length - skipped} cases, ${skipped} skipped`
+  describe(`${options.name ?? name}: handler conformance (${numbers})`, () => {
+    for (const { each, reason } of decided) {
+      if (reason === undefined) it(each.title, () => runCase(each, options), TIMEOUT)
+      else it.skip?.(`${each.title} (skipped: ${reason})`, () => Promise.resolve())
     }
   })
 }
 
-async function runCase({ run }: ConformanceCase, options: ConformanceOptions): Promise<void> {
+async function runCase({ run, options: plugin }: ConformanceCase, options: ConformanceOptions): Promise<void> {
   runs.length = 0
-  gate.wait = () => Promise.resolve()
+  script.act = () => {}
   const handler = options.handler()
   const dataSource = withBackgrounded(await options.dataSource([conformanceEntity as EntitySchema]), {
-    handler,
     logger: silent,
+    ...plugin,
+    handler,
   })
   await dataSource.initialize()
   try {
-    const record = (title: string) => dataSource.manager.save(Object.assign(new ConformanceRecord(), { title }))
-    await run({ dataSource, handler, record, events: observe(dataSource) })
+    await run({
+      dataSource,
+      handler,
+      record: (title) => dataSource.manager.save(Object.assign(new ConformanceRecord(), { title })),
+      work: (workerOptions) => startWorker(dataSource, workerOptions),
+      forgetWorkers: async () => options.forgetWorkers?.(dataSource),
+      ...observe(dataSource),
+    })
   } finally {
+    openAllGates()
     await dataSource.destroy()
   }
 }
 
-function observe(dataSource: DataSource): string[] {
-  const seen: string[] = []
+function startWorker(dataSource: DataSource, options: WorkerOptions = {}) {
+  const worker = createWorker(dataSource, { pollInterval: 50, ...options })
+  // What keeps it from working shows in what the case waits for.
+  worker.run().catch((error: unknown) => console.error(error))
+  return worker
+}
+
+function observe(dataSource: DataSource): Pick<ConformanceContext, 'events' | 'errors'> {
+  const seen = { events: [] as string[], errors: [] as unknown[] }
   const events = backgroundedEvents(dataSource)
   for (const name of [
     'enqueueFailed',
@@ -74,7 +127,10 @@ function observe(dataSource: DataSource): string[] {
     'released',
     'leaseLost',
   ] as const) {
-    events.on(name, () => void seen.push(name))
+    events.on(name, (event: object) => {
+      seen.events.push(name)
+      if ('error' in event) seen.errors.push(event.error)
+    })
   }
   return seen
 }

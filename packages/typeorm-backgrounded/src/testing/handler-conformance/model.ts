@@ -1,12 +1,23 @@
 import { EntitySchema } from 'typeorm'
 import { Backgrounded } from '../../metadata/decorators'
+import { currentJob, type CurrentJob } from '../../worker/job-context'
 import { DiscardJob, SnoozeJob } from '../../worker/outcomes'
 
-/** What the methods of the suite's entity have done, in order. */
-export const runs: { method: string; id: number; title: string; args: unknown[]; row: object }[] = []
+/** One run of a method of the suite's entity, as the method saw it. */
+export interface Run {
+  readonly method: string
+  readonly id: number
+  readonly title: string
+  readonly args: unknown[]
+  readonly row: object
+  readonly job: CurrentJob
+}
 
-/** Set by a case that wants to hold a running method. */
-export const gate = { wait: (): Promise<void> => Promise.resolve() }
+/** What the methods of the suite's entity have done, in order. */
+export const runs: Run[] = []
+
+/** What `act` and its kin do, given by the case. */
+export const script: { act: (run: Run) => unknown } = { act: () => {} }
 
 /** The suite's entity: a row with a title, and methods that note what they saw. */
 export class ConformanceRecord {
@@ -14,18 +25,23 @@ export class ConformanceRecord {
   title!: string
 
   note(...args: unknown[]): void {
-    runs.push({ method: 'note', id: this.id, title: this.title, args, row: this })
+    saw(this, 'note', args)
   }
 
   failOnce(): void {
     const isFirst = !runs.some(({ method, id }) => method === 'failOnce' && id === this.id)
-    runs.push({ method: 'failOnce', id: this.id, title: this.title, args: [], row: this })
+    saw(this, 'failOnce')
     if (isFirst) throw new Error('the first attempt fails')
   }
 
   failAlways(): void {
-    runs.push({ method: 'failAlways', id: this.id, title: this.title, args: [], row: this })
+    saw(this, 'failAlways')
     throw new Error('every attempt fails')
+  }
+
+  failSlowly(): void {
+    saw(this, 'failSlowly')
+    throw new Error('the next attempt is far away')
   }
 
   discard(): void {
@@ -36,23 +52,39 @@ export class ConformanceRecord {
     throw new SnoozeJob('1h', 'too early')
   }
 
-  async hold(): Promise<void> {
-    runs.push({ method: 'hold', id: this.id, title: this.title, args: [], row: this })
-    await gate.wait()
+  async act(...args: unknown[]): Promise<void> {
+    await script.act(saw(this, 'act', args))
+  }
+
+  noteOrFail(): void {
+    saw(this, 'noteOrFail')
+  }
+
+  noteOrRetry(): void {
+    saw(this, 'noteOrRetry')
   }
 
   unmarked(): void {
-    runs.push({ method: 'unmarked', id: this.id, title: this.title, args: [], row: this })
+    saw(this, 'unmarked')
   }
 
   static sweep(...args: unknown[]): void {
-    runs.push({ method: 'sweep', id: 0, title: '', args, row: this })
+    runs.push({ method: 'sweep', id: 0, title: '', args, row: this, job: currentJob() })
   }
 }
 
-Backgrounded('note', 'discard', 'snooze', 'hold')(ConformanceRecord)
-Backgrounded('failOnce', { backoff: 0 })(ConformanceRecord)
+function saw(row: ConformanceRecord, method: string, args: unknown[] = []): Run {
+  const run = { method, id: row.id, title: row.title, args, row, job: currentJob() }
+  runs.push(run)
+  return run
+}
+
+Backgrounded('note', 'discard', 'snooze')(ConformanceRecord)
+Backgrounded('failOnce', 'act', { backoff: 0 })(ConformanceRecord)
 Backgrounded('failAlways', { attempts: 2, backoff: 0 })(ConformanceRecord)
+Backgrounded('failSlowly', { backoff: '1h' })(ConformanceRecord)
+Backgrounded('noteOrFail', { onMissing: 'fail' })(ConformanceRecord)
+Backgrounded('noteOrRetry', { onMissing: 'retry', attempts: 2, backoff: 0 })(ConformanceRecord)
 const sweep = Object.getOwnPropertyDescriptor(ConformanceRecord, 'sweep') as TypedPropertyDescriptor<
   typeof ConformanceRecord.sweep
 >

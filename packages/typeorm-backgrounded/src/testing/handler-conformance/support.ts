@@ -2,14 +2,29 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { DataSource } from 'typeorm'
 import { drain, settled } from '../../backgrounded'
-import type { HandlerCapabilities } from '../../handlers/handler'
+import type { Handler, HandlerCapabilities, Inspectable } from '../../handlers/handler'
 import type { JobEnvelope } from '../../job/envelope'
-import type { ConformanceContext } from './conformance-case'
+import type { ConformanceContext, Skip } from './conformance-case'
+import { runs } from './model'
 
 /** Why a handler with these capabilities cannot take part in a case. */
 export const runsNothing = ({ consumes }: HandlerCapabilities) => (consumes === 'never' ? 'it runs no jobs' : undefined)
 export const needsWorker = ({ consumes }: HandlerCapabilities) =>
   consumes === 'worker' ? undefined : 'it keeps no jobs for a worker'
+export const needsDelay = (capabilities: HandlerCapabilities) =>
+  needsWorker(capabilities) ?? (capabilities.honours.delay ? undefined : 'it has no delay')
+export const needsInspection = (capabilities: HandlerCapabilities) =>
+  needsWorker(capabilities) ?? (capabilities.inspects ? undefined : 'its jobs cannot be inspected')
+export const needsDeadWorkers: Skip = (capabilities, { forgetsWorkers }) => {
+  if (needsWorker(capabilities)) return needsWorker(capabilities)
+  if (forgetsWorkers) return undefined
+  return capabilities.inProcess ? 'its jobs die with their worker' : 'the tester gives no forgetWorkers'
+}
+
+/** The handler of a case that is skipped for all that cannot be inspected. */
+export function inspectable({ handler }: ConformanceContext): Inspectable {
+  return handler as Handler & Inspectable
+}
 
 /** What a case rolls back with. */
 export class RollBack extends Error {}
@@ -25,9 +40,28 @@ export async function settle(dataSource: DataSource): Promise<void> {
   await drain(dataSource)
 }
 
+/** The first arguments of all runs so far, in order. */
+export function firstArguments(): unknown[] {
+  return runs.map(({ args }) => args[0])
+}
+
+export function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | undefined)?.code
+}
+
+/** A sound job on a row, as no call makes it, with what is given changed. */
+export async function envelope({ record }: ConformanceContext, changes: object = {}): Promise<JobEnvelope> {
+  const { id } = await record('one')
+  return envelopeFor(id, changes)
+}
+
 /** Puts jobs that no call could make beside a sound one, which must run. */
 export async function forge({ record, handler }: ConformanceContext, ...changes: readonly object[]): Promise<void> {
   const { id } = await record('one')
+  await handler.enqueue([{}, ...changes].map((change) => envelopeFor(id, change)))
+}
+
+function envelopeFor(id: number, changes: object): JobEnvelope {
   const now = new Date().toISOString()
   const sound = {
     v: 1,
@@ -42,15 +76,14 @@ export async function forge({ record, handler }: ConformanceContext, ...changes:
     runAt: now,
     meta: {},
   }
-  const jobs = [{}, ...changes].map((change) => ({ ...sound, ...change, id: randomUUID() }))
-  await handler.enqueue(jobs as unknown as JobEnvelope[])
+  return { ...sound, ...changes, id: randomUUID() } as unknown as JobEnvelope
 }
 
 /** Polls until the condition holds. */
-export async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (const start = Date.now(); Date.now() - start < 10_000;) {
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (const start = Date.now(); Date.now() - start < 20_000;) {
     if (await condition()) return
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
-  throw new Error('waited 10 s in vain')
+  throw new Error(`waited 20 s in vain until ${condition.toString()}`)
 }

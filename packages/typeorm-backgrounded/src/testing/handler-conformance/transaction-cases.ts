@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import type { DataSource } from 'typeorm'
 import { backgrounded } from '../../dispatch/proxy'
 import type { ConformanceCase } from './conformance-case'
+import { Gate } from './gate'
 import { ConformanceRecord, runs } from './model'
-import { RollBack, rolledBack, runsNothing, settle } from './support'
+import { firstArguments, RollBack, rolledBack, runsNothing, settle } from './support'
 
 /** A call follows its transaction. */
 export const transactionCases: readonly ConformanceCase[] = [
@@ -29,40 +31,6 @@ export const transactionCases: readonly ConformanceCase[] = [
       await rolledBack(
         dataSource.transaction(async () => {
           await backgrounded(row).note()
-          throw new RollBack()
-        }),
-      )
-      await settle(dataSource)
-      assert.equal(runs.length, 0)
-    },
-  },
-  {
-    title: 'drops the jobs of a savepoint that rolls back, and no others',
-    skip: runsNothing,
-    run: async ({ record, dataSource }) => {
-      const row = await record('one')
-      await dataSource.transaction(async (manager) => {
-        await backgrounded(row).note('before')
-        await rolledBack(
-          manager.transaction(async () => {
-            await backgrounded(row).note('inside')
-            throw new RollBack()
-          }),
-        )
-        await manager.transaction(() => backgrounded(row).note('kept'))
-        await backgrounded(row).note('after')
-      })
-      await settle(dataSource)
-      assert.deepEqual(runs.map(({ args }) => args[0]).sort(), ['after', 'before', 'kept'])
-    },
-  },
-  {
-    title: 'drops the jobs of a released savepoint when its transaction rolls back',
-    run: async ({ record, dataSource }) => {
-      const row = await record('one')
-      await rolledBack(
-        dataSource.transaction(async (manager) => {
-          await manager.transaction(() => backgrounded(row).note())
           throw new RollBack()
         }),
       )
@@ -103,4 +71,74 @@ export const transactionCases: readonly ConformanceCase[] = [
       assert.equal(runs.length, 1)
     },
   },
+  {
+    title: 'keeps the jobs of two transactions apart, of which one commits and one rolls back',
+    skip: runsNothing,
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      const committing = new Gate()
+      const rollingBack = new Gate()
+      const commits = () =>
+        dataSource.transaction(async () => {
+          await backgrounded(row).note('committed')
+          committing.open()
+          await rollingBack.opened
+        })
+      const rollsBack = () =>
+        dataSource.transaction(async () => {
+          await committing.opened
+          await backgrounded(row).note('rolled back')
+          rollingBack.open()
+          throw new RollBack()
+        })
+      if (hasOneConnection(dataSource)) {
+        committing.open()
+        await rolledBack(rollsBack())
+        await commits()
+      } else await Promise.all([commits(), rolledBack(rollsBack())])
+      await settle(dataSource)
+      assert.deepEqual(firstArguments(), ['committed'])
+    },
+  },
+  {
+    title: 'lets a call follow the transaction of its manager, which was begun by hand',
+    skip: runsNothing,
+    run: async ({ record, dataSource }) => {
+      const row = await record('one')
+      for (const end of ['rollback', 'commit'] as const) {
+        const runner = dataSource.createQueryRunner()
+        await runner.startTransaction()
+        const { state } = await backgrounded(row, { manager: runner.manager }).note(end)
+        assert.equal(state, 'deferred')
+        await (end === 'commit' ? runner.commitTransaction() : runner.rollbackTransaction())
+        await runner.release()
+      }
+      await settle(dataSource)
+      assert.deepEqual(firstArguments(), ['commit'])
+    },
+  },
+  {
+    title: 'lets a call for many rows follow its transaction',
+    skip: runsNothing,
+    run: async ({ record, dataSource }) => {
+      const rows = [await record('a'), await record('b')]
+      await rolledBack(
+        dataSource.transaction(async () => {
+          await backgrounded(rows).note('rolled back')
+          throw new RollBack()
+        }),
+      )
+      await dataSource.transaction(() => backgrounded(rows).note('committed'))
+      await settle(dataSource)
+      assert.deepEqual(runs.map(({ title, args }) => `${title} ${String(args[0])}`).sort(), [
+        'a committed',
+        'b committed',
+      ])
+    },
+  },
 ]
+
+/** All code of the process shares it, and so its transactions: there is one at a time. */
+function hasOneConnection(dataSource: DataSource): boolean {
+  return dataSource.createQueryRunner() === dataSource.createQueryRunner()
+}

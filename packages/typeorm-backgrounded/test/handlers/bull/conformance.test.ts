@@ -1,7 +1,7 @@
 import { describe, it } from 'mocha'
 import { BullHandler } from '../../../src/handlers/bull'
 import { handlerConformance } from '../../../src/testing'
-import { redisUrl, removeKeys, requireRedis, uniquePrefix } from '../../support/redis'
+import { forgetWorkers, redisUrl, removeKeys, requireRedis, uniquePrefix } from '../../support/redis'
 import { mariaDb, postgres, sqliteFile } from '../../support/stores'
 
 /** Each with the outbox, as it is by default. */
@@ -23,12 +23,15 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
     handlerConformance({
       describe,
       it,
-      handler: () => new BullHandler({ redis: redisUrl, prefix: (prefix = uniquePrefix()) }),
+      name: `bull with its outbox in ${store.name}`,
+      handler: () =>
+        new BullHandler({ redis: redisUrl, prefix: (prefix = uniquePrefix()), settings: { lockDuration: 1_000 } }),
       dataSource: async (entities) => {
         const created = await store.create(entities)
         drop = created.drop
         return created.dataSource
       },
+      forgetWorkers: () => forgetWorkers(prefix),
     })
   })
 }

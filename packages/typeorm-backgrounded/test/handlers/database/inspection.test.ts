@@ -7,6 +7,7 @@ import { inspectionStatements, type Statement } from '../../../src/handlers/data
 import { NOW } from '../../../src/handlers/database/postgres/statements'
 import { jobTables } from '../../../src/handlers/database/tables'
 import type { JobQuery } from '../../../src/handlers/handler'
+import { insideTestTransaction } from '../../../src/testing'
 import { mariaDb, postgres, sqliteFile, sqliteInMemory, type TestStore } from '../../support/stores'
 import { until } from '../../support/worker-process'
 import { Letter, quiet, ran } from '../bull/letter'
@@ -233,6 +234,27 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       await jobs().update({ source: 'default' }, { state: 'failed', finishedAt: 1_000 })
       expect(await handler.prune({ before: new Date(1_000) }), 'before, not at').to.equal(0)
       expect(await handler.prune({ before: new Date(1_001) })).to.equal(1_111)
+    })
+
+    it("sees and changes what is in a test's own transaction, which takes it all back", async () => {
+      const { dataSource, handler } = office
+      const runner = dataSource.createQueryRunner()
+      await runner.startTransaction()
+      insideTestTransaction(runner)
+      const letter = await runner.manager.save(new Letter())
+      await backgrounded(letter).discard()
+      await drain(dataSource)
+      const [discarded] = await handler.find({ state: 'discarded' })
+      expect(await handler.retry([discarded?.id as string])).to.equal(1)
+      expect(await handler.counts()).to.include({ waiting: 1, discarded: 0 })
+      await handler.pause('default')
+      await handler.resume('default')
+      expect(await handler.discard([discarded?.id as string])).to.equal(1)
+      await handler.pause('default')
+      await runner.rollbackTransaction()
+      await runner.release()
+      expect(await handler.counts()).to.include({ waiting: 0 })
+      expect(await dataSource.manager.count(BackgroundedPause)).to.equal(0)
     })
 
     it('refuses what cannot be asked for', async () => {

@@ -2,6 +2,7 @@ import { claimedRow, type ClaimedRow } from '../claimed-row'
 import { longestGap } from '../server/gap'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
 import type { Settlement } from '../settlement'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { Changed, Row, Run, Session } from './session'
 import type { MariaDbStatements } from './statements'
 
@@ -81,6 +82,11 @@ export class MariaDbJobs implements LeasedJobs {
     }, timeout)
   }
 
+  async hasOrphans(): Promise<boolean> {
+    const { source, lease } = this.options
+    return (await this.session().run(this.sql.orphan, [source, lease], TIMEOUT)).length > 0
+  }
+
   async held(): Promise<ClaimedRow[]> {
     const { source, worker } = this.options
     return (await this.session().run(this.sql.held, [source, worker], TIMEOUT)).map(claimedRow)
@@ -90,8 +96,9 @@ export class MariaDbJobs implements LeasedJobs {
     await this.session().run(this.sql.progress, [progress, ...this.fenced([fence])], TIMEOUT)
   }
 
-  async prune(age: number): Promise<void> {
-    await this.session().run(this.sql.prune, [age, this.options.source], TIMEOUT)
+  async prune(age: number): Promise<boolean> {
+    const values = [age, this.options.source]
+    return (await this.session().run<Changed>(this.sql.prune, values, TIMEOUT)).affectedRows < PRUNED_AT_ONCE
   }
 
   private async levels(run: Run): Promise<Level[]> {
@@ -136,11 +143,13 @@ export class MariaDbJobs implements LeasedJobs {
 
   /** Takes it that every row is still this worker's; where one is not, does it all again, asking first. */
   private async fencedTransaction<T>(work: (run: Run, change: Change) => Promise<T>): Promise<T> {
+    const asking = () => this.transaction((run) => work(run, (fences, change) => this.changeHeld(run, fences, change)))
+    if (!this.session().rollsBack) return asking()
     try {
       return await this.transaction((run) => work(run, changeAll))
     } catch (error) {
-      if (!(error instanceof NotAllHeldError)) throw error
-      return this.transaction((run) => work(run, (fences, change) => this.changeHeld(run, fences, change)))
+      if (error instanceof NotAllHeldError) return asking()
+      throw error
     }
   }
 

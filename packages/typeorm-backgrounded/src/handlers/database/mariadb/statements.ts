@@ -1,5 +1,6 @@
 import type { TableNames } from '../../../table-names'
 import { CLAIMED } from '../claimed-row'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
@@ -74,6 +75,9 @@ function workerStatements(tables: JobTables) {
     orphans:
       `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND ` +
       `NOT EXISTS (SELECT 1 FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker}) FOR UPDATE SKIP LOCKED`,
+    orphan:
+      `SELECT 1 FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND NOT EXISTS (SELECT 1 FROM ${workers.table} alive ` +
+      `WHERE alive.${w.id} = j.${c.worker} AND alive.${w.beatAt} >= ${NOW} - ?) LIMIT 1`,
     held: `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND j.${c.worker} = ?`,
 
     // The primary key.
@@ -88,7 +92,7 @@ function workerStatements(tables: JobTables) {
     progress: `UPDATE ${table} SET ${c.progress} = ? WHERE ${held(1)}`,
 
     // Kept jobs: the index (finished_at).
-    prune: `DELETE FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT 500`,
+    prune: `DELETE FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT ${PRUNED_AT_ONCE}`,
   }
 }
 

@@ -2,6 +2,7 @@ import { claimedRow, type ClaimedRow } from '../claimed-row'
 import { longestGap } from '../server/gap'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
 import type { Settlement } from '../settlement'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { PostgresStatements } from './statements'
 
 export type Query = <Row>(text: string, values: readonly unknown[], timeout: number) => Promise<Row[]>
@@ -68,6 +69,11 @@ export class PostgresJobs implements LeasedJobs {
     return rows.map(claimedRow)
   }
 
+  async hasOrphans(): Promise<boolean> {
+    const { sql, source, lease } = this.options
+    return (await this.query(sql.orphan, [source, lease])).length > 0
+  }
+
   async held(): Promise<ClaimedRow[]> {
     const { sql, source, worker } = this.options
     return (await this.query(sql.held, [source, worker])).map(claimedRow)
@@ -78,8 +84,9 @@ export class PostgresJobs implements LeasedJobs {
     await this.query(sql.progress, [id, worker, progress, lease])
   }
 
-  async prune(age: number): Promise<void> {
-    await this.query(this.options.sql.prune, [this.options.source, age])
+  async prune(age: number): Promise<boolean> {
+    const pruned = await this.query(this.options.sql.prune, [this.options.source, age])
+    return pruned.length < PRUNED_AT_ONCE
   }
 
   private query<Row extends object = Record<string, unknown>>(

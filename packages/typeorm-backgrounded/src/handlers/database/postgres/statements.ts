@@ -1,5 +1,6 @@
 import type { TableNames } from '../../../table-names'
 import { CLAIMED } from '../claimed-row'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
@@ -118,6 +119,9 @@ function workerStatements(tables: JobTables) {
       `UPDATE ${table} j SET ${c.worker} = $1, ${c.lease} = $2, ${c.suspect} = 1 ` +
       `WHERE j.${c.state} = 'running' AND j.${c.source} = $4 AND EXISTS (SELECT FROM judge) AND (j.${c.worker} IN (SELECT id FROM dead) ` +
       `OR j.${c.worker} IS NULL OR NOT EXISTS (SELECT FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker})) RETURNING ${row('j')}`,
+    orphan:
+      `SELECT 1 FROM ${table} j WHERE j.${c.state} = 'running' AND j.${c.source} = $1 AND NOT EXISTS (SELECT FROM ${workers.table} alive ` +
+      `WHERE alive.${w.id} = j.${c.worker} AND alive.${w.beatAt} >= ${NOW} - $2::bigint) LIMIT 1`,
     held: `SELECT ${row('j')} FROM ${table} j WHERE j.${c.state} = 'running' AND j.${c.source} = $1 AND j.${c.worker} = $2`,
 
     // The primary key.
@@ -133,6 +137,6 @@ function workerStatements(tables: JobTables) {
     // Kept jobs: the partial index (source, state, finished_at).
     prune:
       `DELETE FROM ${table} WHERE ${c.id} IN (SELECT ${c.id} FROM ${table} WHERE ${c.source} = $1 AND ${c.state} = 'completed' ` +
-      `AND ${c.finishedAt} IS NOT NULL AND ${c.finishedAt} < ${NOW} - $2::bigint LIMIT 500)`,
+      `AND ${c.finishedAt} IS NOT NULL AND ${c.finishedAt} < ${NOW} - $2::bigint LIMIT ${PRUNED_AT_ONCE}) RETURNING ${c.id}`,
   }
 }

@@ -18,11 +18,13 @@ export interface LeasedJobs {
    * has itself been steady for a lease.
    */
   reap(lease: number): Promise<readonly ClaimedRow[]>
+  /** Something runs with a worker that has given no sign of life for a lease. */
+  hasOrphans(): Promise<boolean>
   /** Everything that runs with this worker, as the table has it. */
   held(): Promise<readonly ClaimedRow[]>
   storeProgress(fence: Fence, progress: string | null): Promise<void>
-  /** Removes some completed jobs that ended longer ago, in ms. */
-  prune(age: number): Promise<void>
+  /** Removes completed jobs that ended longer ago, in ms. False: there may be more of them. */
+  prune(age: number): Promise<boolean>
 }
 
 /** Names one claim of one job by this worker. */

@@ -94,6 +94,11 @@ export class LeasedStore implements JobStore {
     await sleep(Math.max(0, Math.min(poll, this.nextDue - performance.now())), AbortSignal.any([signal, over.signal]))
   }
 
+  /** Who has only just come cannot judge others yet, and a drain is the only worker that some applications have. */
+  async isDrained(): Promise<boolean> {
+    return !(await this.parts.jobs.hasOrphans())
+  }
+
   get hasNews(): boolean {
     return this.found.length > 0 || this.isUnsure
   }
@@ -118,7 +123,7 @@ export class LeasedStore implements JobStore {
     await this.parts.jobs.beat()
     this.lastContact = performance.now()
     this.heartbeat = this.parts.startHeartbeat(() => this.beUnsure())
-    void this.lookAround()
+    await this.lookAround()
   }
 
   private isRemoved({ outcome }: FinishedJob): boolean {
@@ -191,8 +196,8 @@ export class LeasedStore implements JobStore {
       this.lastContact = start
       for (const row of taken) this.found.push(this.hold(row, true))
       if (start < this.unsureUntil) this.isUnsure = true
-      if (this.host.keepCompleted > 0) await this.parts.jobs.prune(this.host.keepCompleted)
       if (this.hasNews) this.changed()
+      if (this.host.keepCompleted > 0) await this.prune()
     } catch (error) {
       if (this.isClosed) return
       this.host.logger.debug({ err: error }, 'the database did not answer a look around')
@@ -201,6 +206,10 @@ export class LeasedStore implements JobStore {
     } finally {
       this.isLooking = false
     }
+  }
+
+  private async prune(): Promise<void> {
+    while (!this.isClosed && !(await this.parts.jobs.prune(this.host.keepCompleted)));
   }
 
   /** A statement whose answer was lost may still arrive at the table: the doubt lasts for a while. */

@@ -26,8 +26,7 @@ export class SqliteDatabase implements JobDatabase {
   ) {
     this.tables = jobTables('sqlite', host.dataSource)
     this.sql = sqliteStatements(this.tables)
-    const isInsideTestTransaction = () => host.testRunner() !== undefined
-    this.connection = new SqliteConnection({ dataSource: host.dataSource, isInsideTestTransaction, explained })
+    this.connection = this.connect('FULL')
   }
 
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
@@ -43,15 +42,9 @@ export class SqliteDatabase implements JobDatabase {
       })
       return results(inserted)
     }
-    const insert = async () => {
-      const inserted = await connection.write((run) => run(sql.insert).all(...values), this.busyTimeout)
-      this.wake()
-      return inserted
-    }
+    const insert = () => connection.write((run) => run(sql.insert).all(...values), this.busyTimeout)
     try {
-      const inserted = await connection.tryWrite((run) => run(sql.insert).all(...values))
-      this.wake()
-      return results(inserted)
+      return results(await connection.tryWrite((run) => run(sql.insert).all(...values)))
     } catch (error) {
       if (!isBusyError(error)) throw explained(error)
       if (!connection.shared.inTransaction) return results(await insert())
@@ -61,17 +54,20 @@ export class SqliteDatabase implements JobDatabase {
     }
   }
 
-  /** Workers see a commit of other connections by the file itself. */
+  // Workers see a commit by the file itself.
   committed(): void {}
-
-  /** A worker of this process shares the connection that has written. */
-  wake(): void {
-    this.connection.tell()
-  }
+  wake(): void {}
 
   open(options: ConsumeOptions): JobStore {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
-    return new SqliteStore(this.host, this.connection, this.sql, options)
+    if ((options.concurrency ?? 1) > 1) {
+      this.host.logger.warn(
+        { concurrency: options.concurrency },
+        'several jobs at a time share the one connection that TypeORM has on SQLite, and so one transaction: only for methods that open none',
+      )
+    }
+    // An acknowledgement that a power cut takes back means one more run, which is what at-least-once promises.
+    return new SqliteStore(this.host, this.connect('NORMAL'), this.sql, options)
   }
 
   read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
@@ -84,5 +80,11 @@ export class SqliteDatabase implements JobDatabase {
 
   close(): void {
     this.connection.close()
+  }
+
+  private connect(synchronous: 'FULL' | 'NORMAL'): SqliteConnection {
+    const { dataSource } = this.host
+    const isInsideTestTransaction = () => this.host.testRunner() !== undefined
+    return new SqliteConnection({ dataSource, isInsideTestTransaction, explained, synchronous })
   }
 }

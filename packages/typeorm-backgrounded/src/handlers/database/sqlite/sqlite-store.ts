@@ -1,9 +1,11 @@
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isBusyError } from '../../../database-errors'
 import { sleep } from '../../../pause'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
 import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
 import type { ClaimedRow } from '../claimed-row'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { settlementOf } from '../settlement'
 import type { SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
@@ -27,6 +29,7 @@ export class SqliteStore implements JobStore {
   private lookedAround = -Infinity
   private seenVersion: unknown
   private nextDue = Infinity
+  private looks: NodeJS.Timeout | undefined
 
   constructor(
     private readonly host: HandlerHost,
@@ -57,9 +60,19 @@ export class SqliteStore implements JobStore {
     }
   }
 
+  get hasNews(): boolean {
+    return Date.now() - this.lookedAround >= LOOK_AROUND_EVERY
+  }
+
+  onNews(changed: () => void): void {
+    this.looks = setInterval(changed, LOOK_AROUND_EVERY)
+  }
+
   close(): void {
+    clearInterval(this.looks)
     this.lock?.release()
     this.lock = undefined
+    this.connection.close()
   }
 
   private async prepare(): Promise<void> {
@@ -71,7 +84,7 @@ export class SqliteStore implements JobStore {
 
   /** Every few seconds: who has died, and does this worker still have what it holds? Returns the dead. */
   private async lookAround(): Promise<(string | null)[]> {
-    if (Date.now() - this.lookedAround < LOOK_AROUND_EVERY) return []
+    if (!this.hasNews) return []
     this.lookedAround = Date.now()
     if (this.lock && !this.lock.isHeld()) await this.becomeAnotherWorker()
     const { workers, held } = await this.connection.read((run) => ({
@@ -107,11 +120,15 @@ export class SqliteStore implements JobStore {
   private async prune(): Promise<void> {
     if (this.host.keepCompleted === 0) return
     const before = Date.now() - this.host.keepCompleted
-    await this.connection
-      .tryWrite((run) => run(this.sql.prune).run(this.host.source, before))
-      .catch((error: unknown) => {
-        if (!isBusyError(error)) throw error // the next round will do
-      })
+    try {
+      for (;;) {
+        const { changes } = await this.connection.tryWrite((run) => run(this.sql.prune).run(this.host.source, before))
+        if (changes < PRUNED_AT_ONCE) return
+        await othersTurn()
+      }
+    } catch (error) {
+      if (!isBusyError(error)) throw error // the next round will do
+    }
   }
 
   private takeOver(run: StatementRunner, deadWorker: string | null): ClaimedRow[] {

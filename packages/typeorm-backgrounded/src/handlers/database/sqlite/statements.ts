@@ -1,4 +1,5 @@
 import { CLAIMED } from '../claimed-row'
+import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 
 const INSERTED = [
@@ -61,7 +62,7 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
     // Kept jobs: the partial index (source, state, finished_at).
     prune:
       `DELETE FROM ${table} WHERE ${c.id} IN (SELECT ${c.id} FROM ${table} WHERE ${c.source} = ? AND ${c.state} = 'completed' ` +
-      `AND ${c.finishedAt} IS NOT NULL AND ${c.finishedAt} < ? LIMIT 500)`,
+      `AND ${c.finishedAt} IS NOT NULL AND ${c.finishedAt} < ? LIMIT ${PRUNED_AT_ONCE})`,
   }
 }
 

@@ -1,0 +1,22 @@
+import { withResolver } from '../../pause'
+
+const gates = new Set<Gate>()
+
+/** Holds running methods until it is opened; the end of the case opens it too. */
+export class Gate {
+  private readonly resolver = withResolver()
+  readonly opened = this.resolver.promise
+
+  constructor() {
+    gates.add(this)
+  }
+
+  open(): void {
+    gates.delete(this)
+    this.resolver.resolve()
+  }
+}
+
+export function openAllGates(): void {
+  for (const gate of gates) gate.open()
+}
