@@ -14,7 +14,14 @@ import { keep } from './report/files'
 import { reportOf } from './report/report'
 import { TARGETS } from './targets'
 
-void main(parseOptions(process.argv))
+const interruption = new AbortController()
+
+main(parseOptions(process.argv)).catch((error: unknown) => {
+  // Whoever interrupted it ends the process, once nothing is left behind.
+  if (interruption.signal.aborted) return
+  console.error(error)
+  void cleanUp().finally(() => process.exit(1))
+})
 
 async function main(options: Options): Promise<void> {
   const sizes = sizesOf(options)
@@ -35,7 +42,7 @@ async function run(figures: readonly Figure[], pairs: number, isQuick: boolean):
   const turns = figures.reduce((sum, { turns, rounds }) => sum + turns.length * (rounds ?? pairs), 0)
   const progress = progressOf(turns)
   const results: FigureResult[] = []
-  for (const figure of figures) results.push(await measure(figure, pairs, environment, progress))
+  for (const figure of figures) results.push(await measure(figure, pairs, environment, progress, interruption.signal))
   progress.stop()
   return { isQuick, figures: results }
 }
@@ -58,12 +65,17 @@ function refuse(reason: string): void {
   process.exitCode = 2
 }
 
-/** Leaves no process, no Redis and no database behind. */
 function cleanUpOnSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
-      endChildren()
-      void disposeAll().finally(() => process.exit(128 + constants.signals[signal]))
+      interruption.abort()
+      void cleanUp().finally(() => process.exit(128 + constants.signals[signal]))
     })
   }
+}
+
+/** Leaves no process, no Redis and no database behind. */
+async function cleanUp(): Promise<void> {
+  endChildren()
+  await disposeAll()
 }

@@ -18,6 +18,7 @@ export async function measure(
   pairs: number,
   environment: Environment,
   watcher: Watcher,
+  signal: AbortSignal,
 ): Promise<FigureResult> {
   const rounds: (Metrics | null)[][] = []
   const failures: string[] = []
@@ -27,8 +28,10 @@ export async function measure(
     for (let round = 0; round < count; round++) {
       const results: (Metrics | null)[] = []
       for (const turn of figure.turns) {
+        signal.throwIfAborted()
         watcher.begins(figure, turn, round, count)
         const metrics = await take(turn, figure.keepsPlaces ? kept : undefined).catch((error: Error) => {
+          signal.throwIfAborted()
           failures.push(`${turn.label}: ${error.message}`)
           return null
         })

@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3'
+import { v7 as uuidv7 } from 'uuid'
 import { USERS, userOf } from '../model/users'
 import type { OpenSide } from './side'
 
@@ -8,14 +9,14 @@ export const open: OpenSide = async ({ sqlite }) => {
   database.pragma('journal_mode = WAL')
   database.pragma('synchronous = NORMAL')
   const insert = (ids: readonly number[]) => {
-    const statement = database.prepare('INSERT INTO floor_job (user_id, run_at) VALUES (?, ?)')
-    database.transaction(() => ids.forEach((id) => statement.run(id, Date.now())))()
+    const statement = database.prepare('INSERT INTO floor_job (id, payload, run_at) VALUES (?, ?, ?)')
+    database.transaction(() => ids.forEach((id) => statement.run(uuidv7(), JSON.stringify({ id }), Date.now())))()
   }
   return {
     async lay() {
       database.exec(
         `CREATE TABLE bench_user (id integer PRIMARY KEY, name varchar NOT NULL, email varchar NOT NULL);
-         CREATE TABLE floor_job (id integer PRIMARY KEY, user_id integer NOT NULL, run_at integer NOT NULL,
+         CREATE TABLE floor_job (id text PRIMARY KEY, payload text NOT NULL, run_at integer NOT NULL,
            state text NOT NULL DEFAULT 'waiting');
          CREATE INDEX floor_job_waiting ON floor_job (run_at, id) WHERE state = 'waiting'`,
       )
@@ -27,9 +28,9 @@ export const open: OpenSide = async ({ sqlite }) => {
     enqueue: async (id) => insert([id]),
     enqueueMany: async (ids) => insert(ids),
     async work(slots, ran) {
-      const claim = database.prepare<unknown[], { id: number; user_id: number }>(
+      const claim = database.prepare<unknown[], { id: string; payload: string }>(
         `UPDATE floor_job SET state = 'running' WHERE id IN (SELECT id FROM floor_job
-           WHERE state = 'waiting' AND run_at <= ? ORDER BY run_at, id LIMIT ?) RETURNING id, user_id`,
+           WHERE state = 'waiting' AND run_at <= ? ORDER BY run_at, id LIMIT ?) RETURNING id, payload`,
       )
       const reload = database.prepare<unknown[], { id: number }>(
         'SELECT id, name, email FROM bench_user WHERE id IN (SELECT value FROM json_each(?))',
@@ -41,7 +42,10 @@ export const open: OpenSide = async ({ sqlite }) => {
       const loop = async () => {
         while (!isStopping) {
           const jobs = claim.all(Date.now(), slots)
-          for (const { id } of reload.all(JSON.stringify(jobs.map(({ user_id }) => user_id)))) ran(id)
+          for (const { id } of reload.all(
+            JSON.stringify(jobs.map(({ payload }) => (JSON.parse(payload) as { id: number }).id)),
+          ))
+            ran(id)
           if (jobs.length > 0) acknowledge.run(JSON.stringify(jobs.map(({ id }) => id)))
           await new Promise((resolve) => (jobs.length > 0 ? setImmediate(resolve) : setTimeout(resolve, 20)))
         }

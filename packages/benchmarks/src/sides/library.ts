@@ -1,6 +1,6 @@
 import { backgrounded, createWorker, settled, withBackgrounded, type Handler } from 'typeorm-backgrounded'
 import { BackgroundedUser } from '../model/backgrounded-user'
-import { newUser, userOf, USERS } from '../model/users'
+import { newUser, userOf } from '../model/users'
 import type { Place } from '../places/place'
 import { dataSourceOf, layUsers } from './data-source'
 import type { Side } from './side'
@@ -11,8 +11,13 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} }
 export async function openLibrary(place: Place, handler: Handler): Promise<Side> {
   const dataSource = withBackgrounded(dataSourceOf(place, BackgroundedUser), { handler, logger: silent })
   await dataSource.initialize()
-  const users = Array.from({ length: USERS }, (_, index) => Object.assign(new BackgroundedUser(), userOf(index + 1)))
-  const user = (id: number) => users[id - 1] as BackgroundedUser
+  // As a caller has it at hand.
+  const users = new Map<number, BackgroundedUser>()
+  const user = (id: number) => {
+    const known = users.get(id) ?? Object.assign(new BackgroundedUser(), userOf(id))
+    users.set(id, known)
+    return known
+  }
   return {
     lay: () => layUsers(dataSource, BackgroundedUser),
     enqueue: (id, text) => (text ? user(id).countBackgrounded(text) : user(id).countBackgrounded()),
