@@ -1,5 +1,5 @@
 import type { EntitySchemaColumnOptions } from 'typeorm'
-import type { Dialect } from './dialect'
+import { dialectOf, type Dialect } from './dialect'
 
 /** What the columns of the plugin's tables are made of. */
 export interface ColumnTypes {
@@ -16,8 +16,8 @@ export interface ColumnTypes {
   readonly integer: EntitySchemaColumnOptions
   /** ms since the epoch, by the database's clock. */
   readonly time: EntitySchemaColumnOptions
-  /** A fresh id, for rows that are written by hand. */
-  readonly randomId: string
+  /** A fresh id, for rows that are written by hand; absent: they must bring their own. */
+  readonly randomId?: string
   /** The time now, for rows that are written by hand. */
   readonly now: string
 }
@@ -66,4 +66,11 @@ export const COLUMN_TYPES: Readonly<Record<Dialect, ColumnTypes>> = {
     randomId: 'uuid()',
     now: "(timestampdiff(MICROSECOND,'1970-01-01',utc_timestamp(6)) DIV 1000)",
   },
+}
+
+/** @param driver the data source's `type`, of a database that has a dialect */
+export function columnTypes(driver: string): ColumnTypes {
+  const types = COLUMN_TYPES[dialectOf(driver) as Dialect]
+  // MySQL takes expressions as defaults in parentheses only, and hands them out without.
+  return driver === 'mysql' ? { ...types, randomId: undefined, now: '0' } : types
 }

@@ -32,6 +32,8 @@ export interface Exchanged {
   readonly claimed: readonly ClaimedJob[]
   /** Finished jobs that this worker had lost. */
   readonly lost: ReadonlySet<ClaimedJob>
+  /** Nothing else was due: there is no need to ask again before the store has news. */
+  readonly isAll?: boolean
 }
 
 const LONGEST_PAUSE = 5_000
@@ -90,7 +92,8 @@ export class StoreConsumption implements Consumption {
       const exchanged = await this.exchange(slots)
       if (!exchanged) continue
       for (const job of exchanged.claimed) this.start(job)
-      if (exchanged.claimed.length > 0 || this.outcomes.length > 0 || this.isOver) continue
+      const mayBeMore = exchanged.claimed.length > 0 && !exchanged.isAll
+      if (mayBeMore || this.outcomes.length > 0 || this.isOver) continue
       if (this.options.once && this.running.size === 0 && (await this.isDrained())) break
       await this.idle()
     }

@@ -83,7 +83,7 @@ export class BullStore implements JobStore {
     const claimed = [...this.found, ...reply.claimed.map((record) => this.hold(record))]
     this.found = []
     if (claimed.length > 0) this.heartbeat.isRunning([...this.held.keys()].map(nameOf))
-    return { lost, claimed }
+    return { lost, claimed, isAll: reply.claimed.length < request.slots && reply.problems.length === 0 }
   }
 
   async wait(signal: AbortSignal): Promise<void> {

@@ -71,7 +71,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable {
     inspects: true,
   }
   private readonly options: ResolvedOptions
-  private readonly tables = new Map<Dialect, EntityTargets>()
+  private readonly tables = new Map<string, EntityTargets>()
   private database: { jobs: JobDatabase; host: HandlerHost } | undefined
 
   /** @throws InvalidOptionError */
@@ -87,10 +87,9 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable {
   }
 
   entities(driver: string, dataSource?: Pick<DataSource, 'namingStrategy'>): EntityTargets {
-    const dialect = dialectOf(driver)
-    if (!dialect) return []
-    const entities = this.tables.get(dialect) ?? entitiesOf(dialect, dataSource)
-    this.tables.set(dialect, entities)
+    if (!dialectOf(driver)) return []
+    const entities = this.tables.get(driver) ?? entitiesOf(driver, dataSource)
+    this.tables.set(driver, entities)
     return entities
   }
 

@@ -18,6 +18,8 @@ export interface LeasedStoreParts {
   readonly close: () => Promise<void>
 }
 
+type Claim = Pick<Exchanged, 'claimed' | 'isAll'>
+
 interface Held {
   readonly fence: Fence
   readonly controller: AbortController
@@ -68,7 +70,7 @@ export class LeasedStore implements JobStore {
       const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
       const free = Math.max(0, slots - this.found.filter(({ died }) => !died).length)
       const suspects = free > 0 ? await this.claimSuspect() : []
-      const claimed = await this.removeAndClaim(
+      const { claimed, isAll } = await this.removeAndClaim(
         finished.filter((each) => this.isRemoved(each)),
         free - suspects.length,
         lost,
@@ -78,7 +80,7 @@ export class LeasedStore implements JobStore {
       this.found = []
       if (all.length + finished.length > 0) this.lastWork = performance.now()
       if (all.length > 0) this.heartbeat?.isRunning([...this.held.keys()].map(nameOf))
-      return { lost, claimed: all }
+      return { lost, claimed: all, isAll }
     } catch (error) {
       this.beUnsure()
       throw error
@@ -138,26 +140,28 @@ export class LeasedStore implements JobStore {
     return new Set(finished.filter(({ job, isRepeated }) => !isRepeated && !settled.has(job.id)).map(({ job }) => job))
   }
 
-  private async removeAndClaim(
-    done: readonly FinishedJob[],
-    slots: number,
-    lost: Set<ClaimedJob>,
-  ): Promise<ClaimedJob[]> {
+  private async removeAndClaim(done: readonly FinishedJob[], slots: number, lost: Set<ClaimedJob>): Promise<Claim> {
     const levels = this.levels.marks
     const fences = done.map(({ job }) => this.fenceOf(job))
     const reply = await this.look({ done: fences, slots, levels })
     for (const { job, isRepeated } of done) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
-    const isCertain = reply.claimed.length > 0 || slots === 0 || levels === undefined
-    const { claimed } = isCertain ? reply : await this.lookAgain(slots)
-    return claimed.map((row) => this.hold(row))
+    if (levels === undefined || slots === 0) return this.claim(reply, reply.claimed.length < slots)
+    return reply.claimed.length > 0 ? this.claim(reply, false) : this.lookAnew(slots)
   }
 
-  /** Nothing above the marks: whether there is nothing at all, a look without them tells. */
-  private async lookAgain(slots: number): Promise<Pick<ExchangeReply, 'claimed'>> {
+  /** Nothing from the marks on: whether there is nothing at all, a look without them tells. */
+  private async lookAnew(slots: number): Promise<Claim> {
     const { untilAnew } = this.levels
-    if (untilAnew === 0 || this.options.once) return this.look({ done: [], slots })
-    this.nextDue = Math.min(this.nextDue, performance.now() + untilAnew)
-    return { claimed: [] }
+    if (untilAnew > 0 && !this.options.once) {
+      this.nextDue = Math.min(this.nextDue, performance.now() + untilAnew)
+      return { claimed: [], isAll: true }
+    }
+    const reply = await this.look({ done: [], slots })
+    return this.claim(reply, reply.claimed.length < slots)
+  }
+
+  private claim({ claimed }: ExchangeReply, isAll: boolean): Claim {
+    return { claimed: claimed.map((row) => this.hold(row)), isAll }
   }
 
   private async look({ done, slots, levels }: Omit<ExchangeRequest, 'lease'>): Promise<ExchangeReply> {

@@ -50,7 +50,8 @@ export class SqliteStore implements JobStore {
     })
     for (const { job } of finished) this.held.delete(job)
     this.nextDue = nextDue
-    return { lost, claimed: [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))] }
+    const claimed = [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))]
+    return { lost, claimed, isAll: rows.length < slots }
   }
 
   async wait(signal: AbortSignal): Promise<void> {

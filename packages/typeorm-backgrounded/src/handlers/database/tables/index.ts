@@ -1,6 +1,6 @@
 import { DefaultNamingStrategy, type DataSource, type EntitySchema } from 'typeorm'
 import { isMissingTableError } from '../../../database-errors'
-import type { Dialect } from '../../../dialect'
+import { dialectOf, type Dialect } from '../../../dialect'
 import { MissingTableError } from '../../../errors'
 import { tableNames, type TableNames } from '../../../table-names'
 import { BackgroundedJob, jobTable } from './job-table'
@@ -16,11 +16,12 @@ export interface JobTables {
   readonly workers: TableNames<BackgroundedWorker> | undefined
 }
 
-export function entitiesOf(dialect: Dialect, dataSource?: Pick<DataSource, 'namingStrategy'>): EntitySchema[] {
+/** @param driver the data source's `type` */
+export function entitiesOf(driver: string, dataSource?: Pick<DataSource, 'namingStrategy'>): EntitySchema[] {
   const { namingStrategy } = dataSource ?? { namingStrategy: new DefaultNamingStrategy() }
-  const jobs = jobTable(dialect, (property, name) => namingStrategy.columnName(property, name, []))
-  const both = [jobs, pauseTable(dialect)] as EntitySchema[]
-  return dialect === 'sqlite' ? both : [...both, workerTable(dialect) as EntitySchema]
+  const jobs = jobTable(driver, (property, name) => namingStrategy.columnName(property, name, []))
+  const both = [jobs, pauseTable(driver)] as EntitySchema[]
+  return dialectOf(driver) === 'sqlite' ? both : [...both, workerTable(driver) as EntitySchema]
 }
 
 /** @throws MissingTableError when the entities are not part of the data source */

@@ -1,6 +1,6 @@
 import { EntitySchema } from 'typeorm'
-import { COLUMN_TYPES } from '../../../column-types'
-import type { Dialect } from '../../../dialect'
+import { columnTypes } from '../../../column-types'
+import { dialectOf } from '../../../dialect'
 import type { JobState } from '../../handler'
 
 /** A row of the job table. Times are ms since the epoch, by the database's clock. */
@@ -44,17 +44,17 @@ export class BackgroundedJob {
  * @param columnName of the data source's naming strategy: TypeORM takes the condition of an index as it stands
  */
 export function jobTable(
-  dialect: Dialect,
+  driver: string,
   columnName: (property: string, name?: string) => string,
 ): EntitySchema<BackgroundedJob> {
-  const columns = columnsOf(dialect)
+  const columns = columnsOf(driver)
   const named = (property: 'state' | 'finishedAt') => `"${columnName(property, columns[property].name)}"`
   return new EntitySchema<BackgroundedJob>({
     name: 'BackgroundedJob',
     target: BackgroundedJob,
     tableName: 'backgrounded_jobs',
     columns,
-    indices: dialect === 'mariadb' ? wholeIndices : partialIndices(named('state'), named('finishedAt')),
+    indices: dialectOf(driver) === 'mariadb' ? wholeIndices : partialIndices(named('state'), named('finishedAt')),
   })
 }
 
@@ -76,16 +76,16 @@ const wholeIndices = [
   { columns: ['finishedAt'] },
 ]
 
-function columnsOf(dialect: Dialect) {
-  const { id, source, name, word, text, integer, time, randomId, now } = COLUMN_TYPES[dialect]
+function columnsOf(driver: string) {
+  const { id, source, name, word, text, integer, time, randomId, now } = columnTypes(driver)
   return {
-    id: { ...id, primary: true, default: () => randomId },
+    id: { ...id, primary: true, default: randomId && (() => randomId) },
     source: { ...source, default: 'default' },
     entity: name,
     key: { ...text, nullable: true },
     method: name,
     // MySQL's long texts have no plain defaults.
-    args: dialect === 'mariadb' ? { ...text, nullable: true } : { ...text, default: '[]' },
+    args: dialectOf(driver) === 'mariadb' ? { ...text, nullable: true } : { ...text, default: '[]' },
     types: { ...text, nullable: true },
     queue: { ...name, default: 'default' },
     priority: { ...integer, default: 0 },

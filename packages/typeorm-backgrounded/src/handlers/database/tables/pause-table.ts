@@ -1,6 +1,5 @@
 import { EntitySchema } from 'typeorm'
-import { COLUMN_TYPES } from '../../../column-types'
-import type { Dialect } from '../../../dialect'
+import { columnTypes } from '../../../column-types'
 
 /** A queue that nobody claims from for now. */
 export class BackgroundedPause {
@@ -8,8 +7,8 @@ export class BackgroundedPause {
   queue!: string
 }
 
-export function pauseTable(dialect: Dialect): EntitySchema<BackgroundedPause> {
-  const { source, name } = COLUMN_TYPES[dialect]
+export function pauseTable(driver: string): EntitySchema<BackgroundedPause> {
+  const { source, name } = columnTypes(driver)
   return new EntitySchema<BackgroundedPause>({
     name: 'BackgroundedPause',
     target: BackgroundedPause,

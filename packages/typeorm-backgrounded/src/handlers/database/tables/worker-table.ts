@@ -1,6 +1,5 @@
 import { EntitySchema } from 'typeorm'
-import { COLUMN_TYPES } from '../../../column-types'
-import type { Dialect } from '../../../dialect'
+import { columnTypes } from '../../../column-types'
 
 /** A worker that lives, or whose death nobody has noticed yet. Times are ms since the epoch, by the database's clock. */
 export class BackgroundedWorker {
@@ -14,8 +13,8 @@ export class BackgroundedWorker {
   steadySince!: number | string
 }
 
-export function workerTable(dialect: Dialect): EntitySchema<BackgroundedWorker> {
-  const { id, source, name, time } = COLUMN_TYPES[dialect]
+export function workerTable(driver: string): EntitySchema<BackgroundedWorker> {
+  const { id, source, name, time } = columnTypes(driver)
   return new EntitySchema<BackgroundedWorker>({
     name: 'BackgroundedWorker',
     target: BackgroundedWorker,
