@@ -10,7 +10,7 @@ import { measure } from './measure/rounds'
 import { parseOptions, selected, sizesOf, type Options } from './options'
 import { disposeAll } from './places/places'
 import { endChildren } from './processes/child-process'
-import { keep } from './report/files'
+import { generate, keep } from './report/files'
 import { reportOf } from './report/report'
 import { TARGETS } from './targets'
 
@@ -27,22 +27,28 @@ async function main(options: Options): Promise<void> {
   const sizes = sizesOf(options)
   const figures = selected(options.curves ? curvesOf(sizes) : figuresOf(sizes), options)
   if (options.list) return list(figures)
+  if (options.generate) return generate()
   if (figures.length === 0) return refuse('No figure has such a name: see --list.')
   if (options.write && options.quick) return refuse('What --quick measures means nothing, and is not written.')
   cleanUpOnSignals()
 
-  const result = await run(figures, sizes.pairs, options.quick ?? false)
+  const result = await run(figures, sizes.pairs, options)
   console.log(reportOf(result))
-  if (options.write) await keep(result)
   process.exit(isPassed(result) ? 0 : 1)
 }
 
-async function run(figures: readonly Figure[], pairs: number, isQuick: boolean): Promise<Result> {
+async function run(figures: readonly Figure[], pairs: number, options: Options): Promise<Result> {
+  const { quick: isQuick = false, write } = options
   const environment = await environmentOf()
   const turns = figures.reduce((sum, { turns, rounds }) => sum + turns.length * (rounds ?? pairs), 0)
   const progress = progressOf(turns)
   const results: FigureResult[] = []
-  for (const figure of figures) results.push(await measure(figure, pairs, environment, progress, interruption.signal))
+  for (const figure of figures) {
+    const result = await measure(figure, pairs, environment, progress, interruption.signal)
+    results.push(result)
+    // At once: what a long run has measured is not lost when it is interrupted.
+    if (write) await keep({ isQuick, figures: [result] })
+  }
   progress.stop()
   return { isQuick, figures: results }
 }

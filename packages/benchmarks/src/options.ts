@@ -10,6 +10,7 @@ export interface Options {
   readonly list?: boolean
   readonly curves?: boolean
   readonly write?: boolean
+  readonly generate?: boolean
 }
 
 export function parseOptions(argv: readonly string[]): Options {
@@ -22,6 +23,7 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('--curves', 'what a job costs as the work grows, instead of the targets')
     .option('--list', 'names the figures, and measures nothing')
     .option('--write', 'keeps the result, and generates docs/benchmarks.md and docs/benchmarks.svg from what is kept')
+    .option('--generate', 'generates the documents again from what is kept, and measures nothing')
     .parse(argv)
     .opts<Options>()
 }

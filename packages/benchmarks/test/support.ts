@@ -1,4 +1,5 @@
 import type { Environment, FigureResult } from '../src/measure/result'
+import type { SideName } from '../src/sides'
 import type { Metrics } from '../src/work/work'
 
 export const environment: Environment = {
@@ -8,7 +9,7 @@ export const environment: Environment = {
 }
 
 /** A figure of sides that all do the same; one list of metrics for each round. */
-export function figure(name: string, sides: readonly string[], rounds: readonly (Metrics | null)[][]): FigureResult {
-  const turns = sides.map((side) => ({ label: side, side, title: `${side} by hand`, settings: { jobs: 5, pool: 10 } }))
+export function figure(name: string, sides: readonly SideName[], rounds: readonly (Metrics | null)[][]): FigureResult {
+  const turns = sides.map((side) => ({ label: side, side, settings: { jobs: 5, pool: 10 } }))
   return { name, title: `The ${name}`, store: 'redis', turns, rounds, failures: [], environment }
 }

@@ -1,4 +1,5 @@
 import type { Store } from '../places/place'
+import type { SideName } from '../sides'
 import type { Metrics } from '../work/work'
 
 /** What a run leaves: enough to draw every table again. */
@@ -20,8 +21,7 @@ export interface FigureResult {
 
 export interface TurnResult {
   readonly label: string
-  readonly side: string
-  readonly title: string
+  readonly side: SideName
   readonly settings: Readonly<Record<string, number | string>>
 }
 

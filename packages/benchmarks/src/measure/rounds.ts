@@ -62,7 +62,7 @@ function toldOf({ label, side, settings, pool }: Turn): TurnResult {
     name,
     name === 'text' ? `${String(value).length} B` : (value as number),
   ])
-  return { label, side, title: SIDES[side].title, settings: { ...Object.fromEntries(told), pool: pool ?? POOL } }
+  return { label, side, settings: { ...Object.fromEntries(told), pool: pool ?? POOL } }
 }
 
 /** To four digits, which is more than they are worth. */

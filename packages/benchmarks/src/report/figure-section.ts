@@ -1,5 +1,6 @@
 import { valuesOf } from '../measure/pairs'
 import type { FigureResult } from '../measure/result'
+import { SIDES, type SideName } from '../sides'
 import { spreadOf } from '../measure/statistics'
 import { markdownTable } from './markdown-table'
 import { METRICS, withSpread } from './numbers'
@@ -11,7 +12,7 @@ export function figureSection(figure: FigureResult): string {
   const metrics = metricsOf(figure)
   const head = ['', ...metrics.map((metric) => headOf(metric))]
   const rows = figure.turns.map((turn, index) => [
-    turn.label === turn.side ? turn.title : turn.label,
+    nameOf(turn),
     ...metrics.map((metric) => {
       const values = valuesOf(figure, index, metric)
       return values.length > 0 ? withSpread(spreadOf(values)) : 'failed'
@@ -19,6 +20,11 @@ export function figureSection(figure: FigureResult): string {
   ])
   const failures = [...new Set(figure.failures)].map((failure) => `Failed: ${failure.split('\n')[0]}`)
   return [`### ${titleOf(figure)}`, markdownTable([head, ...rows]), settingsOf(figure), ...failures].join('\n\n')
+}
+
+/** What a turn is called. */
+export function nameOf({ label, side }: { readonly label: string; readonly side: SideName }): string {
+  return label === side ? SIDES[side].title : label
 }
 
 export function titleOf({ title, store }: FigureResult): string {

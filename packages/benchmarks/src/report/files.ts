@@ -22,6 +22,13 @@ export async function keep(fresh: Result): Promise<void> {
   const order = [...figuresOf(FULL), ...curvesOf(FULL)].map(({ name }) => name)
   const result = merged(latest(), fresh, order)
   writeFileSync(LATEST, await laidOut(JSON.stringify(result), LATEST))
+  await generate()
+}
+
+/** The documents anew, from the kept result. */
+export async function generate(): Promise<void> {
+  const result = latest()
+  if (!result) throw new Error('There is no kept result: npm run bench -- --write')
   for (const [file, content] of Object.entries(await generated(result))) writeFileSync(file, content)
 }
 

@@ -20,7 +20,7 @@ describe('pairs', () => {
   it('compares neighbours, not medians', () => {
     const drain = figure(
       'drain',
-      ['ours', 'bull'],
+      ['library-redis', 'bull'],
       [
         [{ pace: 200 }, { pace: 100 }],
         [{ pace: 90 }, { pace: 30 }],
@@ -34,7 +34,7 @@ describe('pairs', () => {
   it('leaves out a round in which a side failed', () => {
     const drain = figure(
       'drain',
-      ['ours', 'bull'],
+      ['library-redis', 'bull'],
       [
         [null, { pace: 100 }],
         [{ pace: 90 }, { pace: 30 }],
@@ -44,15 +44,15 @@ describe('pairs', () => {
   })
 
   it('judges by the median, where more is better and where less is', () => {
-    const drain = figure('drain', ['ours', 'bull'], [[{ pace: 2.5 }, { pace: 1 }]])
+    const drain = figure('drain', ['library-redis', 'bull'], [[{ pace: 2.5 }, { pace: 1 }]])
     expect(verdictOf(faster, drain)).to.include({ isBarMet: true, isGoalMet: false })
     expect(verdictOf(sooner, drain)).to.include({ isBarMet: false, isGoalMet: false })
-    const idle = figure('drain', ['ours', 'bull'], [[{ pace: 1 }, { pace: 1 }]])
+    const idle = figure('drain', ['library-redis', 'bull'], [[{ pace: 1 }, { pace: 1 }]])
     expect(verdictOf(sooner, idle)).to.include({ isBarMet: true, isGoalMet: true })
   })
 
   it('judges nothing that was not measured', () => {
     expect(verdictOf(faster, undefined)).to.deep.equal({ target: faster })
-    expect(verdictOf(faster, figure('drain', ['ours'], [[{ pace: 1 }]]))).to.deep.equal({ target: faster })
+    expect(verdictOf(faster, figure('drain', ['library-redis'], [[{ pace: 1 }]]))).to.deep.equal({ target: faster })
   })
 })
