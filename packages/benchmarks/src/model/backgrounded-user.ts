@@ -6,15 +6,15 @@ import { ATTEMPTS } from '../sides/side'
 @Entity('bench_user')
 export class BackgroundedUser {
   /** What a worker's process counts runs with. */
-  static ran: (id: number, text?: string) => void = () => {}
+  static ran: (id: number, text?: string) => Promise<void> | undefined = () => undefined
 
   @PrimaryGeneratedColumn() id!: number
   @Column() name!: string
   @Column() email!: string
 
   @Backgrounded({ attempts: ATTEMPTS })
-  count(text?: string): void {
-    BackgroundedUser.ran(this.id, text)
+  count(text?: string): Promise<void> | undefined {
+    return BackgroundedUser.ran(this.id, text)
   }
   declare countBackgrounded: InBackground<BackgroundedUser['count']>
 

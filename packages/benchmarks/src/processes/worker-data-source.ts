@@ -16,6 +16,7 @@ const place = JSON.parse(process.env.BENCH_PLACE ?? '{}') as Place
 
 BackgroundedUser.ran = () => {
   process.send?.({ at: now(), rss: process.memoryUsage.rss() / 2 ** 20 } satisfies FirstRun)
+  return undefined
 }
 
 export const dataSource = handler().then((chosen) =>

@@ -17,7 +17,7 @@ export interface Side {
   /** Resolves when everything that was enqueued is with the store. */
   settled?(): Promise<void>
   /** Starts a worker in this process that reloads the row of each job and calls `ran`. */
-  work(slots: number, ran: (id: number) => void): Promise<Working>
+  work(slots: number, ran: Ran): Promise<Working>
   close(): Promise<void>
 }
 
@@ -29,6 +29,9 @@ export interface ManyOptions {
   /** Jobs that fail for good when they run. */
   readonly isFailing?: boolean
 }
+
+/** What the method of a job does: it counts, and may have the worker wait. */
+export type Ran = (id: number) => Promise<void> | undefined
 
 export interface Working {
   stop(): Promise<unknown>

@@ -5,6 +5,8 @@ export interface WorkSettings {
   readonly slots: number
   /** After how many runs to note the time and the memory. */
   readonly every: number
+  /** After so many runs, methods do not return before the worker stops: one that never lets go would run on. */
+  readonly limit?: number
   /** Note the start of every single run, by the user's id: for a few jobs only. */
   readonly isNotingStarts?: boolean
 }
@@ -29,16 +31,23 @@ const REPORT_EVERY = 20
 const MB = 2 ** 20
 
 /** Runs jobs until it is told to stop. */
-export const work: Step<WorkSettings, WorkReport> = async (side, { slots, every, isNotingStarts }, parent) => {
+export const work: Step<WorkSettings, WorkReport> = async (
+  side,
+  { slots, every, limit = Infinity, isNotingStarts },
+  parent,
+) => {
   const marks: Mark[] = []
   const starts: Record<number, number> = {}
   let runs = 0
   let last = 0
+  let release = () => {}
+  const stopping = new Promise<void>((resolve) => (release = resolve))
   const ran = (id: number) => {
     runs++
     last = now()
     if (isNotingStarts) starts[id] = last
     if (runs === 1 || runs % every === 0) marks.push({ runs, at: last, rss: process.memoryUsage.rss() / MB })
+    return runs >= limit ? stopping : undefined
   }
   const working = await side.work(slots, ran)
   let told = -1
@@ -50,7 +59,9 @@ export const work: Step<WorkSettings, WorkReport> = async (side, { slots, every,
   clearInterval(reports)
   const peakRss = process.resourceUsage().maxRSS / 1_024
   if (marks.at(-1)?.runs !== runs) marks.push({ runs, at: last, rss: process.memoryUsage.rss() / MB })
+  const stopped = working.stop()
+  release()
   // Some peers wait for their connections to end.
-  await Promise.race([working.stop(), new Promise((resolve) => setTimeout(resolve, 5_000).unref())])
+  await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, 5_000).unref())])
   return { marks, peakRss, starts }
 }

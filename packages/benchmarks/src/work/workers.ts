@@ -8,17 +8,20 @@ export interface WorkersSettings {
   readonly slots: number
   /** Processes, default 1. */
   readonly workers?: number
+  /** More jobs wait than are to be run, default false. */
+  readonly isEndless?: boolean
 }
 
 /** Has worker processes run so many jobs that wait already. */
 export async function runWorkers(
   side: SideName,
   place: PrivatePlace,
-  { jobs, slots, workers = 1 }: WorkersSettings,
+  { jobs, slots, workers = 1, isEndless = false }: WorkersSettings,
 ): Promise<WorkReport[]> {
+  const limit = isEndless ? Math.ceil(jobs / workers) : undefined
   const every = Math.max(1, Math.round(jobs / 100))
   const children: Child<'work'>[] = []
-  while (children.length < workers) children.push(await Child.start('work', side, place, { slots, every }))
+  while (children.length < workers) children.push(await Child.start('work', side, place, { slots, every, limit }))
   await new Promise<void>((resolve, reject) => {
     const count = () => {
       if (children.reduce((sum, child) => sum + child.count, 0) >= jobs) resolve()
