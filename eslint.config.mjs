@@ -18,6 +18,7 @@ const directions = [
       'table-names.ts',
       'dialect.ts',
       'column-types.ts',
+      'lazy-abort.ts',
     ],
     from: [
       'job',

@@ -8,7 +8,7 @@ import { Outbox } from './dispatch/outbox/outbox'
 import { attachDispatcher, detachDispatcher } from './dispatch/route'
 import { subscribers } from './dispatch/subscriber'
 import { MissingTableError, NoResolverError } from './errors'
-import type { BackgroundedEvents } from './events'
+import type { BackgroundedEvents, RunningJobSummary } from './events'
 import { checkEntities } from './handler-entities'
 import type { ClaimedJob, Consumable, Handler } from './handlers/handler'
 import { milliseconds } from './job/duration'
@@ -126,7 +126,8 @@ export class Runtime {
     const { handler, executor, logger, events, outbox } = this
     // A job is nobody's call: transactions around whoever started the worker are none of its business.
     const outside = {
-      execute: (job: ClaimedJob) => outsideAmbientScopes(() => executor.execute(job)),
+      execute: (job: ClaimedJob, read?: (summary: RunningJobSummary) => void) =>
+        outsideAmbientScopes(() => executor.execute(job, read)),
       summarize: executor.summarize.bind(executor),
     }
     const worker = new Worker({ handler, executor: outside, events, logger, outbox }, options, once)

@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs'
 import type { DataSource } from 'typeorm'
 import { isBusyError } from './database-errors'
 import { sleep } from './pause'
@@ -52,8 +53,16 @@ export class SqliteConnection {
   private own: SqliteDatabase | undefined
   private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
 
+  /**
+   * Under its own name, whatever links lead to it and wherever the process goes: processes that use it find each other
+   * by what is beside it. Not in memory.
+   */
+  readonly file: string | undefined
+
   /** @param host `explained` names the fix where the database's error alone would not */
-  constructor(private readonly host: SqliteHost) {}
+  constructor(private readonly host: SqliteHost) {
+    this.file = this.isInMemory ? undefined : realpathSync(this.shared.name)
+  }
 
   /** better-sqlite3's class, as TypeORM loaded it. */
   get Database(): SqliteConstructor {
@@ -140,7 +149,7 @@ export class SqliteConnection {
     if (this.isInMemory || this.host.isInsideTestTransaction()) return this.shared
     if (this.own) return this.own
     const { key, nativeBinding, prepareDatabase } = this.dataSource.options as SqliteOptions
-    const database = new this.Database(this.shared.name, {
+    const database = new this.Database(this.file as string, {
       timeout: 0,
       fileMustExist: true,
       nativeBinding: nativeBinding ?? null,

@@ -1,4 +1,5 @@
 import { LeaseLostError, MissingTableError } from '../errors'
+import type { LazyAbort } from '../lazy-abort'
 import type { Logger } from '../logger'
 import { sleep, withResolver } from '../pause'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
@@ -13,6 +14,8 @@ export interface JobStore {
   readonly hasNews?: boolean
   /** False: a drain that waits gets more, from workers that seem to have died. Default true. */
   isDrained?(): Promise<boolean>
+  /** It works in another process. */
+  readonly isElsewhere?: boolean
   /** Connections of its own. */
   readonly connections?: number
   /** Calls `changed` when it has. */
@@ -37,6 +40,8 @@ export interface Exchanged {
 }
 
 const LONGEST_PAUSE = 5_000
+/** A reason at hand: the default one is made, with its stack, at every abort. */
+const WOKEN = new Error('woken')
 
 /**
  * The loop of every handler that keeps jobs in a store of its own: claim free slots only, start what was
@@ -53,7 +58,8 @@ export class StoreConsumption implements Consumption {
   private isStopping = false
   private isHandedBack = false
   private pauses = 0
-  private wake = new AbortController()
+  /** Ends an idle time or a pause. */
+  private wake: AbortController | undefined
   private nextChange = withResolver()
 
   constructor(
@@ -89,15 +95,20 @@ export class StoreConsumption implements Consumption {
         await this.nextChange.promise
         continue
       }
-      const exchanged = await this.exchange(slots)
+      const exchanged = await this.exchange(Math.min(slots, this.mostAtOnce))
       if (!exchanged) continue
       for (const job of exchanged.claimed) this.start(job)
-      const mayBeMore = exchanged.claimed.length > 0 && !exchanged.isAll
+      const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
       if (mayBeMore || this.outcomes.length > 0 || this.isOver) continue
       if (this.options.once && this.running.size === 0 && (await this.isDrained())) break
       await this.idle()
     }
     await this.giveBackHeld()
+  }
+
+  /** Two halves take turns: the store works for one while the methods of the other run. */
+  private get mostAtOnce(): number {
+    return this.store.isElsewhere ? Math.ceil(this.concurrency / 2) : this.concurrency
   }
 
   private get isOver(): boolean {
@@ -145,18 +156,18 @@ export class StoreConsumption implements Consumption {
   }
 
   private changed(): void {
-    this.wake.abort()
+    this.wake?.abort(WOKEN)
     this.nextChange.resolve()
     this.nextChange = withResolver()
   }
 
   /** Until a job ends or the store has news. */
   private async idle(): Promise<void> {
-    this.wake = new AbortController()
-    const { signal } = this.wake
     // Only a drain, or a stop, can be here with nothing to ask of the store.
-    if (this.options.once || this.isStopping) await this.nextChange.promise
-    else await this.store.wait(signal)
+    if (this.options.once || this.isStopping) return this.nextChange.promise
+    this.wake = new AbortController()
+    await this.store.wait(this.wake.signal)
+    this.wake = undefined
   }
 
   private async pause(error: unknown): Promise<void> {
@@ -164,6 +175,7 @@ export class StoreConsumption implements Consumption {
     this.logger.error({ err: error, retryIn: delay }, 'the job store cannot be reached')
     this.wake = new AbortController()
     await sleep(delay, this.isStopping ? undefined : this.wake.signal)
+    this.wake = undefined
   }
 
   private async giveBackHeld(): Promise<void> {
@@ -194,8 +206,8 @@ export class StoreConsumption implements Consumption {
 }
 
 /** What a lost lease aborts a job's `signal` with. */
-export function loseLease(controller: AbortController): void {
-  controller.abort(new LeaseLostError())
+export function loseLease(lease: LazyAbort): void {
+  lease.abort(new LeaseLostError())
 }
 
 function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => void } {

@@ -14,6 +14,7 @@ import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
 import type { JsonValue } from '../job/json'
+import { LazyAbort } from '../lazy-abort'
 import { childLogger, type Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
 import type { EntityLoader } from './entity-loader'
@@ -47,13 +48,16 @@ interface Run {
 export class Executor {
   constructor(private readonly host: ExecutorHost) {}
 
-  async execute(job: ClaimedJob): Promise<Outcome> {
+  /** @param read called first of all, with what the job is */
+  async execute(job: ClaimedJob, read: (summary: RunningJobSummary) => void = () => {}): Promise<Outcome> {
     let run: Run
     try {
       run = this.resolve(job, readEnvelope(job.envelope))
     } catch (error) {
+      read(unreadable(job))
       return this.outcomeOfReading(job, error)
     }
+    read(run.summary)
     if (job.died) return retryOrFail(run, new WorkerDiedError(job.attempt))
 
     let receiver: object, args: unknown[]
@@ -78,15 +82,7 @@ export class Executor {
     try {
       return this.resolve(job, readEnvelope(job.envelope)).summary
     } catch {
-      const { entity, method } = (job.envelope ?? {}) as Record<string, unknown>
-      return {
-        id: job.id,
-        entity: String(entity),
-        method: String(method),
-        queue: job.queue,
-        attempt: job.attempt,
-        attempts: job.attempt,
-      }
+      return unreadable(job)
     }
   }
 
@@ -139,13 +135,26 @@ export class Executor {
 
   private contextOf({ job, received, summary }: Run): CurrentJob {
     const { manager, logger } = this.host
+    const never = new LazyAbort()
+    let log: Logger | undefined
+    const { id, entity, key, method, queue, attempt, attempts } = summary
     return {
-      ...summary,
+      id,
+      entity,
+      key,
+      method,
+      queue,
+      attempt,
+      attempts,
       enqueuedAt: new Date(received.enqueuedAt ?? this.host.now()),
       manager: manager(),
-      signal: job.signal ?? new AbortController().signal,
+      get signal() {
+        return job.signal ?? never.signal
+      },
       progress: (value) => job.progress?.(value),
-      log: childLogger(logger, { job: job.id, entity: summary.entity, method: summary.method }),
+      get log() {
+        return (log ??= childLogger(logger, { job: id, entity, method }))
+      },
     }
   }
 
@@ -173,6 +182,11 @@ export class Executor {
     const delay = Math.min(Math.max(this.host.now() - since, SECOND), LONGEST_RELEASE)
     return { state: 'released', delay, reason: (error as Error).message, since, error }
   }
+}
+
+function unreadable({ id, envelope, queue, attempt }: ClaimedJob): RunningJobSummary {
+  const { entity, method } = (envelope ?? {}) as Record<string, unknown>
+  return { id, entity: String(entity), method: String(method), queue, attempt, attempts: attempt }
 }
 
 function outcomeOfMethod(run: Run, error: unknown): Outcome {

@@ -1,8 +1,9 @@
-import { LeaseLostError, NotConsumableError, WorkerStoppingError } from '../errors'
+import { NotConsumableError, WorkerStoppingError } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
 import type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Handler, Outcome } from '../handlers/handler'
 import { milliseconds, type Duration } from '../job/duration'
 import { InvalidOptionError } from '../errors'
+import { LazyAbort } from '../lazy-abort'
 import type { Logger } from '../logger'
 import { withResolver } from '../pause'
 import type { Executor } from './executor'
@@ -131,19 +132,15 @@ export class Worker {
   }
 
   private abortAll(): void {
-    for (const { controller } of this.running.values()) controller.abort(new WorkerStoppingError())
+    for (const { abort } of this.running.values()) abort.abort(new WorkerStoppingError())
   }
 
   private async execute(job: ClaimedJob): Promise<Outcome> {
-    const controller = new AbortController()
-    job.signal?.addEventListener('abort', () => controller.abort(job.signal?.reason ?? new LeaseLostError()))
-    this.running.set(job, { controller, summary: this.host.executor.summarize(job), startedAt: performance.now() })
+    const abort = new LazyAbort(() => job.signal)
     try {
-      return await this.host.executor.execute({
-        ...job,
-        progress: job.progress && ((value) => job.progress?.(value)),
-        signal: controller.signal,
-      })
+      return await this.host.executor.execute(withSignal(job, abort), (summary) =>
+        this.running.set(job, { abort, summary, startedAt: performance.now() }),
+      )
     } finally {
       const running = this.running.get(job) as Running
       running.endedAt = performance.now()
@@ -180,10 +177,27 @@ export class Worker {
 }
 
 interface Running {
-  readonly controller: AbortController
+  readonly abort: LazyAbort
   readonly summary: RunningJobSummary
   readonly startedAt: number
   endedAt?: number
+}
+
+/** Not a copy: that would ask for the handler's own signal. */
+function withSignal(job: ClaimedJob, abort: LazyAbort): ClaimedJob {
+  const { id, queue, envelope, attempt, died, releasedSince } = job
+  return {
+    id,
+    queue,
+    envelope,
+    attempt,
+    died,
+    releasedSince,
+    get signal() {
+      return abort.signal
+    },
+    progress: job.progress && ((value) => job.progress?.(value)),
+  }
 }
 
 /** Tells events and log what became of a job. `duration` is in ms. */

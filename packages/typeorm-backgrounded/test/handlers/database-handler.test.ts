@@ -1,3 +1,4 @@
+import { symlinkSync } from 'node:fs'
 import { expect } from 'chai'
 import { Column, DataSource, type DataSourceOptions, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { Backgrounded, backgrounded, backgroundedEvents, createWorker, drain, withBackgrounded } from '../../src'
@@ -9,7 +10,12 @@ class Letter {
   @PrimaryGeneratedColumn() id!: number
   @Column({ default: '' }) text!: string
   @Backgrounded() post(_text?: string): void {}
+  @Backgrounded() async carry(): Promise<void> {
+    await road
+  }
 }
+
+let road: Promise<void>
 
 const codeOf = (call: Promise<unknown>) =>
   call.then(
@@ -107,6 +113,28 @@ describe('DatabaseHandler on SQLite', () => {
     await worker.stop()
     await finished
     await dataSource.destroy()
+  })
+
+  it('knows that a worker lives which came by another link to the file', async () => {
+    const file = temporaryFile()
+    const link = temporaryFile()
+    const attached = (path: string) => withBackgrounded(inFile([Letter], path), { handler: new DatabaseHandler() })
+    const first = await attached(file).initialize()
+    symlinkSync(file, link)
+    const second = await attached(link).initialize()
+    const letter = await first.manager.save(new Letter())
+    let end!: () => void
+    road = new Promise((resolve) => (end = resolve))
+    await backgrounded(letter, { manager: first.manager }).carry()
+    const worker = createWorker(first)
+    const finished = worker.run()
+    await new Promise((resolve) => backgroundedEvents(first).on('started', resolve))
+    expect(await drain(second)).to.include({ completed: 0, retried: 0 })
+    expect(await second.manager.find(BackgroundedJob)).to.have.nested.property('[0].suspect', 0)
+    end()
+    await worker.stop()
+    await finished
+    await Promise.all([first.destroy(), second.destroy()])
   })
 
   it('keeps completed jobs as long as it is told', async () => {

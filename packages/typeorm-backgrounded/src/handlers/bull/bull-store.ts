@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { LazyAbort } from '../../lazy-abort'
 import { sleep } from '../../pause'
 import { errorText, storableText } from '../error-text'
 import { Heartbeat } from '../heartbeat/heartbeat'
@@ -15,7 +16,7 @@ import type { PulseData } from './worker-pulse'
 
 interface Held {
   readonly record: ClaimedRecord
-  readonly controller: AbortController
+  readonly loss: LazyAbort
 }
 
 const TIMEOUT = 5_000
@@ -24,6 +25,7 @@ const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
 export class BullStore implements JobStore {
+  readonly isElsewhere = true
   /** For commands, for news, and for the heartbeat's thread. */
   readonly connections: number
   private readonly worker = randomUUID()
@@ -143,9 +145,9 @@ export class BullStore implements JobStore {
     this.hasGap = false
     const tokens = new Set(stored.map(({ token }) => token))
     const known = new Set<string>()
-    for (const { record, controller } of this.held.values()) {
+    for (const { record, loss } of this.held.values()) {
       known.add(record.token)
-      if (!tokens.has(record.token)) loseLease(controller)
+      if (!tokens.has(record.token)) loseLease(loss)
     }
     for (const record of stored) if (!known.has(record.token)) this.found.push(this.hold(record))
   }
@@ -164,7 +166,7 @@ export class BullStore implements JobStore {
     } catch (error) {
       this.host.logger.debug({ err: error }, 'Redis did not answer a look around')
       if (performance.now() - this.lastContact <= this.options.lease) return
-      for (const { controller } of this.held.values()) loseLease(controller)
+      for (const { loss } of this.held.values()) loseLease(loss)
     } finally {
       this.isLooking = false
     }
@@ -197,7 +199,7 @@ export class BullStore implements JobStore {
   }
 
   private hold(record: ClaimedRecord): ClaimedJob {
-    const controller = new AbortController()
+    const loss = new LazyAbort()
     const job: ClaimedJob = {
       id: record.id,
       queue: record.queue,
@@ -205,10 +207,12 @@ export class BullStore implements JobStore {
       attempt: record.attempt,
       died: record.died,
       releasedSince: record.releasedSince,
-      signal: controller.signal,
+      get signal() {
+        return loss.signal
+      },
       progress: (value) => this.storeProgress(record, value),
     }
-    this.held.set(job, { record, controller })
+    this.held.set(job, { record, loss })
     return job
   }
 

@@ -21,6 +21,9 @@ export const CLAIMED = [
   'releasedSince',
 ] as const satisfies readonly (keyof BackgroundedJob)[]
 
+/** Of what plain SQL may have written: one more still fits into the column. */
+export const MOST_ATTEMPTS = 2 ** 31 - 2
+
 /** A claimed row, by property, times as numbers. */
 export interface ClaimedRow {
   readonly id: string
@@ -42,13 +45,10 @@ export interface ClaimedRow {
   readonly releasedSince: number | null
 }
 
-/** Drivers hand out the database's longest integers as text. */
-export function claimedRow(row: Readonly<Record<string, unknown>>): ClaimedRow {
-  const { runAt, enqueuedAt, releasedSince } = row
-  return {
-    ...(row as unknown as ClaimedRow),
-    runAt: Number(runAt),
-    enqueuedAt: Number(enqueuedAt),
-    releasedSince: releasedSince === null ? null : Number(releasedSince),
-  }
+/** Drivers hand out the database's longest integers as text. Changes `row` itself. */
+export function claimedRow(row: Record<string, unknown>): ClaimedRow {
+  row.runAt = Number(row.runAt)
+  row.enqueuedAt = Number(row.enqueuedAt)
+  if (row.releasedSince !== null) row.releasedSince = Number(row.releasedSince)
+  return row as unknown as ClaimedRow
 }

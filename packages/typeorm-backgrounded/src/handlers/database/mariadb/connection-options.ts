@@ -12,7 +12,6 @@ interface Credentials {
 }
 
 interface Options extends Credentials {
-  readonly charset?: string
   readonly connectTimeout?: number
   readonly ssl?: unknown
   readonly flags?: readonly string[]
@@ -34,7 +33,6 @@ export function connectionOptions({ options, driver }: DataSource): object {
     password,
     database: database ?? driver.database,
     socketPath,
-    charset: all.charset,
     ssl: all.ssl,
     flags: all.flags,
   }
@@ -43,6 +41,8 @@ export function connectionOptions({ options, driver }: DataSource): object {
     connectTimeout: all.connectTimeout ?? CONNECT_WITHIN,
     enableKeepAlive: true,
     ...all.extra,
+    // Of the connection, not of the tables: names of queues and texts of jobs may hold anything.
+    charset: 'utf8mb4',
     // ms since the epoch are no big numbers.
     supportBigNumbers: true,
     bigNumberStrings: false,

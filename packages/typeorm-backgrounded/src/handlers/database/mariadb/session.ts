@@ -36,8 +36,12 @@ export interface Mysql {
   createConnection(options: object): Client
 }
 
-// At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts.
-const SETUP = ['SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', 'SET SESSION innodb_lock_wait_timeout = 5']
+const SETUP = [
+  // At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts.
+  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+  // A server may be set to commit nothing by itself.
+  'SET SESSION innodb_lock_wait_timeout = 5, autocommit = 1',
+]
 
 /** One connection of the library's own, at READ COMMITTED. */
 export class OwnSession implements Session {
@@ -109,8 +113,10 @@ function connector(mysql: Mysql, options: object): Connector<Client> {
       client.on('error', lost)
       client.on('end', lost)
       await new Promise<void>((resolve, reject) => client.connect((error) => (error ? reject(error) : resolve())))
-      for (const sql of SETUP) await query(client, sql)
       return client
+    },
+    async prepare(client) {
+      for (const sql of SETUP) await query(client, sql)
     },
     end: (client) => new Promise((resolve) => client.end(resolve)),
     destroy: (client) => client.destroy(),

@@ -1,5 +1,5 @@
 import type { TableNames } from '../../../table-names'
-import { CLAIMED } from '../claimed-row'
+import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import type { BackgroundedWorker } from '../tables/worker-table'
@@ -34,7 +34,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   return {
     // The hot index: of the next level, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
     nextLevel:
-      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt, ${c.runAt} - ${NOW} AS wait ` +
+      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt, GREATEST(${c.runAt}, 0) - ${NOW} AS wait ` +
       `FROM ${table} WHERE ${waiting} AND (${c.suspect} > ? OR (${c.suspect} = ? AND ${c.queue} > ?) ` +
       `OR (${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?)) ` +
       `ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
@@ -46,7 +46,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
       `ORDER BY ${c.runAt}, ${c.id} LIMIT ? FOR UPDATE SKIP LOCKED`,
     // The primary key.
     claim: (rows: number) =>
-      `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
+      `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = LEAST(${c.attempt}, ${MOST_ATTEMPTS}) + 1, ${c.worker} = ?, ${c.lease} = ? ` +
       `WHERE ${c.id} IN (${list(rows)})`,
   }
 }

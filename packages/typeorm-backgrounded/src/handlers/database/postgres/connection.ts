@@ -86,9 +86,11 @@ function connector({
       client.on('error', lost)
       client.on('end', lost)
       await client.connect()
+      return client
+    },
+    async prepare(client) {
       if (ownsSession) await client.query({ text: SESSION })
       await prepare?.(client)
-      return client
     },
     end: (client) => client.end(),
     destroy: (client) => client.connection.stream.destroy(),

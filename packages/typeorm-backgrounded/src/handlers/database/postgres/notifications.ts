@@ -9,6 +9,7 @@ const CONNECT_WITHIN = 10_000
 /** What producers say with NOTIFY, heard on the worker's own connection. */
 export class Notifications implements Arrivals {
   isListening = false
+  private isHealing = false
   private readonly end = new AbortController()
   private arrived: (job?: Arrival) => void = () => {}
 
@@ -32,21 +33,30 @@ export class Notifications implements Arrivals {
   /** The connection is gone: whoever is idle would not notice. */
   async heal(connection: PostgresConnection): Promise<void> {
     this.isListening = false
-    for (let pause = 100; !this.end.signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    if (this.isHealing) return // every attempt that fails is a loss of its own
+    this.isHealing = true
+    for (let pause = 100; !this.isOver; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       await sleep(pause, this.end.signal)
-      if (this.end.signal.aborted || this.isListening) return
-      try {
-        await connection.connect(CONNECT_WITHIN)
-        return
-      } catch (error) {
-        this.logger.debug({ err: error }, 'the connection that listens for new jobs is not back yet')
-      }
+      if (!this.isOver) await this.reconnect(connection)
     }
+    this.isHealing = false
   }
 
   close(): Promise<void> {
     this.end.abort()
     return Promise.resolve()
+  }
+
+  private get isOver(): boolean {
+    return this.isListening || this.end.signal.aborted
+  }
+
+  private async reconnect(connection: PostgresConnection): Promise<void> {
+    try {
+      await connection.connect(CONNECT_WITHIN)
+    } catch (error) {
+      this.logger.debug({ err: error }, 'the connection that listens for new jobs is not back yet')
+    }
   }
 }
 

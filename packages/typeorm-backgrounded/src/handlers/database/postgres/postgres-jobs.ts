@@ -53,7 +53,9 @@ export class PostgresJobs implements LeasedJobs {
 
   async claimSuspect({ queue, priority, runAt, id }: Level, lease: number): Promise<ClaimedRow[]> {
     const { sql, source, worker } = this.options
-    return (await this.query(sql.claimSuspect, [source, queue, worker, lease, priority, runAt, id])).map(claimedRow)
+    return (await this.query(sql.claimSuspect, [source, queue, worker, lease, priority, bigint(runAt), id])).map(
+      claimedRow,
+    )
   }
 
   async settle(settlements: readonly (Settlement & Fence)[]): Promise<Set<string>> {
@@ -101,7 +103,16 @@ export class PostgresJobs implements LeasedJobs {
 type ExchangedRow = Record<string, unknown> & { readonly kind: 'claimed' | 'lost' | 'level'; readonly id: string }
 
 function columnsOf(levels: readonly Level[]): unknown[] {
-  return (['suspect', 'queue', 'priority', 'runAt', 'id'] as const).map((name) => levels.map((level) => level[name]))
+  const column = (name: keyof Level) => levels.map((level) => level[name])
+  const runAt = levels.map((level) => bigint(level.runAt))
+  return [column('suspect'), column('queue'), column('priority'), runAt, column('id')]
+}
+
+const FARTHEST = 2 ** 63 - 1024
+
+/** Whoever wrote the row by hand may have written any time: as text, a number of JavaScript's may not fit the column. */
+function bigint(time: number): string {
+  return String(BigInt(Math.min(time, FARTHEST)))
 }
 
 /** What an UPDATE returns has no order. */

@@ -1,5 +1,5 @@
 import type { TableNames } from '../../../table-names'
-import { CLAIMED } from '../claimed-row'
+import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import type { BackgroundedWorker } from '../tables/worker-table'
@@ -60,7 +60,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `CROSS JOIN LATERAL (SELECT j.${c.runAt} AS run_at, j.${c.id} AS id FROM ${table} j WHERE ${inLevel('j', 'known')} ` +
     `ORDER BY j.${c.runAt}, j.${c.id} LIMIT 1) first WHERE NOT ${isPaused('known.queue')})`
 
-  const take = `${c.state} = 'running', ${c.attempt} = j.${c.attempt} + 1, ${c.worker} = $3, ${c.lease} = $4`
+  const take = `${c.state} = 'running', ${c.attempt} = least(j.${c.attempt}, ${MOST_ATTEMPTS}) + 1, ${c.worker} = $3, ${c.lease} = $4`
   const dueIn = (level: string, limit: string) =>
     `SELECT j.${c.id} AS id FROM ${table} j WHERE ${inLevel('j', level)} AND j.${c.runAt} <= ${NOW} ` +
     `ORDER BY j.${c.runAt}, j.${c.id} LIMIT ${limit} FOR UPDATE SKIP LOCKED`
@@ -80,7 +80,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `SELECT 'claimed' AS kind, NULL::bigint AS wait, ${claimed} FROM claimed ` +
     `UNION ALL SELECT 'lost', NULL, ${noJob({ id: 'lost.id' })} FROM unnest($6::uuid[]) AS lost (id) ` +
     `WHERE lost.id NOT IN (SELECT id FROM done) ` +
-    `UNION ALL SELECT 'level', run_at - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
+    `UNION ALL SELECT 'level', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
     `FROM level`
 
   return {

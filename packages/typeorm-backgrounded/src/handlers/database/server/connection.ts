@@ -1,9 +1,12 @@
+import { isConnectionError } from '../../../database-errors'
 import { StoreUnavailableError } from '../../../errors'
 
 /** How connections of one kind of server are made and ended. */
 export interface Connector<Client> {
   /** @param lost to be called when the connection is gone */
   connect(lost: () => void): Promise<Client>
+  /** Makes a new connection what it has to be. */
+  prepare(client: Client): Promise<void>
   /** Takes leave of the server. */
   end(client: Client): Promise<void>
   /** At once; what waits for it must be rejected. */
@@ -11,6 +14,7 @@ export interface Connector<Client> {
 }
 
 const PATIENCE_AT_THE_END = 500
+const PREPARED_WITHIN = 10_000
 
 /**
  * One connection of the library's own, made when it is first needed, and made anew after it broke. One piece of work
@@ -40,6 +44,9 @@ export class ServerConnection<Client> {
       connection = this.open()
       return work(await connection)
     })
+    done.catch((error: unknown) => {
+      if (connection && isBroken(error)) this.abandon(connection)
+    })
     const inTime = within(timeout, done, () => {
       isLate = true
       if (connection) this.abandon(connection)
@@ -63,10 +70,22 @@ export class ServerConnection<Client> {
 
   private open(): Promise<Client> {
     if (this.opened) return this.opened
-    const opening: Promise<Client> = this.connector.connect(() => this.lose(opening))
+    const opening: Promise<Client> = this.prepared(this.connector.connect(() => this.lose(opening)))
     this.opened = opening
     opening.catch(() => this.lose(opening))
     return opening
+  }
+
+  /** One that cannot be prepared is not left behind. */
+  private async prepared(connection: Promise<Client>): Promise<Client> {
+    const client = await connection
+    try {
+      await within(PREPARED_WITHIN, this.connector.prepare(client), () => {})
+      return client
+    } catch (error) {
+      this.connector.destroy(client)
+      throw error
+    }
   }
 
   private lose(connection: Promise<Client>): void {
@@ -79,6 +98,11 @@ export class ServerConnection<Client> {
     this.lose(connection)
     connection.then((client) => this.connector.destroy(client)).catch(() => {})
   }
+}
+
+/** mysql2 tells nobody but the statement that was under way. */
+function isBroken(error: unknown): boolean {
+  return isConnectionError(error) || (error as { fatal?: unknown })?.fatal === true
 }
 
 /** @throws StoreUnavailableError after `timeout` ms, having called `late` */

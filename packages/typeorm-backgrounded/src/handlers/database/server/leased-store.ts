@@ -1,5 +1,6 @@
+import { LazyAbort } from '../../../lazy-abort'
 import { sleep } from '../../../pause'
-import type { ClaimedJob, ConsumeOptions, HandlerHost } from '../../handler'
+import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
 import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
 import type { ClaimedRow } from '../claimed-row'
@@ -18,16 +19,15 @@ export interface LeasedStoreParts {
   readonly close: () => Promise<void>
 }
 
-type Claim = Pick<Exchanged, 'claimed' | 'isAll'>
-
 interface Held {
   readonly fence: Fence
-  readonly controller: AbortController
+  readonly loss: LazyAbort
   readonly isSuspect: boolean
 }
 
 /** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
 export class LeasedStore implements JobStore {
+  readonly isElsewhere = true
   /** For statements, and for the heartbeat's thread. */
   readonly connections: number
   private readonly held = new Map<ClaimedJob, Held>()
@@ -35,7 +35,7 @@ export class LeasedStore implements JobStore {
   private readonly looks: NodeJS.Timeout
   private heartbeat: Heartbeat | undefined
   private leases = 0
-  /** Jobs of dead workers, and jobs whose claim was not heard of, for the next exchange to hand out. */
+  /** Held, and not handed out yet. */
   private found: ClaimedJob[] = []
   /** What this worker holds may differ from what the table says. */
   private isUnsure = false
@@ -68,19 +68,12 @@ export class LeasedStore implements JobStore {
       await this.enter()
       if (this.isUnsure) await this.reconcile()
       const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
-      const free = Math.max(0, slots - this.found.filter(({ died }) => !died).length)
-      const suspects = free > 0 ? await this.claimSuspect() : []
-      const { claimed, isAll } = await this.removeAndClaim(
-        finished.filter((each) => this.isRemoved(each)),
-        free - suspects.length,
-        lost,
-      )
+      const isAll = await this.removeAndClaim(finished, slots, lost)
       for (const { job } of finished) this.held.delete(job)
-      const all = [...this.found, ...suspects, ...claimed]
-      this.found = []
-      if (all.length + finished.length > 0) this.lastWork = performance.now()
-      if (all.length > 0) this.heartbeat?.isRunning([...this.held.keys()].map(nameOf))
-      return { lost, claimed: all, isAll }
+      const claimed = this.isUnsure ? [] : this.handOut(slots)
+      if (claimed.length + finished.length > 0) this.lastWork = performance.now()
+      if (claimed.length > 0) this.heartbeat?.isRunning([...this.held.keys()].map(nameOf))
+      return { lost, claimed, isAll }
     } catch (error) {
       this.beUnsure()
       throw error
@@ -98,11 +91,11 @@ export class LeasedStore implements JobStore {
 
   /** Who has only just come cannot judge others yet, and a drain is the only worker that some applications have. */
   async isDrained(): Promise<boolean> {
-    return !(await this.parts.jobs.hasOrphans())
+    return this.found.length === 0 && !(await this.parts.jobs.hasOrphans())
   }
 
   get hasNews(): boolean {
-    return this.found.length > 0 || this.isUnsure
+    return this.isUnsure || this.found.some(({ died }) => died)
   }
 
   onNews(changed: () => void): void {
@@ -113,17 +106,30 @@ export class LeasedStore implements JobStore {
     this.isClosed = true
     clearInterval(this.looks)
     await this.heartbeat?.stop()
+    await this.giveBackFound().catch(() => {})
     // With something still in hand, the list says that this worker lives for as long as it has to be believed.
     if (this.held.size === 0) await this.parts.jobs.leave().catch(() => {})
     await this.parts.arrivals.close()
     await this.parts.close()
   }
 
+  /** Those that did not get a slot before the end. */
+  private async giveBackFound(): Promise<void> {
+    const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped before the job began.' }
+    const unstarted = this.found.filter(({ died }) => !died)
+    await this.settle(unstarted.map((job) => ({ job, outcome })))
+    for (const job of unstarted) this.held.delete(job)
+  }
+
   /** A claim of a worker that is not on the list would be taken for a dead one's. */
   private async enter(): Promise<void> {
-    if (this.heartbeat) return
-    await this.parts.jobs.beat()
+    if (this.heartbeat && performance.now() - this.lastContact <= this.lease) return
+    const wasListed = await this.parts.jobs.beat()
     this.lastContact = performance.now()
+    if (this.heartbeat) {
+      if (!wasListed) this.beUnsure()
+      return
+    }
     this.heartbeat = this.parts.startHeartbeat(() => this.beUnsure())
     await this.lookAround()
   }
@@ -140,28 +146,39 @@ export class LeasedStore implements JobStore {
     return new Set(finished.filter(({ job, isRepeated }) => !isRepeated && !settled.has(job.id)).map(({ job }) => job))
   }
 
-  private async removeAndClaim(done: readonly FinishedJob[], slots: number, lost: Set<ClaimedJob>): Promise<Claim> {
+  /** Returns whether nothing else is due. Every claim is among what was found: if the next statement fails, it is not lost. */
+  private async removeAndClaim(
+    finished: readonly FinishedJob[],
+    slots: number,
+    lost: Set<ClaimedJob>,
+  ): Promise<boolean> {
+    const free = Math.max(0, slots - this.found.filter(({ died }) => !died).length)
+    // Before the others: a backlog leaves no slot.
+    const isTaken = free > 0 && (await this.claimSuspect(finished))
+    const removed = finished.filter((each) => this.isRemoved(each))
+    const isAll = await this.removeAndLook(removed, isTaken ? free - 1 : free, lost)
+    if (isAll) await this.claimSuspect(finished)
+    return isAll
+  }
+
+  private async removeAndLook(done: readonly FinishedJob[], slots: number, lost: Set<ClaimedJob>): Promise<boolean> {
     const levels = this.levels.marks
     const fences = done.map(({ job }) => this.fenceOf(job))
     const reply = await this.look({ done: fences, slots, levels })
     for (const { job, isRepeated } of done) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
-    if (levels === undefined || slots === 0) return this.claim(reply, reply.claimed.length < slots)
-    return reply.claimed.length > 0 ? this.claim(reply, false) : this.lookAnew(slots)
+    if (levels === undefined || slots === 0) return reply.claimed.length < slots
+    return reply.claimed.length === 0 && this.lookAnew(slots)
   }
 
   /** Nothing from the marks on: whether there is nothing at all, a look without them tells. */
-  private async lookAnew(slots: number): Promise<Claim> {
+  private async lookAnew(slots: number): Promise<boolean> {
     const { untilAnew } = this.levels
     if (untilAnew > 0 && !this.options.once) {
       this.nextDue = Math.min(this.nextDue, performance.now() + untilAnew)
-      return { claimed: [], isAll: true }
+      return true
     }
     const reply = await this.look({ done: [], slots })
-    return this.claim(reply, reply.claimed.length < slots)
-  }
-
-  private claim({ claimed }: ExchangeReply, isAll: boolean): Claim {
-    return { claimed: claimed.map((row) => this.hold(row)), isAll }
+    return reply.claimed.length < slots
   }
 
   private async look({ done, slots, levels }: Omit<ExchangeRequest, 'lease'>): Promise<ExchangeReply> {
@@ -169,6 +186,8 @@ export class LeasedStore implements JobStore {
     const start = performance.now()
     const reply = await this.parts.jobs.exchange({ done, slots, lease: ++this.leases, levels })
     const now = performance.now()
+    for (const row of reply.claimed) this.found.push(this.hold(row))
+    if (now - start > this.lease) this.isUnsure = true // by now, others may have taken it for dead
     this.lastContact = start
     if (slots > 0) this.levels.looked(levels === undefined, now - start, reply)
     this.nextDue = now + Math.min(Infinity, ...reply.levels.map(({ wait }) => wait).filter((wait) => wait > 0))
@@ -176,13 +195,22 @@ export class LeasedStore implements JobStore {
     return reply
   }
 
-  /** Of the jobs that killed a worker, this one runs one at a time. */
-  private async claimSuspect(): Promise<ClaimedJob[]> {
-    if ([...this.held.values()].some(({ isSuspect }) => isSuspect)) return []
+  /** Of the jobs that killed a worker, this one runs one at a time. Returns whether it has claimed one. */
+  private async claimSuspect(finished: readonly FinishedJob[]): Promise<boolean> {
     const [level] = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
-    if (!level) return []
+    if (!level) return false
+    const ended = new Set(finished.map(({ job }) => job))
+    if ([...this.held].some(([job, { isSuspect }]) => isSuspect && !ended.has(job))) return false
     const rows = await this.parts.jobs.claimSuspect(level, ++this.leases)
-    return rows.map((row) => this.hold(row))
+    for (const row of rows) this.found.push(this.hold(row))
+    return rows.length > 0
+  }
+
+  /** The jobs of the dead are not run, and need no slot. */
+  private handOut(slots: number): ClaimedJob[] {
+    const given = this.found.filter(({ died }) => died || slots-- > 0)
+    this.found = this.found.filter((job) => !given.includes(job))
+    return given
   }
 
   private rank({ queue, priority }: Level): number {
@@ -200,13 +228,15 @@ export class LeasedStore implements JobStore {
       this.lastContact = start
       for (const row of taken) this.found.push(this.hold(row, true))
       if (start < this.unsureUntil) this.isUnsure = true
-      if (this.hasNews) this.changed()
+      // Whom a drain waits for may have come back, or somebody else has taken over.
+      if (this.hasNews || this.options.once) this.changed()
       if (this.host.keepCompleted > 0) await this.prune()
     } catch (error) {
       if (this.isClosed) return
       this.host.logger.debug({ err: error }, 'the database did not answer a look around')
+      this.beUnsure()
       if (performance.now() - this.lastContact <= this.lease) return
-      for (const { controller } of this.held.values()) loseLease(controller)
+      for (const { loss } of this.held.values()) loseLease(loss)
     } finally {
       this.isLooking = false
     }
@@ -229,9 +259,14 @@ export class LeasedStore implements JobStore {
     const rows = await this.parts.jobs.held()
     this.isUnsure = false
     const stored = new Map(rows.map((row) => [keyOf(row), row]))
-    for (const { fence, controller } of this.held.values()) {
-      if (!stored.delete(keyOf(fence))) loseLease(controller)
+    const gone = new Set<ClaimedJob>()
+    for (const [job, { fence, loss }] of this.held) {
+      if (stored.delete(keyOf(fence))) continue
+      loseLease(loss)
+      gone.add(job)
     }
+    for (const job of this.found) if (gone.has(job)) this.held.delete(job)
+    this.found = this.found.filter((job) => !gone.has(job))
     // A suspect may have been taken over, not claimed: it is not run before that is sorted out.
     for (const row of stored.values()) this.found.push(this.hold(row, row.suspect === 1))
   }
@@ -245,20 +280,22 @@ export class LeasedStore implements JobStore {
   }
 
   private hold(row: ClaimedRow, died = false): ClaimedJob {
-    const controller = new AbortController()
-    const { id, queue, attempt, suspect, lease, releasedSince, ...envelope } = row
+    const loss = new LazyAbort()
+    const { id, queue, attempt, suspect, lease, releasedSince } = row
     const fence = { id, lease }
     const job: ClaimedJob = {
       id,
       queue,
-      envelope,
+      envelope: row,
       attempt,
       died,
       releasedSince: releasedSince ?? undefined,
-      signal: controller.signal,
+      get signal() {
+        return loss.signal
+      },
       progress: (value) => this.storeProgress(fence, value),
     }
-    this.held.set(job, { fence, controller, isSuspect: suspect === 1 })
+    this.held.set(job, { fence, loss, isSuspect: suspect === 1 })
     return job
   }
 

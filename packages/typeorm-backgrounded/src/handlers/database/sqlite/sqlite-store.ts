@@ -1,5 +1,6 @@
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isBusyError } from '../../../database-errors'
+import { LazyAbort } from '../../../lazy-abort'
 import { sleep } from '../../../pause'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
@@ -15,7 +16,7 @@ const LOOK_FOR_COMMITS_EVERY = 20
 
 interface Held {
   readonly lease: number
-  readonly controller: AbortController
+  readonly loss: LazyAbort
   readonly isSuspect: boolean
 }
 
@@ -77,9 +78,10 @@ export class SqliteStore implements JobStore {
   }
 
   private async prepare(): Promise<void> {
-    if (this.lock || this.connection.isInMemory) return
+    const { Database, file } = this.connection
+    if (this.lock || file === undefined) return
     await this.connection.prepareForWork()
-    this.lock = WorkerLock.acquire(this.connection.Database, this.connection.shared.name)
+    this.lock = WorkerLock.acquire(Database, file)
     this.worker = this.lock.worker
   }
 
@@ -98,8 +100,8 @@ export class SqliteStore implements JobStore {
   }
 
   private isAlive(worker: string | null): boolean {
-    if (worker === null || this.connection.isInMemory) return false
-    return isWorkerAlive(this.connection.Database, this.connection.shared.name, worker)
+    const { Database, file } = this.connection
+    return worker !== null && file !== undefined && isWorkerAlive(Database, file, worker)
   }
 
   /** Somebody removed the lock file: others take this worker for dead, so it must take itself for dead too. */
@@ -108,14 +110,14 @@ export class SqliteStore implements JobStore {
       { worker: this.worker },
       'the lock file of this worker is gone: it gives up the jobs it holds',
     )
-    for (const { controller } of this.held.values()) loseLease(controller)
+    for (const { loss } of this.held.values()) loseLease(loss)
     this.lock?.release()
     this.lock = undefined
     await this.prepare()
   }
 
   private noticeLostLeases(leases: ReadonlySet<string>): void {
-    for (const [{ id }, { lease, controller }] of this.held) if (!leases.has(`${id}/${lease}`)) loseLease(controller)
+    for (const [{ id }, { lease, loss }] of this.held) if (!leases.has(`${id}/${lease}`)) loseLease(loss)
   }
 
   private async prune(): Promise<void> {
@@ -204,19 +206,21 @@ export class SqliteStore implements JobStore {
   }
 
   private hold(row: ClaimedRow, died: boolean): ClaimedJob {
-    const controller = new AbortController()
-    const { id, queue, attempt, suspect, lease, releasedSince, ...envelope } = row
+    const loss = new LazyAbort()
+    const { id, queue, attempt, suspect, lease, releasedSince } = row
     const job: ClaimedJob = {
       id,
       queue,
-      envelope,
+      envelope: row,
       attempt,
       died,
       releasedSince: releasedSince ?? undefined,
-      signal: controller.signal,
+      get signal() {
+        return loss.signal
+      },
       progress: (value) => this.storeProgress(id, lease, value),
     }
-    this.held.set(job, { lease, controller, isSuspect: suspect === 1 })
+    this.held.set(job, { lease, loss, isSuspect: suspect === 1 })
     return job
   }
 

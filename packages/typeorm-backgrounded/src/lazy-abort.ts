@@ -1,0 +1,23 @@
+/** An AbortController that comes to be when somebody asks for its signal: of most jobs nobody does. */
+export class LazyAbort {
+  private controller: AbortController | undefined
+  private aborted: { readonly reason: unknown } | undefined
+
+  /** @param outer a signal that this one follows */
+  constructor(private readonly outer: () => AbortSignal | undefined = () => undefined) {}
+
+  get signal(): AbortSignal {
+    if (this.controller) return this.controller.signal
+    const controller = (this.controller = new AbortController())
+    const outer = this.outer()
+    if (this.aborted) controller.abort(this.aborted.reason)
+    else if (outer?.aborted) controller.abort(outer.reason)
+    else outer?.addEventListener('abort', () => controller.abort(outer.reason))
+    return controller.signal
+  }
+
+  abort(reason: unknown): void {
+    this.aborted ??= { reason }
+    this.controller?.abort(reason)
+  }
+}

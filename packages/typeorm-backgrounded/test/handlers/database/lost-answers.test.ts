@@ -1,0 +1,116 @@
+import { expect } from 'chai'
+import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
+import { Backgrounded, createWorker, drain, withBackgrounded } from '../../../src'
+import { DatabaseHandler } from '../../../src/handlers/database'
+import { MariaDbJobs } from '../../../src/handlers/database/mariadb/mariadb-jobs'
+import { PostgresJobs } from '../../../src/handlers/database/postgres/postgres-jobs'
+import type { LeasedJobs } from '../../../src/handlers/database/server/leased-jobs'
+import { mariaDb, postgres } from '../../support/stores'
+import { until } from '../../support/worker-process'
+
+const ran: string[] = []
+const DEAD = '00000000-0000-4000-8000-000000000001'
+
+@Entity()
+class Letter {
+  @PrimaryGeneratedColumn() id!: number
+
+  @Backgrounded({ backoff: 0 })
+  static async send(name: string): Promise<void> {
+    ran.push(name)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+const SERVERS = [
+  { store: postgres, jobs: PostgresJobs.prototype as LeasedJobs },
+  { store: mariaDb, jobs: MariaDbJobs.prototype as LeasedJobs },
+]
+
+for (const { store, jobs } of SERVERS) {
+  describe(`Jobs of workers that died, on ${store.name}`, () => {
+    const { reap, exchange, claimSuspect } = jobs
+    let dataSource: DataSource
+    let drop: (() => Promise<void>) | undefined
+
+    before(async function () {
+      await store.require(this)
+    })
+
+    beforeEach(async () => {
+      ran.length = 0
+      const created = await store.create([Letter])
+      drop = created.drop
+      dataSource = withBackgrounded(created.dataSource, {
+        handler: new DatabaseHandler({ lease: '1s' }),
+        logger: silent,
+      })
+      await dataSource.initialize()
+    })
+
+    afterEach(async () => {
+      Object.assign(jobs, { reap, exchange, claimSuspect })
+      await drop?.()
+    })
+
+    async function working(work: () => Promise<void>): Promise<void> {
+      const worker = createWorker(dataSource, { pollInterval: 50 })
+      const finished = worker.run()
+      await work()
+      await worker.stop()
+      await finished
+    }
+
+    const insert = (columns: string, values: string) =>
+      dataSource.query(
+        `INSERT INTO backgrounded_jobs (entity, method, args, ${columns}) VALUES ('Letter', 'send', '["it"]', ${values})`,
+      )
+    const suspect = () => insert('suspect, attempt', '1, 1')
+    const orphan = () => insert('state, attempt, worker, lease', `'running', 1, '${DEAD}', 1`)
+
+    it('run, when the answer to their takeover was lost', async () => {
+      jobs.reap = async function (this: LeasedJobs, lease) {
+        const taken = await reap.call(this, lease)
+        if (taken.length === 0) return taken
+        jobs.reap = reap
+        throw lostAnswer()
+      }
+      await orphan()
+      await working(() => until(() => ran.length === 1))
+    })
+
+    it('run, when the statement after their claim fails', async () => {
+      jobs.claimSuspect = async function (this: LeasedJobs, level, lease) {
+        jobs.exchange = () => {
+          jobs.exchange = exchange
+          return Promise.reject(lostAnswer())
+        }
+        jobs.claimSuspect = claimSuspect
+        return claimSuspect.call(this, level, lease)
+      }
+      await suspect()
+      await suspect()
+      await working(() => until(() => ran.length === 2))
+    })
+
+    it('run in a drain', async () => {
+      await suspect()
+      await suspect()
+      expect(await drain(dataSource)).to.include({ completed: 2 })
+    })
+
+    it('keep no drain waiting that somebody else has taken over', async () => {
+      await orphan()
+      const drained = drain(dataSource)
+      await until(async () => (await dataSource.query('SELECT * FROM backgrounded_workers')).length > 0)
+      await dataSource.query('DELETE FROM backgrounded_jobs')
+      expect(await drained).to.include({ completed: 0 })
+    })
+  })
+}
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+function lostAnswer(): Error {
+  return Object.assign(new Error('the answer was lost'), { code: 'ECONNRESET' })
+}
