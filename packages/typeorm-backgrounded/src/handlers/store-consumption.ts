@@ -14,6 +14,8 @@ export interface JobStore {
   readonly hasNews?: boolean
   /** False: a drain that waits gets more, from workers that seem to have died. Default true. */
   isDrained?(): Promise<boolean>
+  /** It works in another process. */
+  readonly isElsewhere?: boolean
   /** Connections of its own. */
   readonly connections?: number
   /** Calls `changed` when it has. */
@@ -93,7 +95,7 @@ export class StoreConsumption implements Consumption {
         await this.nextChange.promise
         continue
       }
-      const exchanged = await this.exchange(slots)
+      const exchanged = await this.exchange(Math.min(slots, this.mostAtOnce))
       if (!exchanged) continue
       for (const job of exchanged.claimed) this.start(job)
       const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
@@ -102,6 +104,11 @@ export class StoreConsumption implements Consumption {
       await this.idle()
     }
     await this.giveBackHeld()
+  }
+
+  /** Two halves take turns: the store works for one while the methods of the other run. */
+  private get mostAtOnce(): number {
+    return this.store.isElsewhere ? Math.ceil(this.concurrency / 2) : this.concurrency
   }
 
   private get isOver(): boolean {

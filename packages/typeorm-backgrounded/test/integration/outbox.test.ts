@@ -5,7 +5,7 @@ import { type BullProgram, programsOfSuite } from '../support/bull-processes'
 import { requirePostgres } from '../support/postgres'
 import { requireRedis } from '../support/redis'
 import { RedisServer, requireRedisServer } from '../support/redis-server'
-import { linesOf, until } from '../support/worker-process'
+import { until } from '../support/worker-process'
 
 /** How often producers are killed; each takes about half a second. */
 const KILLS = Number(process.env.KILLS ?? 200)
@@ -44,7 +44,7 @@ describe('the outbox', function () {
     expect(ids().sort()).to.deep.equal(rows.map(({ id }) => String(id)).sort())
 
     function ids(): string[] {
-      return linesOf(program.log).map((line) => line.split(' ')[1]!)
+      return program.lines.map((line) => line.split(' ')[1]!)
     }
   })
 

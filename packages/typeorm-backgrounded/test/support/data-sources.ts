@@ -5,13 +5,13 @@ import { DataSource, type DataSourceOptions } from 'typeorm'
 
 type Entities = NonNullable<DataSourceOptions['entities']>
 
-export function inMemory(entities: Entities): DataSource {
-  return new DataSource({ type: 'better-sqlite3', database: ':memory:', entities, synchronize: true })
+export function inMemory(entities: Entities, options: object = {}): DataSource {
+  return new DataSource({ type: 'better-sqlite3', database: ':memory:', entities, synchronize: true, ...options })
 }
 
 /** A SQLite file in a directory of its own, removed after the suite. */
-export function inFile(entities: Entities, file = temporaryFile()): DataSource {
-  return new DataSource({ type: 'better-sqlite3', database: file, entities, synchronize: true })
+export function inFile(entities: Entities, file = temporaryFile(), options: object = {}): DataSource {
+  return new DataSource({ type: 'better-sqlite3', database: file, entities, synchronize: true, ...options })
 }
 
 const directories: string[] = []
@@ -27,5 +27,7 @@ export function temporaryFile(): string {
 }
 
 process.on('exit', () => {
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true })
+  // A server that was ended just now may be writing its last file.
+  for (const directory of directories)
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 })
 })

@@ -4,64 +4,74 @@ import { DataSource, type DataSourceOptions } from 'typeorm'
 import { requireService } from './require-service'
 
 type Entities = NonNullable<DataSourceOptions['entities']>
+type MariaDbOptions = Extract<DataSourceOptions, { type: 'mysql' | 'mariadb' }>
 
-const host = process.env.MYSQL_HOST ?? '127.0.0.1'
-const port = Number(process.env.MYSQL_PORT ?? 3306)
-const username = process.env.MYSQL_USER ?? 'root'
-const password = process.env.MYSQL_PASSWORD ?? ''
+/** Where a MariaDB listens, and who asks. */
+export interface MariaDbAddress {
+  readonly host: string
+  readonly port: number
+  readonly username: string
+  readonly password?: string
+}
 
-/** A private database on the local MariaDB; `drop` it in the end. */
+const local = {
+  host: process.env.MYSQL_HOST ?? '127.0.0.1',
+  port: Number(process.env.MYSQL_PORT ?? 3306),
+  username: process.env.MYSQL_USER ?? 'root',
+  password: process.env.MYSQL_PASSWORD ?? '',
+}
+
+/** A private database on the local MariaDB, or on that of a test; `drop` it in the end. */
 export async function createMariaDb(
   entities: Entities,
-  options: { poolSize?: number } = {},
+  options: Partial<MariaDbOptions> = {},
+  address: MariaDbAddress = local,
 ): Promise<{ dataSource: DataSource; drop: () => Promise<void> }> {
   const database = `backgrounded_${randomUUID().replaceAll('-', '')}`
-  await administer(`CREATE DATABASE ${database}`)
+  await administer(`CREATE DATABASE ${database}`, address)
   const dataSource = new DataSource({
     type: 'mariadb',
-    host,
-    port,
-    username,
-    password,
+    ...address,
     database,
     entities,
     synchronize: true,
     ...options,
-  })
+  } as MariaDbOptions)
   const drop = async () => {
     if (dataSource.isInitialized) await dataSource.destroy()
-    await dropDatabase(database)
+    await connected(address, (connection) => dropDatabase(connection, database))
   }
   return { dataSource, drop }
 }
 
 /** Runs one statement outside of any test's database. */
-export async function administer(sql: string): Promise<void> {
-  await connected(async (connection) => {
+export async function administer(sql: string, address: MariaDbAddress = local): Promise<void> {
+  await connected(address, async (connection) => {
     await connection.query(sql)
   })
 }
 
 export async function requireMariaDb(context: Mocha.Context): Promise<void> {
-  await requireService(context, `MariaDB on ${host}:${port}`, () => administer('SELECT 1'))
+  await requireService(context, `MariaDB on ${local.host}:${local.port}`, () => administer('SELECT 1'))
 }
 
 /** What Postgres does WITH (FORCE): a transaction that somebody left open would hold the drop up for a day. */
-async function dropDatabase(database: string): Promise<void> {
-  await connected(async (connection) => {
-    const sql = 'SELECT id FROM information_schema.processlist WHERE db = ?'
-    const [others] = await connection.query<RowDataPacket[]>(sql, [database])
-    for (const { id } of others) await connection.query('KILL ?', [id]).catch(ignoreGone)
-    await connection.query(`DROP DATABASE ${database}`)
-  })
+async function dropDatabase(connection: Connection, database: string): Promise<void> {
+  const sql = 'SELECT id FROM information_schema.processlist WHERE db = ?'
+  const [others] = await connection.query<RowDataPacket[]>(sql, [database])
+  for (const { id } of others) await connection.query('KILL ?', [id]).catch(ignoreGone)
+  await connection.query(`DROP DATABASE ${database}`)
 }
 
 function ignoreGone(error: Error & { code?: string }): void {
   if (error.code !== 'ER_NO_SUCH_THREAD') throw error
 }
 
-async function connected(work: (connection: Connection) => Promise<void>): Promise<void> {
-  const connection = await createConnection({ host, port, user: username, password })
+async function connected(
+  { username, ...address }: MariaDbAddress,
+  work: (connection: Connection) => Promise<void>,
+): Promise<void> {
+  const connection = await createConnection({ ...address, user: username })
   try {
     await work(connection)
   } finally {

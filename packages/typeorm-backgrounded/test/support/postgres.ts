@@ -4,25 +4,34 @@ import { DataSource, type DataSourceOptions } from 'typeorm'
 import { requireService } from './require-service'
 
 type Entities = NonNullable<DataSourceOptions['entities']>
+type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>
 
-const host = process.env.PGHOST ?? '127.0.0.1'
-const port = Number(process.env.PGPORT ?? 5432)
-const username = process.env.PGUSER ?? 'postgres'
-const password = process.env.PGPASSWORD ?? 'postgres'
+/** Where a Postgres listens, and who asks. */
+export interface PostgresAddress {
+  readonly host: string
+  readonly port: number
+  readonly username: string
+  readonly password?: string
+}
 
-/** A private database on the local Postgres; `drop` it in the end. */
+const local = {
+  host: process.env.PGHOST ?? '127.0.0.1',
+  port: Number(process.env.PGPORT ?? 5432),
+  username: process.env.PGUSER ?? 'postgres',
+  password: process.env.PGPASSWORD ?? 'postgres',
+}
+
+/** A private database on the local Postgres, or on that of a test; `drop` it in the end. */
 export async function createPostgres(
   entities: Entities,
-  options: { poolSize?: number } = {},
+  options: Partial<PostgresOptions> = {},
+  address: PostgresAddress = local,
 ): Promise<{ dataSource: DataSource; drop: () => Promise<void> }> {
   const database = `backgrounded_${randomUUID().replaceAll('-', '')}`
-  await administer(`CREATE DATABASE ${database}`)
+  await administer(`CREATE DATABASE ${database}`, address)
   const dataSource = new DataSource({
     type: 'postgres',
-    host,
-    port,
-    username,
-    password,
+    ...address,
     database,
     entities,
     synchronize: true,
@@ -30,14 +39,14 @@ export async function createPostgres(
   })
   const drop = async () => {
     if (dataSource.isInitialized) await dataSource.destroy()
-    await administer(`DROP DATABASE ${database} WITH (FORCE)`)
+    await administer(`DROP DATABASE ${database} WITH (FORCE)`, address)
   }
   return { dataSource, drop }
 }
 
 /** Runs one statement outside of any test's database. */
-export async function administer(sql: string): Promise<void> {
-  const client = new Client({ host, port, user: username, password, database: 'postgres' })
+export async function administer(sql: string, { username, ...address }: PostgresAddress = local): Promise<void> {
+  const client = new Client({ ...address, user: username, database: 'postgres' })
   await client.connect()
   try {
     await client.query(sql)
@@ -47,5 +56,5 @@ export async function administer(sql: string): Promise<void> {
 }
 
 export async function requirePostgres(context: Mocha.Context): Promise<void> {
-  await requireService(context, `Postgres on ${host}:${port}`, () => administer('SELECT 1'))
+  await requireService(context, `Postgres on ${local.host}:${local.port}`, () => administer('SELECT 1'))
 }

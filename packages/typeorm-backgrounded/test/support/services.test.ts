@@ -1,33 +1,45 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { ping } from './redis'
+import { isFree } from './free-port'
+import { requireMariaDbServer } from './mariadb-server'
+import { requirePostgresServer } from './postgres-server'
 import { requireRedisServer } from './redis-server'
+import { until } from './worker-process'
 
 describe('a service that the tests need', function () {
   this.timeout(60_000)
-  const missing = { PGPORT: '1', MYSQL_PORT: '1', REDIS_URL: 'redis://127.0.0.1:1', PATH: '' }
+  const missing = {
+    PGPORT: '1',
+    MYSQL_PORT: '1',
+    REDIS_URL: 'redis://127.0.0.1:1',
+    PATH: '',
+    POSTGRES_BIN: '/nowhere',
+    MARIADB_BIN: '/nowhere',
+  }
 
   it('skips its tests where it is missing, and says so', () => {
     const { output, failures } = mocha('missing-services', { ...missing, CI: '' })
-    expect(output.match(/^ok .* # SKIP/gm)).to.have.length(4)
-    expect(output.match(/SKIPPED: no (Postgres|MariaDB|Redis) on .*:1 |SKIPPED: no redis-server/g)).to.have.length(4)
+    expect(output.match(/^ok .* # SKIP/gm)).to.have.length(6)
+    expect(output.match(/SKIPPED: no (Postgres|MariaDB|Redis) on .*:1 /g)).to.have.length(3)
+    expect(output.match(/SKIPPED: no (redis-server|initdb and postgres|\S+ and mariadbd) command/g)).to.have.length(3)
     expect(failures).to.equal(0)
   })
 
   it('fails its tests where it is missing in CI', () => {
     const { output, failures } = mocha('missing-services', { ...missing, CI: 'true' })
-    expect(output.match(/^not ok /gm)).to.have.length(4)
-    expect(failures).to.equal(4)
+    expect(output.match(/^not ok /gm)).to.have.length(6)
+    expect(failures).to.equal(6)
   })
 
-  it('ends with the tests, though one forgot to end it', async function () {
+  it('ends with the tests, though one fails and forgot to end it', async function () {
     await requireRedisServer(this)
+    await requirePostgresServer(this)
+    await requireMariaDbServer(this)
     const { output, failures } = mocha('forgotten-server', {})
-    expect(failures).to.equal(0)
-    const url = /redis:\S+/.exec(output)?.[0] ?? expect.fail(output)
-    const reason = await ping(url).catch((error: Error) => error.message)
-    expect(reason).to.match(/ECONNREFUSED/)
+    expect(failures).to.equal(1)
+    const ports = /ports ([\d ]+)/.exec(output)?.[1]?.split(' ').map(Number) ?? expect.fail(output)
+    await until(async () => (await Promise.all(ports.map(isFree))).every(Boolean))
   })
 })
 

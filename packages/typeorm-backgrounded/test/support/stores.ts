@@ -9,14 +9,20 @@ type Entities = NonNullable<DataSourceOptions['entities']>
 export interface TestStore {
   readonly name: string
   require(context: Mocha.Context): Promise<void>
-  create(entities: Entities): Promise<{ dataSource: DataSource; drop: () => Promise<void> }>
+  create: CreateDatabase
 }
 
-const local = (name: string, make: (entities: Entities) => DataSource): TestStore => ({
+/** Makes a data source of a fresh database. */
+export type CreateDatabase = (
+  entities: Entities,
+  options?: object,
+) => Promise<{ dataSource: DataSource; drop: () => Promise<void> }>
+
+const local = (name: string, make: (entities: Entities, options: object) => DataSource): TestStore => ({
   name,
   require: () => Promise.resolve(),
-  create: (entities) => {
-    const dataSource = make(entities)
+  create: (entities, options = {}) => {
+    const dataSource = make(entities, options)
     const drop = async () => {
       if (dataSource.isInitialized) await dataSource.destroy()
     }
@@ -25,6 +31,6 @@ const local = (name: string, make: (entities: Entities) => DataSource): TestStor
 })
 
 export const sqliteInMemory = local('SQLite in memory', inMemory)
-export const sqliteFile = local('a SQLite file', inFile)
+export const sqliteFile = local('a SQLite file', (entities, options) => inFile(entities, undefined, options))
 export const postgres: TestStore = { name: 'Postgres', require: requirePostgres, create: createPostgres }
 export const mariaDb: TestStore = { name: 'MariaDB', require: requireMariaDb, create: createMariaDb }

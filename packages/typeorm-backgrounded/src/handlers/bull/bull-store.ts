@@ -25,6 +25,7 @@ const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
 export class BullStore implements JobStore {
+  readonly isElsewhere = true
   /** For commands, for news, and for the heartbeat's thread. */
   readonly connections: number
   private readonly worker = randomUUID()

@@ -1,3 +1,4 @@
+import { isConnectionError } from '../../../database-errors'
 import { StoreUnavailableError } from '../../../errors'
 
 /** How connections of one kind of server are made and ended. */
@@ -42,6 +43,9 @@ export class ServerConnection<Client> {
       if (isLate) throw new StoreUnavailableError('The database was too busy.')
       connection = this.open()
       return work(await connection)
+    })
+    done.catch((error: unknown) => {
+      if (connection && isBroken(error)) this.abandon(connection)
     })
     const inTime = within(timeout, done, () => {
       isLate = true
@@ -94,6 +98,11 @@ export class ServerConnection<Client> {
     this.lose(connection)
     connection.then((client) => this.connector.destroy(client)).catch(() => {})
   }
+}
+
+/** mysql2 tells nobody but the statement that was under way. */
+function isBroken(error: unknown): boolean {
+  return isConnectionError(error) || (error as { fatal?: unknown })?.fatal === true
 }
 
 /** @throws StoreUnavailableError after `timeout` ms, having called `late` */

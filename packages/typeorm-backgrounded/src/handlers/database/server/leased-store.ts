@@ -27,6 +27,7 @@ interface Held {
 
 /** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
 export class LeasedStore implements JobStore {
+  readonly isElsewhere = true
   /** For statements, and for the heartbeat's thread. */
   readonly connections: number
   private readonly held = new Map<ClaimedJob, Held>()
