@@ -4,6 +4,10 @@ import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 import type { EnqueueResult } from '../handler'
 
+/** Bytes of texts in one statement: it is short enough for others to have their turn. */
+const LARGEST_GROUP = 1_000_000
+const MOST_ROWS = 500
+
 /** A job on its way into the table. */
 export interface NewRow {
   readonly id: string
@@ -50,6 +54,24 @@ export function newRow(job: JobEnvelope, largestPayload = LARGEST_PAYLOAD): NewR
 /** Bytes of a row's texts. */
 export function sizeOf({ args, types, key, meta }: NewRow): number {
   return [args, types, key, meta].reduce((sum, text) => sum + Buffer.byteLength(text ?? ''), 0)
+}
+
+/** What travels in one statement. `largest` is in bytes of texts; one row may have more. */
+export function inGroups(rows: readonly NewRow[], largest = LARGEST_GROUP): NewRow[][] {
+  const all: NewRow[][] = []
+  let size = 0
+  for (const row of rows) {
+    const bytes = sizeOf(row)
+    const last = all.at(-1)
+    if (!last || last.length >= MOST_ROWS || size + bytes > Math.min(largest, LARGEST_GROUP)) {
+      all.push([row])
+      size = bytes
+    } else {
+      last.push(row)
+      size += bytes
+    }
+  }
+  return all
 }
 
 /** One result per job, in order: what was refused, and of the others which the table had already. */

@@ -18,9 +18,14 @@ class Letter {
   @Backgrounded({ backoff: 0 })
   static async send(name: string): Promise<void> {
     ran.push(name)
-    await new Promise((resolve) => setImmediate(resolve))
+    most = Math.max(most, ++running)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    running--
   }
 }
+
+let running = 0
+let most = 0
 
 const SERVERS = [
   { store: postgres, jobs: PostgresJobs.prototype as LeasedJobs },
@@ -28,8 +33,8 @@ const SERVERS = [
 ]
 
 for (const { store, jobs } of SERVERS) {
-  describe(`Jobs of workers that died, on ${store.name}`, () => {
-    const { reap, exchange, claimSuspect } = jobs
+  describe(`Jobs whose worker died or lost touch, on ${store.name}`, () => {
+    const { reap, exchange, claimSuspect, held } = jobs
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
 
@@ -38,7 +43,7 @@ for (const { store, jobs } of SERVERS) {
     })
 
     beforeEach(async () => {
-      ran.length = 0
+      ran.length = most = 0
       const created = await store.create([Letter])
       drop = created.drop
       dataSource = withBackgrounded(created.dataSource, {
@@ -49,12 +54,12 @@ for (const { store, jobs } of SERVERS) {
     })
 
     afterEach(async () => {
-      Object.assign(jobs, { reap, exchange, claimSuspect })
+      Object.assign(jobs, { reap, exchange, claimSuspect, held })
       await drop?.()
     })
 
     async function working(work: () => Promise<void>): Promise<void> {
-      const worker = createWorker(dataSource, { pollInterval: 50 })
+      const worker = createWorker(dataSource, { concurrency: 2, pollInterval: 50 })
       const finished = worker.run()
       await work()
       await worker.stop()
@@ -91,6 +96,22 @@ for (const { store, jobs } of SERVERS) {
       await suspect()
       await suspect()
       await working(() => until(() => ran.length === 2))
+    })
+
+    it('run no more at a time than there are slots, when the answers to several claims were lost', async () => {
+      let losses = 3
+      jobs.exchange = async function (this: LeasedJobs, request) {
+        const reply = await exchange.call(this, request)
+        if (losses-- > 0) throw lostAnswer()
+        return reply
+      }
+      jobs.held = async function (this: LeasedJobs) {
+        // What was sent arrives late: nobody sees it before all of it is there.
+        return losses > 0 ? [] : held.call(this)
+      }
+      for (let count = 0; count < 10; count++) await insert('attempt', '0')
+      await working(() => until(() => ran.length === 10))
+      expect(most).to.equal(2)
     })
 
     it('run in a drain', async () => {

@@ -7,7 +7,7 @@ import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { JobDatabase } from '../job-database'
-import { isRow, newRow, resultsOf, sizeOf, type NewRow } from '../job-row'
+import { inGroups, isRow, newRow, resultsOf, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { workerName } from '../server/worker-name'
@@ -21,9 +21,6 @@ import type { PulseData } from './worker-pulse'
 
 const TIMEOUT = 10_000
 const INSPECT_WITHIN = 60_000
-/** Of texts, in one statement. */
-const LARGEST_GROUP = 1_000_000
-const MOST_ROWS = 500
 
 /** The jobs of one data source on MariaDB 10.6 or MySQL 8, or later. */
 export class MariaDbDatabase implements JobDatabase {
@@ -55,7 +52,7 @@ export class MariaDbDatabase implements JobDatabase {
     // Escaped for a statement, a text may be twice as long.
     const rows = jobs.map((job) => newRow(job, Math.min(LARGEST_PAYLOAD, Math.floor(packet / 2) - 16_384)))
     const inserted = new Set<string>()
-    for (const group of groups(rows.filter(isRow), Math.min(LARGEST_GROUP, packet / 4))) {
+    for (const group of inGroups(rows.filter(isRow), packet / 4)) {
       for (const id of await this.insert(session, group)) inserted.add(id)
     }
     if (!transaction) this.committed(jobs)
@@ -162,23 +159,6 @@ function valuesOf(row: NewRow): unknown[] {
   const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
     row
   return [id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts]
-}
-
-function groups(rows: readonly NewRow[], largest: number): NewRow[][] {
-  const all: NewRow[][] = []
-  let size = 0
-  for (const row of rows) {
-    const bytes = sizeOf(row)
-    const last = all.at(-1)
-    if (!last || last.length >= MOST_ROWS || size + bytes > largest) {
-      all.push([row])
-      size = bytes
-    } else {
-      last.push(row)
-      size += bytes
-    }
-  }
-  return all
 }
 
 function isDuplicate(error: unknown): boolean {

@@ -17,6 +17,8 @@ export interface MariaDbJobsOptions {
 }
 
 const TIMEOUT = 15_000
+/** From one level to the next. */
+const MOST_STEPS = 200
 
 /** The job table of a MariaDB or MySQL database, as one worker works on it. */
 export class MariaDbJobs implements LeasedJobs {
@@ -107,7 +109,12 @@ export class MariaDbJobs implements LeasedJobs {
     let last: Pick<Level, 'queue' | 'priority'> & { suspect: number } = { suspect: -1, queue: '', priority: 0 }
     for (;;) {
       const { suspect, queue, priority } = last
-      const [row] = await run(this.sql.nextLevel, [source, suspect, suspect, queue, suspect, queue, priority])
+      const above = [source, suspect, suspect, queue, suspect, queue, priority]
+      if (levels.length === MOST_STEPS) {
+        levels.push(...(await run(this.sql.otherLevels, above)).map(levelOf))
+        break
+      }
+      const [row] = await run(this.sql.nextLevel, above)
       if (!row) break
       levels.push((last = levelOf(row)))
     }

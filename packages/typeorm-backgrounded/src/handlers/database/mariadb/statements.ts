@@ -31,13 +31,17 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
 function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   const row = CLAIMED.map((name) => `${c[name]} AS ${quoted(name)}`).join(', ')
   const waiting = `${c.source} = ? AND ${c.state} = 'waiting'`
+  const above =
+    `${waiting} AND (${c.suspect} > ? OR (${c.suspect} = ? AND ${c.queue} > ?) ` +
+    `OR (${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?))`
+  const levelFrom = (runAt: string) =>
+    `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${runAt} AS runAt, ` +
+    `GREATEST(${runAt}, 0) - ${NOW} AS wait FROM ${table} WHERE ${above}`
   return {
     // The hot index: of the next level, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
-    nextLevel:
-      `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt, GREATEST(${c.runAt}, 0) - ${NOW} AS wait ` +
-      `FROM ${table} WHERE ${waiting} AND (${c.suspect} > ? OR (${c.suspect} = ? AND ${c.queue} > ?) ` +
-      `OR (${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?)) ` +
-      `ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
+    nextLevel: `${levelFrom(c.runAt)} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
+    /** All others at once. Walks every job of theirs. */
+    otherLevels: `${levelFrom(`MIN(${c.runAt})`)} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
     // The hot index, from the mark on.
     due:

@@ -5,7 +5,7 @@ import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { JobDatabase } from '../job-database'
-import { isRow, newRow, resultsOf } from '../job-row'
+import { inGroups, isRow, newRow, resultsOf } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { retried } from '../server/retry'
@@ -54,12 +54,14 @@ export class PostgresDatabase implements JobDatabase {
 
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
     const rows = jobs.map((job) => newRow(job))
-    const values = [JSON.stringify(rows.filter(isRow))]
-    const inserted = transaction
-      ? await queryThrough(transaction)<{ id: string }>(this.sql.insert, values, TIMEOUT)
-      : await this.queryCalls<{ id: string }>(this.sql.insert, values)
+    const query: Query = transaction ? queryThrough(transaction) : this.routed(this.calls)
+    const inserted = new Set<string>()
+    for (const group of inGroups(rows.filter(isRow))) {
+      for (const { id } of await query<{ id: string }>(this.sql.insert, [JSON.stringify(group)], TIMEOUT))
+        inserted.add(id)
+    }
     if (!transaction) this.committed(jobs)
-    return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
+    return resultsOf(rows, inserted)
   }
 
   committed(jobs: readonly JobEnvelope[]): void {

@@ -66,11 +66,12 @@ export class LeasedStore implements JobStore {
   async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
     try {
       await this.enter()
-      if (this.isUnsure) await this.reconcile()
+      if (this.isUnsure) await this.reconcile(finished)
       const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
       const isAll = await this.removeAndClaim(finished, slots, lost)
+      if (this.isUnsure) await this.reconcile(finished)
       for (const { job } of finished) this.held.delete(job)
-      const claimed = this.isUnsure ? [] : this.handOut(slots)
+      const claimed = this.handOut(slots)
       if (claimed.length + finished.length > 0) this.lastWork = performance.now()
       if (claimed.length > 0) this.heartbeat?.isRunning([...this.held.keys()].map(nameOf))
       return { lost, claimed, isAll }
@@ -255,13 +256,14 @@ export class LeasedStore implements JobStore {
   }
 
   /** Compares what this worker holds with what the table says. */
-  private async reconcile(): Promise<void> {
+  private async reconcile(finished: readonly FinishedJob[]): Promise<void> {
     const rows = await this.parts.jobs.held()
     this.isUnsure = false
     const stored = new Map(rows.map((row) => [keyOf(row), row]))
+    const ended = new Set(finished.map(({ job }) => job))
     const gone = new Set<ClaimedJob>()
     for (const [job, { fence, loss }] of this.held) {
-      if (stored.delete(keyOf(fence))) continue
+      if (stored.delete(keyOf(fence)) || ended.has(job)) continue
       loseLease(loss)
       gone.add(job)
     }
