@@ -76,8 +76,10 @@ export class MariaDbJobs implements LeasedJobs {
     return this.session().transaction(async (run) => {
       const [judge] = await run(this.sql.judge, [worker, this.options.lease, this.options.lease])
       if (!judge) return []
-      await run(this.sql.removeDead, [source, this.options.lease])
-      const rows = await run(this.sql.orphans, [source])
+      await run(this.sql.removeDead, [source, this.options.lease, this.options.lease])
+      const found = await run(this.sql.orphans, [source])
+      // Once more, now that they are locked: a worker may have entered and claimed while the others were read.
+      const rows = found.length > 0 ? await run(this.sql.orphans, [source]) : []
       if (rows.length === 0) return []
       await run(this.sql.takeOver(rows.length), [worker, lease, ...rows.map(({ id }) => id)])
       return rows.map((row) => ({ ...claimedRow(row), lease, suspect: 1 }))

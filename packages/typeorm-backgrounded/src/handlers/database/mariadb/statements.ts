@@ -63,9 +63,9 @@ function workerStatements(tables: JobTables) {
   const held = (rows: number) => `${c.worker} = ? AND (${list(rows, `(${c.id} = ? AND ${c.lease} = ?)`, ' OR ')})`
   return {
     // The workers' primary key.
-    /** A gap of more than so many ms, and it has to be steady anew. */
+    /** A gap of more than so many ms, or a clock that was set back, and it has to be steady anew. */
     beat:
-      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} < ${NOW} - ? THEN ${NOW} ELSE ${w.steadySince} END, ` +
+      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} THEN ${NOW} ELSE ${w.steadySince} END, ` +
       `${w.beatAt} = ${NOW} WHERE ${w.id} = ?`,
     enter:
       `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
@@ -73,7 +73,7 @@ function workerStatements(tables: JobTables) {
     leave: `DELETE FROM ${workers.table} WHERE ${w.id} = ?`,
     judge: `SELECT 1 FROM ${workers.table} WHERE ${w.id} = ? AND ${w.beatAt} > ${NOW} - ? AND ${w.steadySince} <= ${NOW} - ?`,
     /** The table of workers is small. */
-    removeDead: `DELETE FROM ${workers.table} WHERE ${w.source} = ? AND ${w.beatAt} < ${NOW} - ?`,
+    removeDead: `DELETE FROM ${workers.table} WHERE ${w.source} = ? AND ${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} + ?`,
 
     // Running jobs: the hot index, by source and state.
     orphans:

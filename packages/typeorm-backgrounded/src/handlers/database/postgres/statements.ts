@@ -102,9 +102,9 @@ function workerStatements(tables: JobTables) {
   const held = `j.${c.id} = fence.id AND j.${c.worker} = $2 AND j.${c.lease} = fence.lease`
   return {
     // The workers' primary key.
-    /** A gap of more than $2 ms, and it has to be steady anew. */
+    /** A gap of more than $2 ms, or a clock that was set back, and it has to be steady anew. */
     beat:
-      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} < ${NOW} - $2::bigint THEN ${NOW} ELSE ${w.steadySince} END, ` +
+      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} NOT BETWEEN ${NOW} - $2::bigint AND ${NOW} THEN ${NOW} ELSE ${w.steadySince} END, ` +
       `${w.beatAt} = ${NOW} WHERE ${w.id} = $1 RETURNING ${w.id}`,
     enter:
       `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
@@ -115,7 +115,7 @@ function workerStatements(tables: JobTables) {
     /** The same step removes a worker and takes what it ran, so that one that beats in this moment keeps both. */
     reap:
       `WITH judge AS (SELECT FROM ${workers.table} WHERE ${w.id} = $1 AND ${w.beatAt} > ${NOW} - $3::bigint AND ${w.steadySince} <= ${NOW} - $3::bigint), ` +
-      `dead AS (DELETE FROM ${workers.table} WHERE ${w.source} = $4 AND ${w.beatAt} < ${NOW} - $3::bigint AND EXISTS (SELECT FROM judge) RETURNING ${w.id} AS id) ` +
+      `dead AS (DELETE FROM ${workers.table} WHERE ${w.source} = $4 AND ${w.beatAt} NOT BETWEEN ${NOW} - $3::bigint AND ${NOW} + $3::bigint AND EXISTS (SELECT FROM judge) RETURNING ${w.id} AS id) ` +
       `UPDATE ${table} j SET ${c.worker} = $1, ${c.lease} = $2, ${c.suspect} = 1 ` +
       `WHERE j.${c.state} = 'running' AND j.${c.source} = $4 AND EXISTS (SELECT FROM judge) AND (j.${c.worker} IN (SELECT id FROM dead) ` +
       `OR j.${c.worker} IS NULL OR NOT EXISTS (SELECT FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker})) RETURNING ${row('j')}`,
