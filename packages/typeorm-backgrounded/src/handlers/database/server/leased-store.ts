@@ -1,11 +1,10 @@
-import { LazyAbort } from '../../../lazy-abort'
 import { sleep } from '../../../pause'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
-import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
-import type { ClaimedRow } from '../claimed-row'
+import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import { settlementOf } from '../settlement'
 import type { Arrival, Arrivals } from './arrivals'
+import { Hand } from './hand'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from './leased-jobs'
 import { Levels } from './levels'
 import { pollDelay } from './polling'
@@ -19,24 +18,16 @@ export interface LeasedStoreParts {
   readonly close: () => Promise<void>
 }
 
-interface Held {
-  readonly fence: Fence
-  readonly loss: LazyAbort
-  readonly isSuspect: boolean
-}
-
 /** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
 export class LeasedStore implements JobStore {
   readonly isElsewhere = true
   /** For statements, and for the heartbeat's thread. */
   readonly connections: number
-  private readonly held = new Map<ClaimedJob, Held>()
+  private readonly hand = new Hand((fence, value) => this.storeProgress(fence, value))
   private readonly levels = new Levels()
   private readonly looks: NodeJS.Timeout
   private heartbeat: Heartbeat | undefined
   private leases = 0
-  /** Held, and not handed out yet. */
-  private found: ClaimedJob[] = []
   /** What this worker holds may differ from what the table says. */
   private isUnsure = false
   private unsureUntil = -Infinity
@@ -70,10 +61,10 @@ export class LeasedStore implements JobStore {
       const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
       const isAll = await this.removeAndClaim(finished, slots, lost)
       if (this.isUnsure) await this.reconcile(finished)
-      for (const { job } of finished) this.held.delete(job)
-      const claimed = this.handOut(slots)
+      this.hand.letGo(finished.map(({ job }) => job))
+      const claimed = this.hand.handOut(slots)
       if (claimed.length + finished.length > 0) this.lastWork = performance.now()
-      if (claimed.length > 0) this.heartbeat?.isRunning([...this.held.keys()].map(nameOf))
+      if (claimed.length > 0) this.heartbeat?.isRunning(this.hand.names)
       return { lost, claimed, isAll }
     } catch (error) {
       this.beUnsure()
@@ -92,11 +83,11 @@ export class LeasedStore implements JobStore {
 
   /** Who has only just come cannot judge others yet, and a drain is the only worker that some applications have. */
   async isDrained(): Promise<boolean> {
-    return this.found.length === 0 && !(await this.parts.jobs.hasOrphans())
+    return this.hand.isHandedOut && !(await this.parts.jobs.hasOrphans())
   }
 
   get hasNews(): boolean {
-    return this.isUnsure || this.found.some(({ died }) => died)
+    return this.isUnsure || this.hand.hasDead
   }
 
   onNews(changed: () => void): void {
@@ -107,19 +98,19 @@ export class LeasedStore implements JobStore {
     this.isClosed = true
     clearInterval(this.looks)
     await this.heartbeat?.stop()
-    await this.giveBackFound().catch(() => {})
+    await this.giveBackUnstarted().catch(() => {})
     // With something still in hand, the list says that this worker lives for as long as it has to be believed.
-    if (this.held.size === 0) await this.parts.jobs.leave().catch(() => {})
+    if (this.hand.isEmpty) await this.parts.jobs.leave().catch(() => {})
     await this.parts.arrivals.close()
     await this.parts.close()
   }
 
   /** Those that did not get a slot before the end. */
-  private async giveBackFound(): Promise<void> {
+  private async giveBackUnstarted(): Promise<void> {
     const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped before the job began.' }
-    const unstarted = this.found.filter(({ died }) => !died)
+    const { unstarted } = this.hand
     await this.settle(unstarted.map((job) => ({ job, outcome })))
-    for (const job of unstarted) this.held.delete(job)
+    this.hand.letGo(unstarted)
   }
 
   /** A claim of a worker that is not on the list would be taken for a dead one's. */
@@ -142,18 +133,18 @@ export class LeasedStore implements JobStore {
   private async settle(finished: readonly FinishedJob[]): Promise<Set<ClaimedJob>> {
     if (finished.length === 0) return new Set()
     const settled = await this.parts.jobs.settle(
-      finished.map(({ job, outcome }) => ({ ...this.fenceOf(job), ...settlementOf(outcome, job) })),
+      finished.map(({ job, outcome }) => ({ ...this.hand.fenceOf(job), ...settlementOf(outcome, job) })),
     )
     return new Set(finished.filter(({ job, isRepeated }) => !isRepeated && !settled.has(job.id)).map(({ job }) => job))
   }
 
-  /** Returns whether nothing else is due. Every claim is among what was found: if the next statement fails, it is not lost. */
+  /** Returns whether nothing else is due. Every claim is in the hand at once: if the next statement fails, it is not lost. */
   private async removeAndClaim(
     finished: readonly FinishedJob[],
     slots: number,
     lost: Set<ClaimedJob>,
   ): Promise<boolean> {
-    const free = Math.max(0, slots - this.found.filter(({ died }) => !died).length)
+    const free = Math.max(0, slots - this.hand.unstarted.length)
     // Before the others: a backlog leaves no slot.
     const isTaken = free > 0 && (await this.claimSuspect(finished))
     const removed = finished.filter((each) => this.isRemoved(each))
@@ -164,7 +155,7 @@ export class LeasedStore implements JobStore {
 
   private async removeAndLook(done: readonly FinishedJob[], slots: number, lost: Set<ClaimedJob>): Promise<boolean> {
     const levels = this.levels.marks
-    const fences = done.map(({ job }) => this.fenceOf(job))
+    const fences = done.map(({ job }) => this.hand.fenceOf(job))
     const reply = await this.look({ done: fences, slots, levels })
     for (const { job, isRepeated } of done) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
     if (levels === undefined || slots === 0) return reply.claimed.length < slots
@@ -187,7 +178,7 @@ export class LeasedStore implements JobStore {
     const start = performance.now()
     const reply = await this.parts.jobs.exchange({ done, slots, lease: ++this.leases, levels })
     const now = performance.now()
-    for (const row of reply.claimed) this.found.push(this.hold(row))
+    this.hand.take(reply.claimed)
     if (now - start > this.lease) this.isUnsure = true // by now, others may have taken it for dead
     this.lastContact = start
     if (slots > 0) this.levels.looked(levels === undefined, now - start, reply)
@@ -200,18 +191,10 @@ export class LeasedStore implements JobStore {
   private async claimSuspect(finished: readonly FinishedJob[]): Promise<boolean> {
     const [level] = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
     if (!level) return false
-    const ended = new Set(finished.map(({ job }) => job))
-    if ([...this.held].some(([job, { isSuspect }]) => isSuspect && !ended.has(job))) return false
+    if (this.hand.hasSuspect(jobsOf(finished))) return false
     const rows = await this.parts.jobs.claimSuspect(level, ++this.leases)
-    for (const row of rows) this.found.push(this.hold(row))
+    this.hand.take(rows)
     return rows.length > 0
-  }
-
-  /** The jobs of the dead are not run, and need no slot. */
-  private handOut(slots: number): ClaimedJob[] {
-    const given = this.found.filter(({ died }) => died || slots-- > 0)
-    this.found = this.found.filter((job) => !given.includes(job))
-    return given
   }
 
   private rank({ queue, priority }: Level): number {
@@ -227,7 +210,7 @@ export class LeasedStore implements JobStore {
       if (!(await this.parts.jobs.beat())) this.beUnsure()
       const taken = await this.parts.jobs.reap(++this.leases)
       this.lastContact = start
-      for (const row of taken) this.found.push(this.hold(row, true))
+      this.hand.take(taken, true)
       if (start < this.unsureUntil) this.isUnsure = true
       // Whom a drain waits for may have come back, or somebody else has taken over.
       if (this.hasNews || this.options.once) this.changed()
@@ -237,7 +220,7 @@ export class LeasedStore implements JobStore {
       this.host.logger.debug({ err: error }, 'the database did not answer a look around')
       this.beUnsure()
       if (performance.now() - this.lastContact <= this.lease) return
-      for (const { loss } of this.held.values()) loseLease(loss)
+      this.hand.loseAll()
     } finally {
       this.isLooking = false
     }
@@ -259,18 +242,7 @@ export class LeasedStore implements JobStore {
   private async reconcile(finished: readonly FinishedJob[]): Promise<void> {
     const rows = await this.parts.jobs.held()
     this.isUnsure = false
-    const stored = new Map(rows.map((row) => [keyOf(row), row]))
-    const ended = new Set(finished.map(({ job }) => job))
-    const gone = new Set<ClaimedJob>()
-    for (const [job, { fence, loss }] of this.held) {
-      if (stored.delete(keyOf(fence)) || ended.has(job)) continue
-      loseLease(loss)
-      gone.add(job)
-    }
-    for (const job of this.found) if (gone.has(job)) this.held.delete(job)
-    this.found = this.found.filter((job) => !gone.has(job))
-    // A suspect may have been taken over, not claimed: it is not run before that is sorted out.
-    for (const row of stored.values()) this.found.push(this.hold(row, row.suspect === 1))
+    this.hand.compare(rows, jobsOf(finished))
   }
 
   private arrived(job?: Arrival): void {
@@ -281,26 +253,6 @@ export class LeasedStore implements JobStore {
     this.wake()
   }
 
-  private hold(row: ClaimedRow, died = false): ClaimedJob {
-    const loss = new LazyAbort()
-    const { id, queue, attempt, suspect, lease, releasedSince } = row
-    const fence = { id, lease }
-    const job: ClaimedJob = {
-      id,
-      queue,
-      envelope: row,
-      attempt,
-      died,
-      releasedSince: releasedSince ?? undefined,
-      get signal() {
-        return loss.signal
-      },
-      progress: (value) => this.storeProgress(fence, value),
-    }
-    this.held.set(job, { fence, loss, isSuspect: suspect === 1 })
-    return job
-  }
-
   private storeProgress(fence: Fence, value: unknown): void {
     this.parts.jobs
       .storeProgress(fence, JSON.stringify(value) ?? null)
@@ -308,17 +260,8 @@ export class LeasedStore implements JobStore {
         this.host.logger.warn({ err: error, job: fence.id }, 'the progress of a job could not be stored'),
       )
   }
-
-  private fenceOf(job: ClaimedJob): Fence {
-    return (this.held.get(job) as Held).fence
-  }
 }
 
-function keyOf({ id, lease }: Fence): string {
-  return `${id}/${lease}`
-}
-
-function nameOf({ id, envelope }: ClaimedJob): string {
-  const { entity, method } = (envelope ?? {}) as Record<string, unknown>
-  return `${String(entity)}.${String(method)} (${id})`
+function jobsOf(finished: readonly FinishedJob[]): Set<ClaimedJob> {
+  return new Set(finished.map(({ job }) => job))
 }
