@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { until } from './worker-process'
 
 interface ServerCommand {
@@ -55,7 +55,10 @@ export abstract class PrivateServer {
 
   /** Keeps its connections, and answers on none of them. */
   freeze(): void {
-    for (const pid of this.processes()) send(pid, 'SIGSTOP')
+    const processes = this.processes()
+    for (const pid of processes) send(pid, 'SIGSTOP')
+    // The signal is there at once, and a thread that is busy on another core goes on for a moment.
+    for (const end = Date.now() + 2_000; Date.now() < end && !processes.every(isStopped););
   }
 
   thaw(): void {
@@ -115,4 +118,15 @@ function send(pid: number, signal: NodeJS.Signals): void {
 
 function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
+}
+
+function isStopped(pid: number): boolean {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`)
+    return threads.every((id) =>
+      / [Tt] /.test(readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8').split(')').at(-1) ?? ''),
+    )
+  } catch {
+    return true // it has gone, or this is no Linux
+  }
 }

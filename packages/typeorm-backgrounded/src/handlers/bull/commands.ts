@@ -2,6 +2,9 @@ import { StoreUnavailableError } from '../../errors'
 import type { Connection } from './connections'
 import type { Script } from './scripts/script'
 
+/** Redis refuses this much sooner than the caller gives up, in ms: timers may end a moment early. */
+const MARGIN = 5
+
 /**
  * Sends scripts that are worth nothing after a deadline: the caller hears of it in time, and Redis, by its own
  * clock, refuses what arrives later. So a call that was rejected never turns up as a job.
@@ -34,7 +37,7 @@ export class Commands {
     if (isSince(this.brokenSince, true)) throw unavailable('it is disconnected')
     // Whoever comes next need not wait for the same silence again, until somebody tries anew.
     if (isSince(this.silentSince, false)) throw unavailable('it does not answer')
-    const deadline = Date.now() + timeout
+    const deadline = Date.now() + timeout - MARGIN
     const sent = this.send(client, script, request, deadline)
     sent.then(() => (this.silentSince = undefined)).catch(() => {})
     try {
