@@ -6,6 +6,9 @@ import { requireService } from './require-service'
 type Entities = NonNullable<DataSourceOptions['entities']>
 type MariaDbOptions = Extract<DataSourceOptions, { type: 'mysql' | 'mariadb' }>
 
+/** `mysql` for a MySQL server. */
+const type = process.env.MYSQL_TYPE === 'mysql' ? 'mysql' : 'mariadb'
+
 /** Where a MariaDB listens, and who asks. */
 export interface MariaDbAddress {
   readonly host: string
@@ -30,7 +33,7 @@ export async function createMariaDb(
   const database = `backgrounded_${randomUUID().replaceAll('-', '')}`
   await administer(`CREATE DATABASE ${database}`, address)
   const dataSource = new DataSource({
-    type: 'mariadb',
+    type,
     ...address,
     database,
     entities,
