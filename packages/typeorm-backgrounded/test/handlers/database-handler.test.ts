@@ -107,7 +107,6 @@ describe('DatabaseHandler on SQLite', () => {
     const completed = new Promise((resolve) => backgroundedEvents(dataSource).on('completed', resolve))
     const finished = worker.run()
     await worker.ready
-    await new Promise((resolve) => setTimeout(resolve, 100)) // it waits
     await backgrounded(letter).post()
     await completed
     await worker.stop()

@@ -1,7 +1,7 @@
 import type { BackgroundedJob } from './tables/job-table'
 
-/** What a claim reads of a row. */
-export const CLAIMED = [
+/** What a call writes into a row. */
+export const CALLED = [
   'id',
   'source',
   'entity',
@@ -15,6 +15,11 @@ export const CLAIMED = [
   'enqueuedAt',
   'meta',
   'attempts',
+] as const satisfies readonly (keyof BackgroundedJob)[]
+
+/** What a claim reads of a row. */
+export const CLAIMED = [
+  ...CALLED,
   'attempt',
   'suspect',
   'lease',

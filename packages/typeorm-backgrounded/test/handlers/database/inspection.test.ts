@@ -286,8 +286,6 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       const worker = createWorker(dataSource, { pollInterval: 60_000 })
       const finished = worker.run()
       await worker.ready
-      // Its looks get rarer with the time: what starts soon was told of.
-      await new Promise((resolve) => setTimeout(resolve, 500))
       const start = Date.now()
       await handler.resume('default')
       await until(() => ran.includes('resumed'))

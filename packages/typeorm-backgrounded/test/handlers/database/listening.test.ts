@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { PostgresConnection } from '../../../src/handlers/database/postgres/connection'
 import { Notifications } from '../../../src/handlers/database/postgres/notifications'
+import { until } from '../../support/worker-process'
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -25,9 +25,10 @@ describe('The connection that listens for new jobs', () => {
       ownsSession: true,
       onLoss: () => void notifications.heal(connection),
     })
+    const start = performance.now()
     await connection.connect(1_000).catch(() => {})
-    await sleep(2_000)
+    await until(() => attempts >= 5)
     await notifications.close()
-    expect(attempts).to.be.within(3, 6)
+    expect(performance.now() - start, 'pauses of 0.1, 0.2, 0.4 and 0.8 s').to.be.greaterThan(1_400)
   })
 })

@@ -19,7 +19,7 @@ class Letter {
   static async send(name: string): Promise<void> {
     ran.push(name)
     most = Math.max(most, ++running)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, 20)) // its work: long enough for one job too many to show itself
     running--
   }
 }

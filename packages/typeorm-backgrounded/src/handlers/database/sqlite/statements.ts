@@ -1,22 +1,6 @@
-import { CLAIMED } from '../claimed-row'
+import { CALLED, CLAIMED } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
-
-const INSERTED = [
-  'id',
-  'source',
-  'entity',
-  'key',
-  'method',
-  'args',
-  'types',
-  'queue',
-  'priority',
-  'runAt',
-  'enqueuedAt',
-  'meta',
-  'attempts',
-] as const
 
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
 export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
@@ -31,8 +15,8 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
   return {
     /** One JSON array of rows, whatever their number, so that the statement is prepared once. Returns the new ids. */
     insert:
-      `INSERT INTO ${table} (${INSERTED.map((name) => c[name]).join(', ')}) ` +
-      `SELECT ${INSERTED.map((name) => `value ->> '$.${name}'`).join(', ')} FROM json_each(?) WHERE true ` +
+      `INSERT INTO ${table} (${CALLED.map((name) => c[name]).join(', ')}) ` +
+      `SELECT ${CALLED.map((name) => `value ->> '$.${name}'`).join(', ')} FROM json_each(?) WHERE true ` +
       `ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`,
 
     // Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id).
