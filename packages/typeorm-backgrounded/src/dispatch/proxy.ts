@@ -6,8 +6,6 @@ import type { JobReceipt } from './dispatcher'
 import { enqueueCall, enqueueCalls } from './calls'
 import { classOf } from './envelope-maker'
 
-/* eslint-disable @typescript-eslint/no-explicit-any -- `any` is how TypeScript says "whatever the method takes" */
-
 /** Values that are stored as they are: no row stands behind them. */
 type Plain =
   | string
@@ -22,7 +20,7 @@ type Plain =
   | ReadonlyMap<unknown, unknown>
   | ReadonlySet<unknown>
   | readonly unknown[]
-  | ((...args: any) => unknown)
+  | ((...args: never) => unknown)
 
 /** References to what may be entities among `P`; a dictionary is none, and recursive JSON types end here. */
 type ReferenceTo<P> = P extends Plain
@@ -48,7 +46,7 @@ type Call<F, Result> = F extends (...args: infer P) => unknown ? (...args: CallP
  * The type of a generated method: the same parameters, and a receipt.
  * @example declare sendWelcomeBackgrounded: InBackground<User['sendWelcome']>
  */
-export type InBackground<F extends (...args: any[]) => unknown> = Call<F, JobReceipt>
+export type InBackground<F extends (...args: never[]) => unknown> = Call<F, JobReceipt>
 
 /** Names that TypeORM gave to a class, and nobody marks. */
 type InheritedNames<T> = T extends BaseEntity
@@ -60,7 +58,7 @@ type InheritedNames<T> = T extends BaseEntity
 type MethodNames<T> = {
   [K in keyof T]: K extends `${string}Backgrounded` | InheritedNames<T>
     ? never
-    : T[K] extends (...args: any[]) => unknown
+    : T[K] extends (...args: never[]) => unknown
       ? K
       : never
 }[keyof T]

@@ -4,8 +4,7 @@ import type { AfterCommitOptions } from './after-commit-options'
 import { defineBackgroundedMethod } from './generated-method'
 import { declare, type Class, type MethodDeclaration } from './registry'
 
-/* eslint-disable @typescript-eslint/no-explicit-any -- `any` is how TypeScript says "whatever the method takes" */
-type Method = (...args: any[]) => unknown
+type Method = (...args: never[]) => unknown
 
 type MethodMark<Signature extends Method> = <M extends Signature>(
   target: object,
@@ -13,7 +12,7 @@ type MethodMark<Signature extends Method> = <M extends Signature>(
   descriptor: TypedPropertyDescriptor<M>,
 ) => void
 
-type ClassMark<Name extends string> = <C extends abstract new (...args: any[]) => { [K in Name]: Method }>(
+type ClassMark<Name extends string> = <C extends abstract new (...args: never[]) => { [K in Name]: Method }>(
   target: C,
 ) => void
 
@@ -35,7 +34,7 @@ export function Backgrounded<Name extends string>(...methods: [Name, ...Name[]])
 export function Backgrounded<Name extends string>(
   ...methodsAndOptions: [...methods: [Name, ...Name[]], options: MethodOptions]
 ): ClassMark<Name>
-export function Backgrounded(...given: readonly unknown[]): (...args: any[]) => void {
+export function Backgrounded(...given: readonly unknown[]): (...args: never[]) => void {
   if (typeof given[0] === 'string') return markClass(given)
   const options = (given[0] ?? {}) as MethodOptions
   return (target: object, property: string | symbol, descriptor?: PropertyDescriptor) =>
@@ -49,6 +48,7 @@ export function Backgrounded(...given: readonly unknown[]): (...args: any[]) => 
  *
  * @example @AfterCommitBackgrounded({ on: ['insert', 'update'], when: (photo: Photo) => photo.isPublic })
  */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a decorator does not know its class: `when` may name the type of its entity
 export function AfterCommitBackgrounded<T extends object = any>(
   options: AfterCommitOptions<T> = {},
 ): <M extends () => unknown>(target: T, property: string, descriptor: TypedPropertyDescriptor<M>) => void {
