@@ -86,12 +86,12 @@ function draining(store: Store, sides: readonly SideName[], { drained }: Sizes):
   }))
 }
 
-function waiting(store: Store, sides: readonly SideName[], { latencyCalls, warmUp }: Sizes): Figure {
+function waiting(store: Store, sides: readonly SideName[], { latencyCalls, warmUpApart }: Sizes): Figure {
   return {
     name: `latency-${store}`,
     title: `From call to start on an idle worker, ${latencyCalls} calls 10 ms apart`,
     store,
-    turns: turnsOf(sides, 'latency', { calls: latencyCalls, warmUp, interval: 10, slots: 10 }),
+    turns: turnsOf(sides, 'latency', { calls: latencyCalls, warmUp: warmUpApart, interval: 10, slots: 10 }),
   }
 }
 

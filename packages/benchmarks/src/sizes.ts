@@ -1,7 +1,9 @@
 /** How much of everything. */
 export interface Sizes {
   readonly pairs: number
+  /** Calls before the clock starts: a process that calls is a long-lived one, whose code is compiled. */
   readonly warmUp: number
+  readonly warmUpApart: number
   readonly sequentialCalls: number
   readonly concurrentCalls: number
   readonly bulkJobs: number
@@ -20,8 +22,9 @@ export interface Sizes {
 
 export const FULL: Sizes = {
   pairs: 5,
-  warmUp: 200,
-  sequentialCalls: 3_000,
+  warmUp: 2_000,
+  warmUpApart: 200,
+  sequentialCalls: 5_000,
   concurrentCalls: 5_000,
   bulkJobs: 20_000,
   bulkChunk: 1_000,
@@ -41,6 +44,7 @@ export const FULL: Sizes = {
 export const QUICK: Sizes = {
   pairs: 1,
   warmUp: 10,
+  warmUpApart: 10,
   sequentialCalls: 100,
   concurrentCalls: 200,
   bulkJobs: 400,

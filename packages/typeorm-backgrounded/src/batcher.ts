@@ -15,7 +15,7 @@ export class Batcher<Item, Result> {
   add(item: Item): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       this.waiting.push({ item, since: performance.now(), resolve, reject })
-      this.running ??= Promise.resolve().then(() => this.work())
+      this.running ??= this.work()
     })
   }
 
@@ -33,25 +33,27 @@ export class Batcher<Item, Result> {
   }
 
   private async work(): Promise<void> {
-    while (this.waiting.length > 0) await this.runOne(this.take())
+    await undefined // what else is added in this tick comes along
+    while (this.waiting.length > 0) {
+      const batch = this.take()
+      try {
+        const results = await this.run(batch.map((waiting) => waiting.item))
+        batch.forEach((waiting, index) => waiting.resolve(results[index] as Result))
+      } catch (error) {
+        for (const waiting of batch) waiting.reject(error)
+      }
+    }
     this.running = undefined
   }
 
-  private async runOne(batch: Waiting<Item, Result>[]): Promise<void> {
-    try {
-      const results = await this.run(batch.map((waiting) => waiting.item))
-      batch.forEach((waiting, index) => waiting.resolve(results[index] as Result))
-    } catch (error) {
-      for (const waiting of batch) waiting.reject(error)
-    }
-  }
-
   private take(): Waiting<Item, Result>[] {
-    const accepts = this.limits.admission?.() ?? (() => true)
+    const { items, admission } = this.limits
+    if (!admission) return this.waiting.splice(0, items)
+    const accepts = admission()
     const taken: Waiting<Item, Result>[] = []
     const left: Waiting<Item, Result>[] = []
     for (const waiting of this.waiting) {
-      const fits = taken.length < this.limits.items && accepts(waiting.item)
+      const fits = taken.length < items && accepts(waiting.item)
       ;(fits ? taken : left).push(waiting)
     }
     this.waiting = left

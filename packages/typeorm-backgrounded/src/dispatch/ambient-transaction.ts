@@ -12,9 +12,9 @@ export interface AmbientScope {
 
 const storage = shared('ambient-transaction', () => new AsyncLocalStorage<AmbientScope | undefined>())
 
-/** The transaction callbacks around the current code, innermost first. */
-export function* ambientScopes(): Generator<AmbientScope> {
-  for (let scope = storage.getStore(); scope; scope = scope.outer) yield scope
+/** The innermost transaction callback around the current code. */
+export function ambientScope(): AmbientScope | undefined {
+  return storage.getStore()
 }
 
 /** Runs `work` as if no transaction callback were around it. */

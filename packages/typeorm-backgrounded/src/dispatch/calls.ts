@@ -10,12 +10,11 @@ export async function enqueueCall(
   receiver: Receiver,
   property: string,
   args: readonly unknown[],
-  options: CallOptions = {},
+  options?: CallOptions,
 ): Promise<JobReceipt> {
   const { dispatcher, transaction } = routeOf(receiver, options)
   const envelope = dispatcher.envelopes.make(receiver, property, args, options)
-  const [receipt] = await dispatcher.submit([envelope], transaction)
-  return receipt as JobReceipt
+  return dispatcher.submit(envelope, transaction)
 }
 
 /**
@@ -38,7 +37,7 @@ export async function enqueueCalls(
     else groups.push({ route, envelopes: [envelope] })
   }
   const receipts = await Promise.all(
-    groups.map(({ route, envelopes }) => route.dispatcher.submit(envelopes, route.transaction)),
+    groups.map(({ route, envelopes }) => route.dispatcher.submitAll(envelopes, route.transaction)),
   )
   return receipts.flat()
 }

@@ -3,7 +3,7 @@ import { Batcher, runInHalves } from '../batcher'
 import { isConflictError, isConnectionError } from '../database-errors'
 import { BackgroundedError, EnqueueError, StoreUnavailableError } from '../errors'
 import type { BackgroundedEvents, JobSummary } from '../events'
-import type { EnqueueResult, Handler, Relayed } from '../handlers/handler'
+import type { EnqueueResult, Handler } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
@@ -63,12 +63,18 @@ export class Dispatcher {
   }
 
   /**
-   * Takes jobs to the handler, or leaves them with the transaction that they follow. Receipts in order.
-   * @throws EnqueueError when the store refuses a job; with an inline handler, the method's own error
+   * Takes a job to the handler, or leaves it with the transaction that it follows.
+   * @throws EnqueueError when the store refuses it; with an inline handler, the method's own error
    */
-  async submit(envelopes: readonly JobEnvelope[], transaction?: OpenTransaction): Promise<JobReceipt[]> {
+  async submit(envelope: JobEnvelope, transaction?: OpenTransaction): Promise<JobReceipt> {
+    if (transaction) return this.submitInside(transaction, envelope)
+    return this.receipt(envelope, await this.send(envelope))
+  }
+
+  /** The same for several; receipts in order. */
+  async submitAll(envelopes: readonly JobEnvelope[], transaction?: OpenTransaction): Promise<JobReceipt[]> {
     if (transaction) return Promise.all(envelopes.map((envelope) => this.submitInside(transaction, envelope)))
-    const results = await this.send(envelopes)
+    const results = await this.sendTogether(envelopes)
     return envelopes.map((envelope, index) => this.receipt(envelope, results[index] as EnqueueResult))
   }
 
@@ -124,13 +130,19 @@ export class Dispatcher {
     await this.settled().catch(() => {})
   }
 
-  private send(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
-    if (!this.host.handler.capabilities.batches) return this.store(envelopes)
+  private async send(envelope: JobEnvelope): Promise<EnqueueResult> {
+    if (this.batches) return this.batcher.add(envelope)
+    const [result] = await this.store([envelope])
+    return result as EnqueueResult
+  }
+
+  private sendTogether(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    if (!this.batches) return this.store(envelopes)
     return Promise.all(envelopes.map((envelope) => this.batcher.add(envelope)))
   }
 
   private async sendAll(envelopes: readonly JobEnvelope[]): Promise<void> {
-    const results = await this.send(envelopes)
+    const results = await this.sendTogether(envelopes)
     for (const [index, envelope] of envelopes.entries()) {
       try {
         this.receipt(envelope, results[index] as EnqueueResult)
@@ -176,26 +188,10 @@ export class Dispatcher {
     const isHopeless = (error: unknown) => isConnectionError(error) || isConflictError(error)
     return runInHalves(
       envelopes,
-      (some) => this.enqueue(some),
+      (some) => this.host.handler.enqueue(some),
       (_, error) => ({ state: 'failed', error }),
       isHopeless,
     )
-  }
-
-  /**
-   * Where an answer that is lost sends the jobs to the outbox, the handler remembers them until its answer is here:
-   * a relay does not deliver again what it has already.
-   */
-  private async enqueue(envelopes: readonly JobEnvelope[]): Promise<readonly EnqueueResult[]> {
-    const { handler, outbox } = this.host
-    if (!outbox || !handler.capabilities.remembersPushes) return handler.enqueue(envelopes)
-    const relayed = handler as Handler & Relayed
-    const results = await relayed.push(envelopes, Infinity)
-    const ids = envelopes.filter((_, index) => results[index]?.state !== 'failed').map(({ id }) => id)
-    relayed
-      .forget(ids)
-      .catch((error: unknown) => this.host.logger.debug({ err: error }, 'pushed jobs are forgotten later'))
-    return results
   }
 
   private receipt(envelope: JobEnvelope, result: EnqueueResult): JobReceipt {
@@ -264,6 +260,10 @@ export class Dispatcher {
       `${entity}.${method} could not be enqueued: ${(error as Error)?.message ?? String(error)}`,
       { cause: error },
     )
+  }
+
+  private get batches(): boolean {
+    return this.host.handler.capabilities.batches
   }
 
   private get runsInline(): boolean {

@@ -31,37 +31,46 @@ export class EnvelopeMaker {
   /**
    * @throws NotBackgroundedError, MissingKeyError, InvalidArgumentError, InvalidOptionError, UnsupportedOptionError
    */
-  make(receiver: Receiver, property: string, args: readonly unknown[], options: CallOptions = {}): JobEnvelope {
+  make(receiver: Receiver, property: string, args: readonly unknown[], options?: CallOptions): JobEnvelope {
     return this.makeFor(this.methodOf(receiver, property), receiver, args, options)
   }
 
   /** The same for a method that is known already. */
-  makeFor(
-    method: MarkedMethod,
-    receiver: Receiver,
-    args: readonly unknown[] = [],
-    options: CallOptions = {},
-  ): JobEnvelope {
-    const subject = `${method.entity.name}.${method.property}`
-    checkCallOptions(options, subject)
-    this.checkHonoured(options, method, subject)
+  makeFor(method: MarkedMethod, receiver: Receiver, args: readonly unknown[] = [], options?: CallOptions): JobEnvelope {
+    const { entity, isStatic, name } = method
     const now = this.now()
-    const { delay, runAt, attempts } = options
-    const wait = delay === undefined ? undefined : milliseconds(delay, 'delay')
-    return {
+    const enqueuedAt = new Date(now).toISOString()
+    const { args: encoded, types } = this.encode(args)
+    const envelope: JobEnvelope = {
       v: 1,
       id: uuid(),
       source: this.source,
-      entity: method.entity.name,
-      ...(method.isStatic ? {} : { key: this.keyOf(method.entity, receiver) }),
-      method: method.name,
-      ...this.encode(args),
-      queue: options.queue ?? method.options.queue,
-      priority: options.priority ?? method.options.priority,
-      enqueuedAt: new Date(now).toISOString(),
-      runAt: (runAt ?? new Date(now + (wait ?? 0))).toISOString(),
-      ...(wait ? { delay: wait } : {}),
+      entity: entity.name,
+      key: isStatic ? undefined : this.keyOf(entity, receiver),
+      method: name,
+      args: encoded,
+      types,
+      queue: method.options.queue,
+      priority: method.options.priority,
+      enqueuedAt,
+      runAt: enqueuedAt,
       meta: {},
+    }
+    return options ? { ...envelope, ...this.optionsOf(options, method, now) } : envelope
+  }
+
+  private optionsOf(options: CallOptions, method: MarkedMethod, now: number): Partial<JobEnvelope> {
+    const subject = `${method.entity.name}.${method.property}`
+    checkCallOptions(options, subject)
+    this.checkHonoured(options, subject)
+    const { delay, runAt, queue, priority, attempts } = options
+    const wait = delay === undefined ? undefined : milliseconds(delay, 'delay')
+    return {
+      ...(queue === undefined ? {} : { queue }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(wait === undefined ? {} : { runAt: new Date(now + wait).toISOString() }),
+      ...(wait ? { delay: wait } : {}),
+      ...(runAt === undefined ? {} : { runAt: runAt.toISOString() }),
       ...(attempts === undefined ? {} : { attempts }),
     }
   }
@@ -101,12 +110,12 @@ export class EnvelopeMaker {
     return undefined
   }
 
-  private checkHonoured(options: CallOptions, method: MarkedMethod, subject: string): void {
+  /** The methods' own options were checked at start-up. */
+  private checkHonoured(options: CallOptions, subject: string): void {
     const { honours } = this.handler.capabilities
     const isDelayed = options.delay !== undefined || options.runAt !== undefined
     if (isDelayed && !honours.delay) throw unsupported(this.handler, subject, 'a delay')
-    if ((options.priority ?? method.options.priority) !== 0 && !honours.priority)
-      throw unsupported(this.handler, subject, 'a priority')
+    if ((options.priority ?? 0) !== 0 && !honours.priority) throw unsupported(this.handler, subject, 'a priority')
   }
 }
 

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm'
 import { AmbiguousDataSourceError, NotAttachedError } from '../errors'
 import { shared } from '../metadata/registry'
 import type { CallOptions } from '../options'
-import { ambientScopes } from './ambient-transaction'
+import { ambientScope } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
 import { classOf, type Receiver } from './envelope-maker'
 import type { OpenTransaction } from './open-transaction'
@@ -30,7 +30,8 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
  * entity was loaded or saved, the `transaction(…)` callback around the call, or none.
  * @throws NotAttachedError, AmbiguousDataSourceError
  */
-export function routeOf(receiver: Receiver, { manager }: CallOptions = {}): Route {
+export function routeOf(receiver: Receiver, options?: CallOptions): Route {
+  const manager = options?.manager
   if (manager) return routeByManager(receiver, manager)
   const holding = routeByEntity(receiver)
   if (manager === null) return { dispatcher: holding?.dispatcher ?? soleOwner(receiver) }
@@ -52,7 +53,8 @@ function routeByEntity(receiver: Receiver): Route | undefined {
 }
 
 function routeByAmbient(receiver: Receiver): Route | undefined {
-  for (const { dataSource, transaction } of ambientScopes()) {
+  for (let scope = ambientScope(); scope; scope = scope.outer) {
+    const { dataSource, transaction } = scope
     const dispatcher = dispatchers.get(dataSource)
     if (dispatcher && transaction.isOpen && owns(dispatcher, receiver)) return { dispatcher, transaction }
   }
@@ -67,11 +69,16 @@ function routeByOwner(receiver: Receiver): Route {
 }
 
 function soleOwner(receiver: Receiver): Dispatcher {
-  const owners = [...dispatchers.values()].filter((dispatcher) => owns(dispatcher, receiver))
+  let owner: Dispatcher | undefined
+  let owners = 0
+  for (const dispatcher of dispatchers.values()) {
+    if (!owns(dispatcher, receiver)) continue
+    owner ??= dispatcher
+    owners++
+  }
+  if (owner && owners === 1) return owner
   const { name } = classOf(receiver)
-  if (owners.length > 1) throw new AmbiguousDataSourceError(name, owners.length)
-  if (!owners[0]) throw NotAttachedError.forEntity(name)
-  return owners[0]
+  throw owner ? new AmbiguousDataSourceError(name, owners) : NotAttachedError.forEntity(name)
 }
 
 function owns(dispatcher: Dispatcher, receiver: Receiver): boolean {

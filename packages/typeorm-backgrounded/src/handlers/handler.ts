@@ -72,7 +72,10 @@ export type EnqueueResult =
     }
   | { readonly state: 'failed'; readonly error: unknown }
 
-/** A handler outside the database that lets the outbox push each job once, whoever dies on the way. */
+/**
+ * A handler outside the database that lets the outbox push each job once, whoever dies on the way. Its `enqueue`
+ * remembers ids too, until its answer has arrived: a call whose answer was lost is pushed by the outbox later on.
+ */
 export interface Relayed {
   /**
    * Like `enqueue`, and in the same step remembers the ids until `forget`: a job whose id is remembered is

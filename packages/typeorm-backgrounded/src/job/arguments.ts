@@ -23,6 +23,7 @@ export type Referrer = (value: object) => StoredReference | undefined
  * @throws InvalidArgumentError with the path of the bad value
  */
 export function encodeArguments(args: readonly unknown[], referenceTo: Referrer): EncodedArguments {
+  if (args.length === 0) return { args: [] }
   const encoder = new Encoder(referenceTo)
   const encoded = args.map((value, index) => encoder.encode(value, `/${index}`, `args[${index}]`))
   return encoder.isPlain ? { args: encoded } : { args: encoded, types: encoder.types }

@@ -70,6 +70,8 @@ export class MethodTable {
 
   /** The entity of a class, or of its nearest ancestor that is one. */
   ofClass(target: Class): MarkedEntity | undefined {
+    const own = this.byClass.get(target)
+    if (own) return own
     for (const ancestor of lineage(target)) {
       const entity = this.byClass.get(ancestor)
       if (entity) return entity

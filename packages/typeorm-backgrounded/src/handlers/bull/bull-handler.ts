@@ -1,5 +1,4 @@
 import type { Queue, QueueOptions } from 'bull'
-import { randomUUID } from 'node:crypto'
 import { InvalidOptionError, NotAttachedError, PayloadTooLargeError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
@@ -71,12 +70,16 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     }
   }
 
-  enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
-    return this.store(jobs, false, this.options.timeout)
+  async enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+    const results = await this.store(jobs, Infinity)
+    await this.forget(jobs.map(({ id }) => id))
+    // An id that is still remembered is this very call's, whose first answer was lost.
+    return results.map((result) => (result instanceof Error ? failed(result) : stored(result !== 'known')))
   }
 
-  push(jobs: readonly JobEnvelope[], validFor: number): Promise<EnqueueResult[]> {
-    return this.store(jobs, true, Math.min(validFor, this.options.timeout))
+  async push(jobs: readonly JobEnvelope[], validFor: number): Promise<EnqueueResult[]> {
+    const results = await this.store(jobs, validFor)
+    return results.map((result) => (result instanceof Error ? failed(result) : stored(result === 'new')))
   }
 
   /** Goes along with the next call, or within a second: nobody waits for it. */
@@ -173,26 +176,19 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     })
   }
 
-  private async store(jobs: readonly JobEnvelope[], isPush: boolean, timeout: number): Promise<EnqueueResult[]> {
+  /** @param validFor ms: what reaches Redis later than this from now stores nothing and rejects */
+  private async store(jobs: readonly JobEnvelope[], validFor: number): Promise<Stored[]> {
     const { commands, pushed } = this.whileAttached()
-    const records = jobs.map((job) => recordOf(job))
-    const refusals = records.map(({ data, name }) => refusal(data, name))
-    const fitting = records.filter((_, index) => !refusals[index])
-    const stored: Stored[] = []
-    const until = performance.now() + timeout
-    for (const chunk of chunks(fitting)) {
-      // A push must arrive within its lease as a whole; a call may take its time with each part.
-      const left = isPush ? until - performance.now() : timeout
-      const request = {
-        jobs: chunk,
-        remember: isPush,
-        forget: pushed.splice(0, MOST_FORGOTTEN),
-        call: randomUUID(),
-        timeout,
-      }
-      stored.push(...(await commands.run(enqueue, enqueueArguments(request), left)))
+    const records = jobs.map(fittingRecordOf)
+    const results: Stored[] = []
+    const until = performance.now() + validFor
+    for (const chunk of chunks(records)) {
+      const timeout = Math.min(until - performance.now(), this.options.timeout)
+      const request = enqueueArguments(chunk, pushed.splice(0, MOST_FORGOTTEN))
+      for (const result of await commands.run(enqueue, request, timeout))
+        results.push(result instanceof Error ? explained(result) : result)
     }
-    return refusals.map((refused) => refused ?? resultOf(stored.shift() as Stored))
+    return records.map((record) => (record instanceof Error ? record : (results.shift() as Stored)))
   }
 
   private async forgetAll(attached: Attached): Promise<void> {
@@ -234,9 +230,12 @@ interface Attached {
   readonly raw: Map<string, Queue>
 }
 
-function resultOf(stored: Stored): EnqueueResult {
-  if (stored instanceof Error) return { state: 'failed', error: explained(stored) }
-  return { state: stored ? 'enqueued' : 'duplicate' }
+function failed(error: Error): EnqueueResult {
+  return { state: 'failed', error }
+}
+
+function stored(isNew: boolean): EnqueueResult {
+  return { state: isNew ? 'enqueued' : 'duplicate' }
 }
 
 function loadBull(): typeof import('bull') {
@@ -249,17 +248,18 @@ function loadBull(): typeof import('bull') {
   }
 }
 
-function refusal(data: string, name: string): EnqueueResult | undefined {
-  const size = Buffer.byteLength(data)
-  if (size <= LARGEST_PAYLOAD) return undefined
-  return { state: 'failed', error: PayloadTooLargeError.of(name, size, LARGEST_PAYLOAD) }
+function fittingRecordOf(job: JobEnvelope): NewJob | PayloadTooLargeError {
+  const record = recordOf(job)
+  const size = Buffer.byteLength(record.data)
+  return size <= LARGEST_PAYLOAD ? record : PayloadTooLargeError.of(record.name, size, LARGEST_PAYLOAD)
 }
 
 /** Redis does nothing else while a script runs: at most 500 jobs and about 1 MB each. */
-function chunks(jobs: readonly NewJob[]): NewJob[][] {
+function chunks(jobs: readonly (NewJob | Error)[]): NewJob[][] {
   const all: NewJob[][] = []
   let size = 0
   for (const job of jobs) {
+    if (job instanceof Error) continue
     const last = all.at(-1)
     if (!last || last.length >= 500 || size + job.data.length > 1_000_000) {
       all.push([job])

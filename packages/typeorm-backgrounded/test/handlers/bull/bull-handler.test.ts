@@ -151,11 +151,8 @@ describe('BullHandler', function () {
     await drain(office.dataSource)
     const { client } = office.handler.queue()
     const keys = await client.keys(`${office.prefix}:*`)
-    // What tells a call that is sent again lasts for two seconds.
-    expect(keys.filter((key) => !key.includes(':call:')).sort()).to.deep.equal([
-      `${office.prefix}:default:default:id`,
-      `${office.prefix}:default:queues`,
-    ])
+    // What tells a call that is sent again goes with the next one, or within a second.
+    expect(keys.filter((key) => !key.endsWith(':pushed'))).to.deep.equal([`${office.prefix}:default:queues`])
     await office.close()
 
     office = await PostOffice.open({ settings: { stalledInterval: 20 } }, { keepCompleted: 300 })

@@ -14,42 +14,31 @@ export interface NewJob {
   readonly runAt?: number
 }
 
-export interface EnqueueRequest {
-  readonly jobs: readonly NewJob[]
-  /** Keep the ids as pushed, until they are forgotten. */
-  readonly remember: boolean
-  /** Pushed ids to forget on the way. */
-  readonly forget: readonly string[]
-  /** A name for this very call. */
-  readonly call: string
-  /** How long the call may take, in ms. */
-  readonly timeout: number
-}
-
-/** ARGV of `enqueue`. */
-export function enqueueArguments({ jobs, remember, forget, call, timeout }: EnqueueRequest): (string | number)[] {
-  const request: (string | number)[] = [remember ? 1 : 0, call, Math.ceil(timeout), forget.length, ...forget]
+/** ARGV of `enqueue`. `forget`: ids that were remembered, and need not be any more. */
+export function enqueueArguments(jobs: readonly NewJob[], forget: readonly string[]): (string | number)[] {
+  const request: (string | number)[] = [forget.length, ...forget]
   for (const { queue, id, name, data, delay, runAt } of jobs)
     request.push(queue, id, name, data, delay ?? '', runAt ?? '')
   return request
 }
 
-/** What became of a job: whether it was new, or why it is not stored. */
-export type Stored = boolean | Error
+/**
+ * What became of a job: it is stored; it was here already; its id is remembered, since it was stored and whoever
+ * sent it may not have heard of that; or why it is not stored.
+ */
+export type Stored = 'new' | 'known' | 'remembered' | Error
 
-/** Stores jobs, each or not at all. */
+const STORED = ['known', 'new', 'remembered'] as const
+
+/**
+ * Stores jobs, each or not at all, and remembers their ids until they are forgotten: who sends a job again, since the
+ * answer was lost, is told that it is here, even when it has run and is gone.
+ */
 export const enqueue = script(
   'Enqueue',
   `
-local isPush = ARGV[2] == '1'
-
--- Where the connection broke, a call is sent again: it was done, and its jobs may have run and be gone.
-local call = base .. 'call:' .. ARGV[3]
-local answer = rcall('GET', call)
-if answer then return cjson.decode(answer) end
-
-local firstJob = 6 + ARGV[5]
-for i = 6, firstJob - 1 do rcall('ZREM', base .. 'pushed', ARGV[i]) end
+local firstJob = 3 + ARGV[2]
+if firstJob > 3 then rcall('ZREM', base .. 'pushed', unpack(ARGV, 3, firstJob - 1)) end
 
 local listed = {}
 
@@ -60,11 +49,10 @@ local function store(queue, id, name, data, wait_for, run_at)
     rcall('SADD', base .. 'queues', queue)
     listed[queue] = true
   end
-  local counter = rcall('INCR', q .. 'id')
   local due = now
   if wait_for ~= '' then due = now + tonumber(wait_for) end
   if run_at ~= '' then due = tonumber(run_at) end
-  if due > now then delay(q, id, due, counter) else wait(q, id, 'LPUSH') end
+  if due > now then delay(q, id, due, rcall('INCR', q .. 'id')) else wait(q, id, 'LPUSH') end
   rcall('HSET', q .. id, 'name', name, 'data', data, 'timestamp', integer(now), 'delay', integer(math.max(0, due - now)))
 end
 
@@ -76,13 +64,19 @@ local function isKnown(queue, id)
   return true
 end
 
+local accepted = {}
+
 local function accept(queue, id, ...)
-  local isDuplicate = isKnown(queue, id)
-  if isPush and rcall('ZADD', base .. 'pushed', 'NX', now, id) == 0 then isDuplicate = true end
-  if isDuplicate then return 0 end
-  local isFine, problem = pcall(store, queue, id, ...)
-  if isFine then return 1 end
-  if isPush then rcall('ZREM', base .. 'pushed', id) end
+  local isNew = rcall('ZADD', base .. 'pushed', 'NX', now, id) == 1
+  if not isNew then return accepted[id] and 0 or 2 end
+  accepted[id] = true
+  local isFine, problem = pcall(isKnown, queue, id)
+  if isFine and not problem then
+    isFine, problem = pcall(store, queue, id, ...)
+    if isFine then return 1 end
+  end
+  rcall('ZREM', base .. 'pushed', id)
+  if isFine then return 0 end
   error(problem)
 end
 
@@ -92,10 +86,11 @@ for i = firstJob, #ARGV, 6 do
   if not isFine then result = 'queue ' .. ARGV[i] .. ': ' .. (type(result) == 'table' and result.err or tostring(result)) end
   results[#results + 1] = result
 end
-redis.pcall('SET', call, cjson.encode(results), 'PX', ARGV[4] * 2)
 return results`,
   (reply): Stored[] =>
-    (reply as (number | string)[]).map((result) => (typeof result === 'string' ? new Error(result) : result === 1)),
+    (reply as (number | string)[]).map((result) =>
+      typeof result === 'string' ? new Error(result) : (STORED[result] as Stored),
+    ),
 )
 
 /** ARGV: ids. The outbox has no row of them any more. Those it forgot to forget go after a week. */

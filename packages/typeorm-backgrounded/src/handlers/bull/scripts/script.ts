@@ -20,9 +20,9 @@ export interface Script<Reply> {
  * | `discarded` | set | the ids in `failed` that were discarded; ours |
  * | `suspects` | list | waiting ids whose worker died, put aside for one at a time; ours |
  *
- * Beside the queues stand `queues`, a set of their names, `pushed`, a sorted set of the ids that the outbox has
- * pushed and not yet forgotten, and for each worker `worker:<its id>`, which lives as long as its heart beats and
- * says since when, and for each call `call:<its name>`, its answer, for a moment. A job's `lease` is a token that begins with the id of the worker that runs it.
+ * Beside the queues stand `queues`, a set of their names, `pushed`, a sorted set of the ids whose
+ * caller may send them again, and for each worker `worker:<its id>`, which lives as long as its heart beats and
+ * says since when. A job's `lease` is a token that begins with the id of the worker that runs it.
  */
 const PRELUDE = `
 local rcall = redis.call
