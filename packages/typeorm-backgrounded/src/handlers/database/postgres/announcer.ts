@@ -1,51 +1,63 @@
-import type { Logger } from '../../../logger'
-import { sleep } from '../../../pause'
-import { announcement } from './notifications'
 import type { JobEnvelope } from '../../../job/envelope'
+import type { Logger } from '../../../logger'
+import { announcement } from './notifications'
 
 /** ms */
-const SPACING = 10
+const SPACING = 5
 
 /**
  * Tells workers of jobs that have been committed: never within a caller's transaction, since all transactions that
- * notify commit one after the other, and one at a time for each level, since a worker that has heard one looks at all.
+ * notify commit one after the other, and of each level once in a while, since a worker that has heard of one looks at
+ * all.
  */
 export class Announcer {
-  private readonly underWay = new Map<string, { again: boolean }>()
+  /** What was told a moment ago, and whether it has to be told again. */
+  private readonly recent = new Map<string, { again: boolean }>()
 
   constructor(
     private readonly notify: (payload: string) => Promise<unknown>,
     private readonly logger: Logger,
   ) {}
 
-  announce(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): void {
-    for (const payload of new Set(jobs.map(announcement))) void this.send(payload)
+  /** What is to be told along with storing these jobs: nobody has told it a moment ago, and whoever asks does. */
+  turns(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): string[] {
+    return payloadsOf(jobs).filter((payload) => this.takeTurn(payload))
+  }
+
+  /** @param told was told along with them */
+  announce(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[], told: readonly string[] = []): void {
+    for (const payload of payloadsOf(jobs)) if (!told.includes(payload)) this.send(payload)
   }
 
   /** Any job of any queue may be due now. */
   announceAny(): void {
-    void this.send('')
+    this.send('')
   }
 
-  private async send(payload: string): Promise<void> {
-    const sending = this.underWay.get(payload)
-    if (sending) {
-      sending.again = true
+  private send(payload: string): void {
+    if (!this.takeTurn(payload)) {
+      this.recent.set(payload, { again: true })
       return
     }
-    const state = { again: true }
-    this.underWay.set(payload, state)
-    try {
-      while (state.again) {
-        state.again = false
-        await this.notify(payload)
-        // What comes meanwhile goes with the next: each is a commit of its own for the server.
-        await sleep(SPACING)
-      }
-    } catch (error) {
-      this.logger.debug({ err: error }, 'workers were not told of a new job: they find it when they look')
-    } finally {
-      this.underWay.delete(payload)
-    }
+    this.notify(payload).catch((error: unknown) =>
+      this.logger.debug({ err: error }, 'workers were not told of a new job: they find it when they look'),
+    )
   }
+
+  private takeTurn(payload: string): boolean {
+    if (this.recent.has(payload)) return false
+    this.recent.set(payload, { again: false })
+    setTimeout(() => this.endTurn(payload), SPACING)
+    return true
+  }
+
+  private endTurn(payload: string): void {
+    const { again } = this.recent.get(payload) ?? {}
+    this.recent.delete(payload)
+    if (again) this.send(payload)
+  }
+}
+
+function payloadsOf(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): string[] {
+  return [...new Set(jobs.map(announcement))]
 }

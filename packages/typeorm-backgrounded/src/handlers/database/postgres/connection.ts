@@ -1,4 +1,5 @@
 import { ServerConnection, type Connector } from '../server/connection'
+import { statementName } from './statement-name'
 
 /** The part of `pg`'s Client that is used here. */
 export interface PostgresClient {
@@ -42,7 +43,6 @@ export const SESSION = [
 /** One connection to Postgres, for one statement after the other. */
 export class PostgresConnection {
   private readonly connection: ServerConnection<PostgresClient>
-  private readonly names = new Map<string, string>()
 
   constructor(private readonly options: PostgresConnectionOptions) {
     this.connection = new ServerConnection(connector(options), options.onLoss)
@@ -53,7 +53,8 @@ export class PostgresConnection {
    * @throws StoreUnavailableError, or the driver's error
    */
   async query<Row>(text: string, values: readonly unknown[], timeout: number): Promise<Row[]> {
-    const query = { name: this.nameOf(text), text, values }
+    const { ownsSession, isAdHoc } = this.options
+    const query = { name: ownsSession && !isAdHoc ? statementName(text) : undefined, text, values }
     const { rows } = await this.connection.use((client) => client.query(query), timeout)
     return rows as Row[]
   }
@@ -64,13 +65,6 @@ export class PostgresConnection {
 
   close(): Promise<void> {
     return this.connection.close()
-  }
-
-  private nameOf(text: string): string | undefined {
-    if (!this.options.ownsSession || this.options.isAdHoc) return undefined
-    let name = this.names.get(text)
-    if (!name) this.names.set(text, (name = `backgrounded_${this.names.size}`))
-    return name
   }
 }
 

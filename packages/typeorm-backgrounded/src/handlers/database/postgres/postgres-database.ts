@@ -5,7 +5,7 @@ import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { JobDatabase } from '../job-database'
-import { inGroups, isRow, newRow, resultsOf } from '../job-row'
+import { inGroups, isRow, newRow, resultsOf, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { retried } from '../server/retry'
@@ -13,9 +13,10 @@ import { workerName } from '../server/worker-name'
 import { explained, jobTables, type JobTables } from '../tables'
 import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
-import { PostgresConnection } from './connection'
+import { PostgresConnection, type PostgresClient } from './connection'
 import { Notifications } from './notifications'
 import { PostgresJobs, type PostgresJobsOptions, type Query } from './postgres-jobs'
+import { statementName } from './statement-name'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
 import type { PulseData } from './worker-pulse'
 
@@ -54,22 +55,19 @@ export class PostgresDatabase implements JobDatabase {
 
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
     const rows = jobs.map((job) => newRow(job))
-    const query: Query = transaction ? queryThrough(transaction) : this.routed(this.calls)
     const inserted = new Set<string>()
     for (const group of inGroups(rows.filter(isRow))) {
-      for (const { id } of await query<{ id: string }>(this.sql.insert, [JSON.stringify(group)], TIMEOUT))
-        inserted.add(id)
+      for (const { id } of await this.insert(group, transaction)) inserted.add(id)
     }
-    if (!transaction) this.committed(jobs)
     return resultsOf(rows, inserted)
   }
 
   committed(jobs: readonly JobEnvelope[]): void {
-    if (this.options.listen && !this.host.testRunner()) this.announcer.announce(jobs)
+    if (this.isTelling) this.announcer.announce(jobs)
   }
 
   wake(): void {
-    if (this.options.listen && !this.host.testRunner()) this.announcer.announceAny()
+    if (this.isTelling) this.announcer.announceAny()
   }
 
   open(options: ConsumeOptions): JobStore {
@@ -112,6 +110,23 @@ export class PostgresDatabase implements JobDatabase {
     await Promise.all([this.calls.close(), this.inspections.close()])
   }
 
+  private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
+    const { insertOne, insertMany, insertOneAndTell, insertManyAndTell } = this.sql
+    const [row] = rows
+    const isOne = row && rows.length === 1
+    const values = isOne ? valuesOf(row) : [JSON.stringify(rows)]
+    if (transaction) return this.queryThrough(transaction)(isOne ? insertOne : insertMany, values, TIMEOUT)
+    const told = this.isTelling ? this.announcer.turns(rows) : []
+    const telling = isOne ? insertOneAndTell : insertManyAndTell
+    const inserted = await this.queryCalls<{ id: string }>(telling, [...values, this.channel, told])
+    if (this.isTelling) this.announcer.announce(rows, told)
+    return inserted
+  }
+
+  private get isTelling(): boolean {
+    return this.options.listen && !this.host.testRunner()
+  }
+
   private connection(hooks: Partial<ConstructorParameters<typeof PostgresConnection>[0]> = {}): PostgresConnection {
     const { dataSource } = this.host
     return new PostgresConnection({
@@ -152,7 +167,7 @@ export class PostgresDatabase implements JobDatabase {
   private routed(connection: PostgresConnection): Query {
     return async <Row>(text: string, values: readonly unknown[], timeout: number) => {
       const runner = this.host.testRunner()
-      if (runner) return queryThrough(runner)<Row>(text, values, timeout)
+      if (runner) return this.queryThrough(runner)<Row>(text, values, timeout)
       try {
         return await retried(() => connection.query<Row>(text, values, timeout))
       } catch (error) {
@@ -160,17 +175,29 @@ export class PostgresDatabase implements JobDatabase {
       }
     }
   }
-}
 
-function queryThrough(runner: QueryRunner): Query {
-  return async <Row>(text: string, values: readonly unknown[]) => {
-    try {
-      const { records } = await runner.query(text, [...values], true)
-      return (records ?? []) as Row[]
-    } catch (error) {
-      throw explained(error)
+  /** TypeORM's own `query` has no name for a statement, and the parser takes longer than the insert. */
+  private queryThrough(runner: QueryRunner): Query {
+    const { logger } = this.host.dataSource
+    return async <Row>(text: string, values: readonly unknown[]) => {
+      const client = (await runner.connect()) as PostgresClient
+      const name = this.options.listen ? statementName(text) : undefined
+      logger.logQuery(text, [...values], runner)
+      try {
+        const { rows } = await client.query({ name, text, values })
+        return rows as Row[]
+      } catch (error) {
+        logger.logQueryError(error as Error, text, [...values], runner)
+        throw explained(error)
+      }
     }
   }
+}
+
+function valuesOf(row: NewRow): unknown[] {
+  const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
+    row
+  return [id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts]
 }
 
 /** `$1`, `$2`, … in place of each `?`. */

@@ -17,16 +17,31 @@ export function postgresStatements(tables: JobTables) {
 export type PostgresStatements = ReturnType<typeof postgresStatements>
 
 function callStatements({ jobs: { table, columns: c } }: JobTables) {
+  const into =
+    `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
+    `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts})`
+  const returning = `ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`
+  /** Parameters 1 to 14: where the connection does not know the statement, a third of the other's time. */
+  const insertOne =
+    `${into} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::bigint, ${MOMENT}) + $11::bigint, $12, $13, $14) ` +
+    returning
+  /** Parameter 1: a JSON array of rows, whatever their number. */
+  const insertMany =
+    `${into} SELECT id, source, entity, key, method, args, types, queue, priority, ` +
+    `coalesce("runAt", ${MOMENT}) + delay, "enqueuedAt", meta, attempts ` +
+    `FROM json_to_recordset($1::json) AS job (id uuid, source text, entity text, key text, method text, args text, types text, ` +
+    `queue text, priority int, "runAt" bigint, delay bigint, "enqueuedAt" bigint, meta text, attempts int) ` +
+    returning
+  /** With one commit, and so one wait for the disk. */
+  const telling = (insert: string, channel: string, payloads: string) =>
+    `WITH inserted AS (${insert}), told AS MATERIALIZED (SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload) ` +
+    `SELECT id, (SELECT count(*) FROM told) AS told FROM inserted`
   return {
-    /** One JSON array of rows, whatever their number. Returns the new ids. The primary key. */
-    insert:
-      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
-      `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts}) ` +
-      `SELECT id, source, entity, key, method, args, types, queue, priority, ` +
-      `coalesce("runAt", ${MOMENT}) + delay, "enqueuedAt", meta, attempts ` +
-      `FROM json_to_recordset($1::json) AS job (id uuid, source text, entity text, key text, method text, args text, types text, ` +
-      `queue text, priority int, "runAt" bigint, delay bigint, "enqueuedAt" bigint, meta text, attempts int) ` +
-      `ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`,
+    // All return the new ids. The primary key.
+    insertOne,
+    insertMany,
+    insertOneAndTell: telling(insertOne, '$15', '$16'),
+    insertManyAndTell: telling(insertMany, '$2', '$3'),
     notify: 'SELECT pg_notify($1, $2)',
   }
 }
