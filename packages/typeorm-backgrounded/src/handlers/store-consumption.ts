@@ -40,6 +40,7 @@ export interface Exchanged {
 }
 
 const LONGEST_PAUSE = 5_000
+const SMALLEST_HALF = 12
 /** A reason at hand: the default one is made, with its stack, at every abort. */
 const WOKEN = new Error('woken')
 
@@ -51,7 +52,7 @@ export class StoreConsumption implements Consumption {
   readonly finished: Promise<void>
   private readonly firstContact = withResolver()
   readonly ready = this.firstContact.promise
-  private readonly running = new Map<ClaimedJob, Promise<void>>()
+  private readonly running = new Set<ClaimedJob>()
   private outcomes: FinishedJob[] = []
   /** In a drain: released jobs stay claimed until the end, so that it does not take them again. */
   private heldBack: FinishedJob[] = []
@@ -97,7 +98,7 @@ export class StoreConsumption implements Consumption {
       }
       const exchanged = await this.exchange(Math.min(slots, this.mostAtOnce))
       if (!exchanged) continue
-      for (const job of exchanged.claimed) this.start(job)
+      this.start(exchanged.claimed)
       const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
       if (mayBeMore || this.outcomes.length > 0 || this.isOver) continue
       if (this.options.once && this.running.size === 0 && (await this.isDrained())) break
@@ -106,9 +107,9 @@ export class StoreConsumption implements Consumption {
     await this.giveBackHeld()
   }
 
-  /** Two halves take turns: the store works for one while the methods of the other run. */
+  /** Two halves take turns: the store works for one while the methods of the other run. A few jobs are not worth it. */
   private get mostAtOnce(): number {
-    return this.store.isElsewhere ? Math.ceil(this.concurrency / 2) : this.concurrency
+    return this.store.isElsewhere ? Math.max(SMALLEST_HALF, Math.ceil(this.concurrency / 2)) : this.concurrency
   }
 
   private get isOver(): boolean {
@@ -144,15 +145,23 @@ export class StoreConsumption implements Consumption {
     }
   }
 
-  private start(job: ClaimedJob): void {
-    const run = this.execute(job).then((outcome) => {
-      this.running.delete(job)
-      if (this.isHandedBack) return
-      const isHeld = this.options.once && outcome.state === 'released'
-      ;(isHeld ? this.heldBack : this.outcomes).push({ job, outcome })
-      this.changed()
+  private start(jobs: readonly ClaimedJob[]): void {
+    if (jobs.length === 0) return
+    for (const job of jobs) this.running.add(job)
+    // The next request leaves first: the store works on it while these begin.
+    setImmediate(() => {
+      for (const job of jobs) void this.run(job)
     })
-    this.running.set(job, run)
+  }
+
+  private async run(job: ClaimedJob): Promise<void> {
+    if (this.isHandedBack) return
+    const outcome = await this.execute(job)
+    this.running.delete(job)
+    if (this.isHandedBack) return
+    const isHeld = this.options.once && outcome.state === 'released'
+    ;(isHeld ? this.heldBack : this.outcomes).push({ job, outcome })
+    this.changed()
   }
 
   private changed(): void {
@@ -190,7 +199,7 @@ export class StoreConsumption implements Consumption {
   private async handBack(): Promise<void> {
     this.isHandedBack = true
     const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped in the middle of the job.' }
-    const finished = [...this.outcomes, ...[...this.running.keys()].map((job) => ({ job, outcome }))]
+    const finished = [...this.outcomes, ...[...this.running].map((job) => ({ job, outcome }))]
     this.outcomes = []
     try {
       const { lost } = await this.store.exchange(finished, 0)

@@ -44,11 +44,10 @@ export function whereOf(metadata: EntityMetadata, key: JsonObject): ObjectLitera
 
 /** The same text for the same row, however the values were written. */
 export function keyText(key: JsonObject): string {
-  return JSON.stringify(
-    Object.keys(key)
-      .sort()
-      .map((path) => String(key[path])),
-  )
+  const paths = Object.keys(key)
+  const [only] = paths
+  if (only !== undefined && paths.length === 1) return String(key[only])
+  return JSON.stringify(paths.sort().map((path) => String(key[path])))
 }
 
 function isKeyObject(metadata: EntityMetadata, value: unknown): boolean {
@@ -93,7 +92,7 @@ function fromJson(key: JsonObject, metadata: EntityMetadata, column: Column): un
 
 /** The stored value in the column's own JavaScript type. */
 function fitToColumn(value: string | number | boolean, metadata: EntityMetadata, column: Column): unknown {
-  const type = (metadata.dataSource ?? metadata.connection).driver.normalizeType(column)
+  const type = typeOf(metadata, column)
   const misfit = () =>
     new InvalidKeyError(
       `The key of ${metadata.name} has ${JSON.stringify(value)} for the ${type} "${column.propertyPath}".`,
@@ -123,6 +122,17 @@ function fitToColumn(value: string | number | boolean, metadata: EntityMetadata,
     return Buffer.from(value, 'base64')
   }
   return value
+}
+
+const columnTypes = new WeakMap<Column, string>()
+
+function typeOf(metadata: EntityMetadata, column: Column): string {
+  let type = columnTypes.get(column)
+  if (type === undefined) {
+    type = (metadata.dataSource ?? metadata.connection).driver.normalizeType(column)
+    columnTypes.set(column, type)
+  }
+  return type
 }
 
 /** What the class shows for a stored value; `find` applies the way back. */

@@ -31,6 +31,7 @@ type Found = { entity: ObjectLiteral | undefined } | { error: unknown }
  */
 export class EntityLoader {
   private readonly batchers = new Map<string, Batcher<Request, Found>>()
+  private readonly kinds = new WeakMap<LoadOptions, string>()
 
   constructor(
     private readonly dataSource: DataSource,
@@ -55,7 +56,9 @@ export class EntityLoader {
   }
 
   private batcher({ name, metadata }: MarkedEntity, options: LoadOptions): Batcher<Request, Found> {
-    const id = JSON.stringify([name, options.relations, options.withDeleted])
+    let kind = this.kinds.get(options)
+    if (kind === undefined) this.kinds.set(options, (kind = JSON.stringify([options.relations, options.withDeleted])))
+    const id = `${name}/${kind}`
     let batcher = this.batchers.get(id)
     if (!batcher) {
       // Two jobs on one row must not share an object: the second goes with the next batch.

@@ -14,13 +14,15 @@ import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
 import type { JsonValue } from '../job/json'
-import { LazyAbort } from '../lazy-abort'
-import { childLogger, type Logger } from '../logger'
+import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
-import type { EntityLoader } from './entity-loader'
-import { runInJob, type CurrentJob } from './job-context'
+import type { EntityLoader, LoadOptions } from './entity-loader'
+import { runInJob } from './job-context'
 import { DiscardJob, SnoozeJob } from './outcomes'
+import { RunningJob } from './running-job'
 
+/** How rows among the arguments are loaded. */
+const ARGUMENTS: LoadOptions = { withDeleted: false }
 const SECOND = 1000
 const LONGEST_RELEASE = 5 * 60 * SECOND
 const UNKNOWN_FAILS_AFTER = 7 * 24 * 60 * 60 * SECOND
@@ -113,12 +115,13 @@ export class Executor {
   }
 
   private async arguments({ received: { args, types } }: Run): Promise<unknown[]> {
+    if (Object.keys(types).length === 0) return args
     const references = storedReferences(args, types)
     const loaded = await Promise.all(
       [...references].map(async ([pointer, { entity: name, key }]) => {
         const entity = this.host.methods.named(name)
         if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
-        const row = await this.host.loader.load(entity, key, { withDeleted: false })
+        const row = await this.host.loader.load(entity, key, ARGUMENTS)
         if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
         return [pointer, row] as const
       }),
@@ -130,32 +133,10 @@ export class Executor {
     const method = (receiver as Record<string, unknown>)[run.method.property]
     if (typeof method !== 'function')
       throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is no method.`)
-    await runInJob(this.contextOf(run), () => method.apply(receiver, args) as unknown)
-  }
-
-  private contextOf({ job, received, summary }: Run): CurrentJob {
-    const { manager, logger } = this.host
-    const never = new LazyAbort()
-    let log: Logger | undefined
-    const { id, entity, key, method, queue, attempt, attempts } = summary
-    return {
-      id,
-      entity,
-      key,
-      method,
-      queue,
-      attempt,
-      attempts,
-      enqueuedAt: new Date(received.enqueuedAt ?? this.host.now()),
-      manager: manager(),
-      get signal() {
-        return job.signal ?? never.signal
-      },
-      progress: (value) => job.progress?.(value),
-      get log() {
-        return (log ??= childLogger(logger, { job: id, entity, method }))
-      },
-    }
+    const { manager, logger, now } = this.host
+    const enqueuedAt = run.received.enqueuedAt ?? now()
+    const job = new RunningJob(run.job, run.summary, { enqueuedAt, manager: manager(), logger })
+    await runInJob(job, () => method.apply(receiver, args) as unknown)
   }
 
   private outcomeOfReading(job: ClaimedJob, error: unknown): Outcome {

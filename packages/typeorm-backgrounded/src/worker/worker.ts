@@ -138,7 +138,7 @@ export class Worker {
   private async execute(job: ClaimedJob): Promise<Outcome> {
     const abort = new LazyAbort(() => job.signal)
     try {
-      return await this.host.executor.execute(withSignal(job, abort), (summary) =>
+      return await this.host.executor.execute(new StoppableJob(job, abort), (summary) =>
         this.running.set(job, { abort, summary, startedAt: performance.now() }),
       )
     } finally {
@@ -183,20 +183,33 @@ interface Running {
   endedAt?: number
 }
 
-/** Not a copy: that would ask for the handler's own signal. */
-function withSignal(job: ClaimedJob, abort: LazyAbort): ClaimedJob {
-  const { id, queue, envelope, attempt, died, releasedSince } = job
-  return {
-    id,
-    queue,
-    envelope,
-    attempt,
-    died,
-    releasedSince,
-    get signal() {
-      return abort.signal
-    },
-    progress: job.progress && ((value) => job.progress?.(value)),
+/** A job whose signal aborts with its lease or with the worker: neither is asked for before somebody asks for this. */
+class StoppableJob implements ClaimedJob {
+  readonly id: string
+  readonly queue: string
+  readonly envelope: unknown
+  readonly attempt: number
+  readonly died?: boolean
+  readonly releasedSince?: number
+
+  constructor(
+    private readonly job: ClaimedJob,
+    private readonly abort: LazyAbort,
+  ) {
+    this.id = job.id
+    this.queue = job.queue
+    this.envelope = job.envelope
+    this.attempt = job.attempt
+    this.died = job.died
+    this.releasedSince = job.releasedSince
+  }
+
+  get signal(): AbortSignal {
+    return this.abort.signal
+  }
+
+  progress(value: unknown): void {
+    this.job.progress?.(value)
   }
 }
 

@@ -1,0 +1,56 @@
+import type { EntityManager } from 'typeorm'
+import type { RunningJobSummary } from '../events'
+import type { ClaimedJob } from '../handlers/handler'
+import { LazyAbort } from '../lazy-abort'
+import { childLogger, type Logger } from '../logger'
+import type { CurrentJob } from './job-context'
+
+/** What a method sees of its job: made for each, so that whatever few methods ask for comes to be when they do. */
+export class RunningJob implements CurrentJob {
+  readonly id: string
+  readonly entity: string
+  readonly key?: Readonly<Record<string, unknown>>
+  readonly method: string
+  readonly queue: string
+  readonly attempt: number
+  readonly attempts: number
+  readonly manager: EntityManager
+  readonly #job: ClaimedJob
+  readonly #enqueuedAt: number
+  readonly #logger: Logger
+  #log: Logger | undefined
+  #never: LazyAbort | undefined
+
+  constructor(
+    job: ClaimedJob,
+    summary: RunningJobSummary,
+    { enqueuedAt, manager, logger }: { enqueuedAt: number; manager: EntityManager; logger: Logger },
+  ) {
+    this.id = summary.id
+    this.entity = summary.entity
+    this.key = summary.key
+    this.method = summary.method
+    this.queue = summary.queue
+    this.attempt = summary.attempt
+    this.attempts = summary.attempts
+    this.manager = manager
+    this.#job = job
+    this.#enqueuedAt = enqueuedAt
+    this.#logger = logger
+  }
+
+  get enqueuedAt(): Date {
+    return new Date(this.#enqueuedAt)
+  }
+
+  get signal(): AbortSignal {
+    return this.#job.signal ?? (this.#never ??= new LazyAbort()).signal
+  }
+
+  get log(): Logger {
+    const { id, entity, method } = this
+    return (this.#log ??= childLogger(this.#logger, { job: id, entity, method }))
+  }
+
+  readonly progress = (value: unknown): void => this.#job.progress?.(value)
+}
