@@ -27,7 +27,9 @@ export const open: OpenSide = async (place) => {
     enqueue: (id, text) => queue.add(text ? { id, text } : { id }),
     enqueueMany: (ids, { text } = {}) => queue.addBulk(ids.map((id) => ({ data: text ? { id, text } : { id } }))),
     async saveAndEnqueue(number) {
-      const { id } = await repository.save(Object.assign(new BenchUser(), newUser(number)))
+      const { id } = await dataSource.transaction((manager) =>
+        manager.save(Object.assign(new BenchUser(), newUser(number))),
+      )
       await queue.add({ id })
     },
     async work(slots, ran) {

@@ -13,7 +13,7 @@ import type { ClaimedJob, Outcome } from '../handlers/handler'
 import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
-import type { JsonValue } from '../job/json'
+import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
 import type { EntityLoader, LoadOptions } from './entity-loader'
@@ -64,8 +64,8 @@ export class Executor {
 
     let receiver: object, args: unknown[]
     try {
-      receiver = await this.receiver(run)
-      args = await this.arguments(run)
+      receiver = run.received.key ? await this.row(run, run.received.key) : run.method.entity.target
+      args = hasTypes(run.received) ? await this.arguments(run) : run.received.args
     } catch (error) {
       return this.outcomeOfLoading(run, error)
     }
@@ -107,15 +107,13 @@ export class Executor {
     return { job, received, method, summary }
   }
 
-  private async receiver({ method, received }: Run): Promise<object> {
-    if (!received.key) return method.entity.target
-    const row = await this.host.loader.load(method.entity, received.key, method.options)
-    if (!row) throw new RowMissingError(`${received.entity} ${JSON.stringify(received.key)} is gone.`)
+  private async row({ method, received }: Run, key: JsonObject): Promise<object> {
+    const row = await this.host.loader.load(method.entity, key, method.options)
+    if (!row) throw new RowMissingError(`${received.entity} ${JSON.stringify(key)} is gone.`)
     return row
   }
 
   private async arguments({ received: { args, types } }: Run): Promise<unknown[]> {
-    if (Object.keys(types).length === 0) return args
     const references = storedReferences(args, types)
     const loaded = await Promise.all(
       [...references].map(async ([pointer, { entity: name, key }]) => {
@@ -129,14 +127,14 @@ export class Executor {
     return decode(args, types, new Map<string, ObjectLiteral>(loaded))
   }
 
-  private async invoke(run: Run, receiver: object, args: unknown[]): Promise<void> {
+  private invoke(run: Run, receiver: object, args: unknown[]): unknown {
     const method = (receiver as Record<string, unknown>)[run.method.property]
     if (typeof method !== 'function')
       throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is no method.`)
     const { manager, logger, now } = this.host
     const enqueuedAt = run.received.enqueuedAt ?? now()
     const job = new RunningJob(run.job, run.summary, { enqueuedAt, manager: manager(), logger })
-    await runInJob(job, () => method.apply(receiver, args) as unknown)
+    return runInJob(job, () => method.apply(receiver, args) as unknown)
   }
 
   private outcomeOfReading(job: ClaimedJob, error: unknown): Outcome {
@@ -200,6 +198,10 @@ function retryOrFail({ job, method, summary }: Run, error: unknown): Outcome {
     const problem = new Error(`The backoff function failed: ${String(cause)}`, { cause: error })
     return { state: 'retried', delay: defaultBackoff(job.attempt), error: problem }
   }
+}
+
+function hasTypes({ types }: ReceivedJob): boolean {
+  return Object.keys(types).length > 0
 }
 
 /** Whatever is wrong with stored arguments, no later attempt will read them better. */
