@@ -61,7 +61,8 @@ export class StoreConsumption implements Consumption {
   private pauses = 0
   /** Ends an idle time or a pause. */
   private wake: AbortController | undefined
-  private nextChange = withResolver()
+  /** Made for whoever waits for it. */
+  private nextChange: ReturnType<typeof withResolver> | undefined
 
   constructor(
     private readonly store: JobStore,
@@ -93,7 +94,7 @@ export class StoreConsumption implements Consumption {
     while (!this.isOver) {
       const slots = this.isStopping ? 0 : Math.max(0, this.concurrency - this.running.size)
       if (slots === 0 && this.outcomes.length === 0 && !this.store.hasNews) {
-        await this.nextChange.promise
+        await this.untilChanged()
         continue
       }
       const exchanged = await this.exchange(Math.min(slots, this.mostAtOnce))
@@ -166,14 +167,18 @@ export class StoreConsumption implements Consumption {
 
   private changed(): void {
     this.wake?.abort(WOKEN)
-    this.nextChange.resolve()
-    this.nextChange = withResolver()
+    this.nextChange?.resolve()
+    this.nextChange = undefined
+  }
+
+  private untilChanged(): Promise<void> {
+    return (this.nextChange ??= withResolver()).promise
   }
 
   /** Until a job ends or the store has news. */
   private async idle(): Promise<void> {
     // Only a drain, or a stop, can be here with nothing to ask of the store.
-    if (this.options.once || this.isStopping) return this.nextChange.promise
+    if (this.options.once || this.isStopping) return this.untilChanged()
     this.wake = new AbortController()
     await this.store.wait(this.wake.signal)
     this.wake = undefined
