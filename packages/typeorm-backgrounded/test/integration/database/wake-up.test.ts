@@ -95,7 +95,10 @@ async function startsWithin(ms: number, program: DatabaseProgram): Promise<void>
   }
   const lateness = latenessOf(program).slice(before)
   console.log(`      after ${lateness.join(', ')} ms`)
-  for (const late of lateness) expect(late, lateness.join()).to.be.at.most(ms)
+  // The first job also opens connections, and on a busy machine all of its code is still to be compiled.
+  const [first, ...others] = lateness
+  expect(first, lateness.join()).to.be.at.most(Math.max(ms, 500))
+  for (const late of others) expect(late, lateness.join()).to.be.at.most(ms)
 }
 
 function latenessOf({ lines }: DatabaseProgram): number[] {

@@ -158,17 +158,17 @@ export class LeasedStore implements JobStore {
     const fences = done.map(({ job }) => this.hand.fenceOf(job))
     const reply = await this.look({ done: fences, slots, levels })
     for (const { job, isRepeated } of done) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
-    if (levels === undefined || slots === 0) return reply.claimed.length < slots
-    return reply.claimed.length === 0 && this.lookAnew(slots)
+    if (levels === undefined || reply.claimed.length === slots) return reply.claimed.length < slots
+    const hasFound = reply.claimed.length > 0
+    if (this.options.once) return !hasFound && this.lookAnew(slots)
+    // Those that were found begin first.
+    if (!hasFound && this.levels.untilAnew === 0) return this.lookAnew(slots)
+    this.nextDue = Math.min(this.nextDue, performance.now() + this.levels.untilAnew)
+    return true
   }
 
   /** Nothing from the marks on: whether there is nothing at all, a look without them tells. */
   private async lookAnew(slots: number): Promise<boolean> {
-    const { untilAnew } = this.levels
-    if (untilAnew > 0 && !this.options.once) {
-      this.nextDue = Math.min(this.nextDue, performance.now() + untilAnew)
-      return true
-    }
     const reply = await this.look({ done: [], slots })
     return reply.claimed.length < slots
   }
