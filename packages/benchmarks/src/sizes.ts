@@ -3,6 +3,7 @@ export interface Sizes {
   readonly pairs: number
   /** Calls before the clock starts: a process that calls is a long-lived one, whose code is compiled. */
   readonly warmUp: number
+  /** The same where calls are some time apart. */
   readonly warmUpApart: number
   readonly sequentialCalls: number
   readonly concurrentCalls: number

@@ -10,6 +10,7 @@ export const METHOD = [
     'safety: leases, fenced acknowledgements, calls that follow their transaction, the outbox on Redis.',
   'The sides take turns in one run; each ratio is that of two neighbours, and the table shows the median of the rounds. Every turn has ' +
     'a database and a Redis of its own, and every enqueue and every worker a fresh process, with the same number of connections in its ' +
-    'pool; the clock of an enqueue starts after as many calls as are named, since a process that calls is a long-lived one; this library and graphile-worker hold a few more of their own for claims and wake-ups. A drain is timed from its first run ' +
+    'pool; the clock of an enqueue starts after as many calls as are named, since a process that calls is a long-lived one; ' +
+    'this library and graphile-worker hold a few more of their own for claims and wake-ups. A drain is timed from its first run ' +
     'to its last one. Servers, producers and workers share the machine.',
 ].join('\n\n')

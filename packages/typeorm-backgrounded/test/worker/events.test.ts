@@ -39,7 +39,7 @@ class Bell {
   @Backgrounded() refuse(): void {
     throw new DiscardJob('no bell')
   }
-  @Backgrounded() sleep(): void {
+  @Backgrounded() snooze(): void {
     throw new SnoozeJob('1h', 'night')
   }
 }
@@ -109,7 +109,7 @@ for (const [handlerName, make] of Object.entries(handlers)) {
     it('that discards itself, or snoozes', async () => {
       await backgrounded(bell).refuse()
       await drain(dataSource)
-      await backgrounded(bell).sleep()
+      await backgrounded(bell).snooze()
       await drain(dataSource)
       expect(names()).to.deep.equal(['enqueued', 'started', 'discarded', 'enqueued', 'started', 'released'])
       expect(told[2]?.event.reason).to.equal('no bell')

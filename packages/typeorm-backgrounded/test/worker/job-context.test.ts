@@ -18,6 +18,7 @@ import { DatabaseHandler } from '../../src/handlers/database'
 import { BackgroundedJob } from '../../src/handlers/database'
 import { FakeHandler } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
+import { until } from '../support/worker-process'
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const seen: (CurrentJob | undefined)[] = []
@@ -167,11 +168,11 @@ describe('inside a job', () => {
     const stored: unknown[] = []
     during = async () => {
       currentJob().progress({ done: 1, of: 2 })
-      for (let tries = 0; tries < 500 && stored.length === 0; tries++) {
+      await until(async () => {
         const [row] = await dataSource.manager.find(BackgroundedJob)
         if (row?.progress) stored.push(JSON.parse(row.progress))
-        else await new Promise((done) => setTimeout(done, 5))
-      }
+        return stored.length > 0
+      })
     }
     await backgrounded(await dataSource.manager.save(new Task())).work()
     expect(await drain(dataSource)).to.include({ completed: 1 })

@@ -12,7 +12,7 @@ const SPACING = 5
  */
 export class Announcer {
   /** What was told a moment ago, and whether it has to be told again. */
-  private readonly recent = new Map<string, { again: boolean }>()
+  private readonly recent = new Map<string, { again: boolean; readonly turn: NodeJS.Timeout }>()
 
   constructor(
     private readonly notify: (payload: string) => Promise<unknown>,
@@ -34,20 +34,23 @@ export class Announcer {
     this.send('')
   }
 
+  /** Tells what is still to be told; nothing comes after it. */
+  async close(): Promise<void> {
+    const recent = [...this.recent]
+    this.recent.clear()
+    for (const [, { turn }] of recent) clearTimeout(turn)
+    await Promise.all(recent.map(([payload, { again }]) => again && this.tell(payload)))
+  }
+
   private send(payload: string): void {
-    if (!this.takeTurn(payload)) {
-      this.recent.set(payload, { again: true })
-      return
-    }
-    this.notify(payload).catch((error: unknown) =>
-      this.logger.debug({ err: error }, 'workers were not told of a new job: they find it when they look'),
-    )
+    const recent = this.recent.get(payload)
+    if (recent) recent.again = true
+    else if (this.takeTurn(payload)) void this.tell(payload)
   }
 
   private takeTurn(payload: string): boolean {
     if (this.recent.has(payload)) return false
-    this.recent.set(payload, { again: false })
-    setTimeout(() => this.endTurn(payload), SPACING)
+    this.recent.set(payload, { again: false, turn: setTimeout(() => this.endTurn(payload), SPACING) })
     return true
   }
 
@@ -55,6 +58,14 @@ export class Announcer {
     const { again } = this.recent.get(payload) ?? {}
     this.recent.delete(payload)
     if (again) this.send(payload)
+  }
+
+  private async tell(payload: string): Promise<void> {
+    try {
+      await this.notify(payload)
+    } catch (error) {
+      this.logger.debug({ err: error }, 'workers were not told of a new job: they find it when they look')
+    }
   }
 }
 

@@ -107,6 +107,7 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   async close(): Promise<void> {
+    await this.announcer.close()
     await Promise.all([this.calls.close(), this.inspections.close()])
   }
 

@@ -2,7 +2,7 @@
 export interface Arrivals {
   /** News come by themselves just now: looking around is a mere precaution. */
   readonly isListening: boolean
-  /** Calls `arrived` for every job that may have come; without an argument: any number of any kind. */
+  /** Calls `arrived` for every job that may have come; without an argument: however many, of whatever kind. */
   onArrival(arrived: (job?: Arrival) => void): void
   close(): Promise<void>
 }

@@ -5,7 +5,7 @@ import type { ExchangeReply, Level } from './leased-jobs'
 const SHARE = 10
 
 /**
- * Where the waiting jobs begin, level by level. A database keeps the index entries of finished jobs for as long as any
+ * Where the waiting jobs begin, level by level. A database keeps the index entries of finished jobs for as long as an
  * old snapshot may look at them; a claim that starts at the last job that was claimed does not walk them again.
  * What lands below such a mark (a transaction that committed late, a job that another worker let go of) is found by
  * looking without marks, which is done again when nothing is found, and otherwise as often as it is cheap.
