@@ -1,22 +1,11 @@
-import {
-  Any,
-  In,
-  type DataSource,
-  type EntityManager,
-  type EntityMetadata,
-  type FindOperator,
-  type ObjectLiteral,
-} from 'typeorm'
+import type { DataSource, EntityManager, EntityMetadata, ObjectLiteral } from 'typeorm'
 import { Batcher, runInHalves } from '../batcher'
 import { isConnectionError, isDataError } from '../database-errors'
 import { InvalidKeyError } from '../errors'
 import type { JsonObject } from '../job/json'
 import { keyOf, keyText, whereOf } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
-import type { ResolvedMethodOptions } from '../options'
-
-/** How rows of one kind are loaded; loads of the same kind travel together. */
-export type LoadOptions = Pick<ResolvedMethodOptions, 'relations' | 'withDeleted'>
+import { RowsByKey, type LoadOptions } from './rows-by-key'
 
 interface Request {
   readonly where: ObjectLiteral
@@ -66,10 +55,11 @@ export class EntityLoader {
         const keys = new Set<string>()
         return ({ key }: Request) => !keys.has(key) && Boolean(keys.add(key))
       }
+      const rows = new RowsByKey(this.dataSource, metadata, options)
       const run = (requests: readonly Request[]) =>
         runInHalves(
           requests,
-          (some) => this.find(metadata, some, options),
+          (some) => this.find(metadata, rows, some),
           (_, error) => ({ error }),
           isConnectionError,
         )
@@ -78,22 +68,16 @@ export class EntityLoader {
     return batcher
   }
 
-  private async find(metadata: EntityMetadata, requests: readonly Request[], options: LoadOptions): Promise<Found[]> {
-    const driver = this.dataSource.options.type
+  private find(metadata: EntityMetadata, rows: RowsByKey, requests: readonly Request[]): Promise<Found[]> {
     return this.withPrimary(async (manager) => {
-      const rows = await findRows(
-        driver,
-        manager,
-        metadata,
-        requests.map(({ where }) => where),
-        options,
-      )
-      const byKey = new Map(rows.map((row) => [keyText(keyOf(metadata, row)), row]))
+      const wheres = requests.map(({ where }) => where)
+      const byKey = new Map<string, ObjectLiteral>()
+      for (const row of await rows.find(manager, wheres)) byKey.set(keyText(keyOf(metadata, row)), row)
       const found: Found[] = []
       for (const { key, where } of requests) {
         let entity = byKey.get(key)
         // Databases compare and print keys in their own ways: no batch declares a row gone.
-        if (!entity) [entity] = await findRows(driver, manager, metadata, [where], options)
+        if (!entity) [entity] = await rows.find(manager, [where])
         found.push({ entity })
       }
       return found
@@ -110,62 +94,4 @@ export class EntityLoader {
       await runner.release()
     }
   }
-}
-
-function findRows(
-  driver: string,
-  manager: EntityManager,
-  metadata: EntityMetadata,
-  wheres: readonly ObjectLiteral[],
-  { relations, withDeleted }: LoadOptions,
-): Promise<ObjectLiteral[]> {
-  return manager.find<ObjectLiteral>(metadata.target, {
-    where: loneKey(driver, metadata, wheres) ?? [...wheres],
-    relations: relationTree(relations) as never,
-    withDeleted,
-    // The query strategy shares relation objects between rows.
-    relationLoadStrategy: 'join',
-    // A data source may cache all finds by default.
-    cache: false,
-  })
-}
-
-/** `IN (…)` is shorter for the database than one condition a row, where the key is a lone plain column. */
-function loneKey(
-  driver: string,
-  metadata: EntityMetadata,
-  wheres: readonly ObjectLiteral[],
-): ObjectLiteral | undefined {
-  const [column, ...more] = metadata.primaryColumns
-  if (!column || more.length > 0 || column.transformer || column.embeddedMetadata || column.relationMetadata)
-    return undefined
-  const values = wheres.map((where) => where[column.propertyName] as unknown)
-  return { [column.propertyName]: values.length === 1 ? values[0] : oneOf(driver, values) }
-}
-
-/** For Postgres one parameter, however many values: TypeORM takes its time with each. */
-function oneOf(driver: string, values: unknown[]): FindOperator<unknown> {
-  const isPlain = values.every((value) => typeof value === 'string' || typeof value === 'number')
-  return driver === 'postgres' && isPlain ? Any(values) : In(values)
-}
-
-/** TypeORM 1 takes relations as an object only: `['album.owner']` is `{ album: { owner: true } }`. */
-function relationTree(relations: LoadOptions['relations']): object | undefined {
-  if (!Array.isArray(relations)) return relations
-  if (relations.length === 0) return undefined
-  const tree: RelationTree = {}
-  for (const path of relations as readonly string[]) {
-    let at = tree
-    for (const name of path.split('.')) at = at[name] ??= {}
-  }
-  return leavesTrue(tree) as object
-}
-
-interface RelationTree {
-  [name: string]: RelationTree
-}
-
-function leavesTrue(tree: RelationTree): object | true {
-  const entries = Object.entries(tree)
-  return entries.length === 0 ? true : Object.fromEntries(entries.map(([name, below]) => [name, leavesTrue(below)]))
 }

@@ -16,9 +16,10 @@ import { readEnvelope, type ReceivedJob } from '../job/envelope'
 import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
-import type { EntityLoader, LoadOptions } from './entity-loader'
+import type { EntityLoader } from './entity-loader'
 import { runInJob } from './job-context'
 import { DiscardJob, SnoozeJob } from './outcomes'
+import type { LoadOptions } from './rows-by-key'
 import { RunningJob } from './running-job'
 
 /** How rows among the arguments are loaded. */

@@ -1,0 +1,73 @@
+import type { DataSource, EntityManager, EntityMetadata, FindManyOptions, ObjectLiteral, QueryRunner } from 'typeorm'
+import type { ResolvedMethodOptions } from '../options'
+import { RepeatedFind } from './repeated-find'
+
+/** How rows of one kind are loaded; loads of the same kind travel together. */
+export type LoadOptions = Pick<ResolvedMethodOptions, 'relations' | 'withDeleted'>
+
+/** Finds rows of one kind by their keys, past every cache. */
+export class RowsByKey {
+  private readonly options: FindManyOptions<ObjectLiteral>
+  /** Of a key that is one plain column: a list of values is shorter for the database than one condition a row. */
+  private readonly column: string | undefined
+  private readonly repeated: RepeatedFind | undefined
+
+  constructor(
+    dataSource: DataSource,
+    private readonly metadata: EntityMetadata,
+    { relations, withDeleted }: LoadOptions,
+  ) {
+    this.options = {
+      relations: relationTree(relations) as never,
+      withDeleted,
+      // The query strategy shares relation objects between rows.
+      relationLoadStrategy: 'join',
+      // A data source may cache all finds by default.
+      cache: false,
+    }
+    this.column = plainKey(metadata)
+    this.repeated =
+      this.column === undefined ? undefined : new RepeatedFind(dataSource, metadata, this.column, this.options)
+  }
+
+  /** @param wheres a key each */
+  find(manager: EntityManager, wheres: readonly ObjectLiteral[]): Promise<ObjectLiteral[]> {
+    const { repeated, column = '' } = this
+    if (repeated && wheres.length > 1) {
+      const values = wheres.map((where) => where[column] as unknown)
+      if (values.every(isPlain)) return repeated.run(manager.queryRunner as QueryRunner, values)
+    }
+    return manager.find<ObjectLiteral>(this.metadata.target, { ...this.options, where: [...wheres] })
+  }
+}
+
+function plainKey({ primaryColumns: [column, ...more] }: EntityMetadata): string | undefined {
+  const isPlain =
+    column && more.length === 0 && !column.transformer && !column.embeddedMetadata && !column.relationMetadata
+  return isPlain ? column.propertyName : undefined
+}
+
+function isPlain(value: unknown): value is string | number {
+  return typeof value === 'string' || typeof value === 'number'
+}
+
+/** TypeORM 1 takes relations as an object only: `['album.owner']` is `{ album: { owner: true } }`. */
+function relationTree(relations: LoadOptions['relations']): object | undefined {
+  if (!Array.isArray(relations)) return relations
+  if (relations.length === 0) return undefined
+  const tree: RelationTree = {}
+  for (const path of relations as readonly string[]) {
+    let at = tree
+    for (const name of path.split('.')) at = at[name] ??= {}
+  }
+  return leavesTrue(tree) as object
+}
+
+interface RelationTree {
+  [name: string]: RelationTree
+}
+
+function leavesTrue(tree: RelationTree): object | true {
+  const entries = Object.entries(tree)
+  return entries.length === 0 ? true : Object.fromEntries(entries.map(([name, below]) => [name, leavesTrue(below)]))
+}
