@@ -4,7 +4,7 @@ export class LazyAbort {
   private aborted: { readonly reason: unknown } | undefined
 
   /** @param outer a signal that this one follows */
-  constructor(private readonly outer: () => AbortSignal | undefined = () => undefined) {}
+  constructor(private readonly outer: () => AbortSignal | undefined = none) {}
 
   get signal(): AbortSignal {
     if (this.controller) return this.controller.signal
@@ -21,3 +21,5 @@ export class LazyAbort {
     this.controller?.abort(reason)
   }
 }
+
+function none(): undefined {}

@@ -1,13 +1,13 @@
-import { LeaseLostError, MissingTableError } from '../errors'
-import type { LazyAbort } from '../lazy-abort'
+import { MissingTableError } from '../errors'
 import type { Logger } from '../logger'
 import { sleep, withResolver } from '../pause'
+import { removeFrom } from '../remove-from'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
 
 /** A store of jobs as the consumption loop needs it. */
-export interface JobStore {
+export interface JobStore<Job extends ClaimedJob = ClaimedJob> {
   /** Applies what has finished and claims up to `slots` due jobs, in one go where it can. */
-  exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged>
+  exchange(finished: readonly FinishedJob<Job>[], slots: number): Promise<Exchanged<Job>>
   /** Resolves when there may be something due, or `signal` aborts. */
   wait(signal: AbortSignal): Promise<void>
   /** It wants an exchange, even without a free slot: there are jobs of dead workers, or leases may be lost. */
@@ -24,17 +24,17 @@ export interface JobStore {
   close(): void | Promise<void>
 }
 
-export interface FinishedJob {
-  readonly job: ClaimedJob
+export interface FinishedJob<Job extends ClaimedJob = ClaimedJob> {
+  readonly job: Job
   readonly outcome: Outcome
   /** It was sent before, and nobody knows whether it arrived: finding nothing then is no loss. */
   readonly isRepeated?: boolean
 }
 
-export interface Exchanged {
-  readonly claimed: readonly ClaimedJob[]
+export interface Exchanged<Job extends ClaimedJob = ClaimedJob> {
+  readonly claimed: readonly Job[]
   /** Finished jobs that this worker had lost. */
-  readonly lost: ReadonlySet<ClaimedJob>
+  readonly lost: ReadonlySet<Job>
   /** Nothing else was due: there is no need to ask again before the store has news. */
   readonly isAll?: boolean
 }
@@ -48,14 +48,14 @@ const WOKEN = new Error('woken')
  * The loop of every handler that keeps jobs in a store of its own: claim free slots only, start what was
  * claimed at once, and take every outcome along with the next claim.
  */
-export class StoreConsumption implements Consumption {
+export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   readonly finished: Promise<void>
   private readonly firstContact = withResolver()
   readonly ready = this.firstContact.promise
-  private readonly running = new Set<ClaimedJob>()
-  private outcomes: FinishedJob[] = []
+  private readonly running: Job[] = []
+  private outcomes: FinishedJob<Job>[] = []
   /** In a drain: released jobs stay claimed until the end, so that it does not take them again. */
-  private heldBack: FinishedJob[] = []
+  private heldBack: FinishedJob<Job>[] = []
   private isStopping = false
   private isHandedBack = false
   private pauses = 0
@@ -65,7 +65,7 @@ export class StoreConsumption implements Consumption {
   private nextChange: ReturnType<typeof withResolver> | undefined
 
   constructor(
-    private readonly store: JobStore,
+    private readonly store: JobStore<Job>,
     private readonly options: ConsumeOptions,
     private readonly execute: Execute,
     private readonly logger: Logger,
@@ -87,12 +87,12 @@ export class StoreConsumption implements Consumption {
     const timeout = deadlineTimer(deadline)
     await Promise.race([this.finished.catch(() => {}), timeout.passed])
     timeout.clear()
-    if (exiting && this.running.size > 0) await this.handBack()
+    if (exiting && this.running.length > 0) await this.handBack()
   }
 
   private async loop(): Promise<void> {
     while (!this.isOver) {
-      const slots = this.isStopping ? 0 : Math.max(0, this.concurrency - this.running.size)
+      const slots = this.isStopping ? 0 : Math.max(0, this.concurrency - this.running.length)
       if (slots === 0 && this.outcomes.length === 0 && !this.store.hasNews) {
         await this.untilChanged()
         continue
@@ -102,7 +102,7 @@ export class StoreConsumption implements Consumption {
       this.start(exchanged.claimed)
       const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
       if (mayBeMore || this.outcomes.length > 0 || this.isOver) continue
-      if (this.options.once && this.running.size === 0 && (await this.isDrained())) break
+      if (this.options.once && this.running.length === 0 && (await this.isDrained())) break
       await this.idle()
     }
     await this.giveBackHeld()
@@ -114,14 +114,14 @@ export class StoreConsumption implements Consumption {
   }
 
   private get isOver(): boolean {
-    return this.isHandedBack || (this.isStopping && this.running.size === 0 && this.outcomes.length === 0)
+    return this.isHandedBack || (this.isStopping && this.running.length === 0 && this.outcomes.length === 0)
   }
 
   private async isDrained(): Promise<boolean> {
     return this.isStopping || (await this.store.isDrained?.()) !== false
   }
 
-  private async exchange(slots: number): Promise<Exchanged | undefined> {
+  private async exchange(slots: number): Promise<Exchanged<Job> | undefined> {
     const finished = this.outcomes
     this.outcomes = []
     try {
@@ -139,26 +139,26 @@ export class StoreConsumption implements Consumption {
     }
   }
 
-  private report(finished: readonly FinishedJob[], lost: ReadonlySet<ClaimedJob>): void {
+  private report(finished: readonly FinishedJob<Job>[], lost: ReadonlySet<Job>): void {
     for (const { job, outcome } of finished) {
       if (lost.has(job)) this.options.lost(job)
       else this.options.applied(job, outcome)
     }
   }
 
-  private start(jobs: readonly ClaimedJob[]): void {
+  private start(jobs: readonly Job[]): void {
     if (jobs.length === 0) return
-    for (const job of jobs) this.running.add(job)
+    this.running.push(...jobs)
     // The next request leaves first: the store works on it while these begin.
     setImmediate(() => {
       for (const job of jobs) void this.run(job)
     })
   }
 
-  private async run(job: ClaimedJob): Promise<void> {
+  private async run(job: Job): Promise<void> {
     if (this.isHandedBack) return
     const outcome = await this.execute(job)
-    this.running.delete(job)
+    removeFrom(this.running, job)
     if (this.isHandedBack) return
     const isHeld = this.options.once && outcome.state === 'released'
     ;(isHeld ? this.heldBack : this.outcomes).push({ job, outcome })
@@ -204,7 +204,7 @@ export class StoreConsumption implements Consumption {
   private async handBack(): Promise<void> {
     this.isHandedBack = true
     const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped in the middle of the job.' }
-    const finished = [...this.outcomes, ...[...this.running].map((job) => ({ job, outcome }))]
+    const finished = [...this.outcomes, ...this.running.map((job) => ({ job, outcome }))]
     this.outcomes = []
     try {
       const { lost } = await this.store.exchange(finished, 0)
@@ -217,11 +217,6 @@ export class StoreConsumption implements Consumption {
     }
     this.changed()
   }
-}
-
-/** What a lost lease aborts a job's `signal` with. */
-export function loseLease(lease: LazyAbort): void {
-  lease.abort(new LeaseLostError())
 }
 
 function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => void } {

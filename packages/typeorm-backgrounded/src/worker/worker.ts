@@ -6,6 +6,7 @@ import { InvalidOptionError } from '../errors'
 import { LazyAbort } from '../lazy-abort'
 import type { Logger } from '../logger'
 import { withResolver } from '../pause'
+import { removeFrom } from '../remove-from'
 import type { Executor } from './executor'
 import { Relaying, type Relay } from './relaying'
 
@@ -50,9 +51,8 @@ export class Worker {
   readonly counts: WorkCounts = { completed: 0, retried: 0, failed: 0, discarded: 0, released: 0 }
   /** The first error of a job that failed for good. */
   firstFailure: { error: unknown } | undefined
-  private readonly running = new Map<ClaimedJob, Running>()
-  /** Runs whose outcome the store has not confirmed yet. */
-  private readonly ended = new WeakMap<ClaimedJob, Running>()
+  /** Until the store has confirmed the outcome. */
+  private readonly runs: Run[] = []
   private readonly contact = withResolver()
   private consumption: Consumption | undefined
   private relaying: Relaying | undefined
@@ -128,25 +128,25 @@ export class Worker {
     const abortion = setTimeout(() => this.abortAll(), timeout - Math.min(ABORT_BEFORE_DEADLINE, timeout / 2))
     await this.consumption.stop(deadline, { exiting })
     clearTimeout(abortion)
-    return { stillRunning: [...this.running.values()].map(({ summary }) => summary) }
+    return { stillRunning: this.running.map(({ summary }) => summary) }
   }
 
   private abortAll(): void {
-    for (const { abort } of this.running.values()) abort.abort(new WorkerStoppingError())
+    for (const { abort } of this.running) abort.abort(new WorkerStoppingError())
+  }
+
+  private get running(): Run[] {
+    return this.runs.filter(({ endedAt }) => endedAt === undefined)
   }
 
   private async execute(job: ClaimedJob): Promise<Outcome> {
     const abort = new LazyAbort(() => job.signal)
-    try {
-      return await this.host.executor.execute(new StoppableJob(job, abort), (summary) =>
-        this.running.set(job, { abort, summary, startedAt: performance.now() }),
-      )
-    } finally {
-      const running = this.running.get(job) as Running
-      running.endedAt = performance.now()
-      this.running.delete(job)
-      this.ended.set(job, running)
-    }
+    let run: Run | undefined
+    const outcome = await this.host.executor.execute(new StoppableJob(job, abort), (summary) => {
+      this.runs.push((run = { job, abort, summary, startedAt: performance.now() }))
+    })
+    if (run) run.endedAt = performance.now()
+    return outcome
   }
 
   private consumeOptions(): ConsumeOptions {
@@ -157,7 +157,7 @@ export class Worker {
       once: this.once,
       applied: (job, outcome) => this.applied(job, outcome),
       lost: (job) => {
-        const summary = this.summaryOf(job)
+        const { summary } = this.ended(job)
         this.host.events.emit('leaseLost', { job: summary })
         this.host.logger.warn({ job: summary }, 'lost the lease on a job: another worker may run it again')
       },
@@ -165,18 +165,22 @@ export class Worker {
   }
 
   private applied(job: ClaimedJob, outcome: Outcome): void {
-    const { startedAt = 0, endedAt = startedAt } = this.ended.get(job) ?? {}
+    const { summary, startedAt, endedAt = startedAt } = this.ended(job)
     this.counts[outcome.state]++
     if (outcome.state === 'failed') this.firstFailure ??= { error: outcome.error }
-    announce(this.host, this.summaryOf(job), outcome, endedAt - startedAt)
+    announce(this.host, summary, outcome, endedAt - startedAt)
   }
 
-  private summaryOf(job: ClaimedJob): RunningJobSummary {
-    return (this.ended.get(job) ?? this.running.get(job))?.summary ?? this.host.executor.summarize(job)
+  /** A job that was handed back may still be running, or not have begun. */
+  private ended(job: ClaimedJob): Pick<Run, 'summary' | 'startedAt' | 'endedAt'> {
+    const run = this.runs.find((each) => each.job === job)
+    if (run?.endedAt !== undefined) removeFrom(this.runs, run)
+    return run ?? { summary: this.host.executor.summarize(job), startedAt: 0 }
   }
 }
 
-interface Running {
+interface Run {
+  readonly job: ClaimedJob
   readonly abort: LazyAbort
   readonly summary: RunningJobSummary
   readonly startedAt: number

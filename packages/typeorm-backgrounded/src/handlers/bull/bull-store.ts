@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { LazyAbort } from '../../lazy-abort'
 import { sleep } from '../../pause'
+import { removeFrom } from '../../remove-from'
 import { errorText, storableText } from '../error-text'
 import { Heartbeat } from '../heartbeat/heartbeat'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../handler'
-import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../store-consumption'
+import { HeldJob } from '../held-job'
+import type { Exchanged, FinishedJob, JobStore } from '../store-consumption'
 import type { Arrivals } from './arrivals'
 import type { Commands } from './commands'
 import { envelopeOf } from './job-record'
@@ -14,29 +15,26 @@ import { exchange, type ExchangeReply, type Settlement } from './scripts/exchang
 import { beat, leave, listHeld, progress, tend, type TendRequest } from './scripts/tend'
 import type { PulseData } from './worker-pulse'
 
-interface Held {
-  readonly record: ClaimedRecord
-  readonly loss: LazyAbort
-}
+export type HeldRecord = HeldJob<ClaimedRecord>
 
 const TIMEOUT = 5_000
 const FAREWELL_TIMEOUT = 500
 const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
-export class BullStore implements JobStore {
+export class BullStore implements JobStore<HeldRecord> {
   readonly isElsewhere = true
   /** For commands, for news, and for the heartbeat's thread. */
   readonly connections: number
   private readonly worker = randomUUID()
-  private readonly held = new Map<ClaimedJob, Held>()
+  private readonly held: HeldRecord[] = []
   private readonly queues: readonly string[] | undefined
   private readonly heartbeat: Heartbeat
   private readonly looks: NodeJS.Timeout
   private exchanges = 0
   private nextDue = Infinity
   /** Jobs of dead workers, and jobs whose claim was not heard of, for the next exchange to hand out. */
-  private found: ClaimedJob[] = []
+  private found: HeldRecord[] = []
   private seenBreaks: number
   /** Others may have taken this worker for dead. */
   private hasGap = false
@@ -61,7 +59,7 @@ export class BullStore implements JobStore {
     void this.lookAround()
   }
 
-  async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
+  async exchange(finished: readonly FinishedJob<HeldRecord>[], slots: number): Promise<Exchanged<HeldRecord>> {
     await this.reconcile()
     const { worker } = this
     const { lease } = this.options
@@ -73,18 +71,18 @@ export class BullStore implements JobStore {
       worker,
       token: this.newToken(),
       lease,
-      takesSuspect: ![...this.held.values()].some(({ record }) => record.isSuspect),
+      takesSuspect: !this.held.some(({ claim }) => claim.isSuspect),
       keepsCompleted: this.host.keepCompleted > 0,
     }
     const reply = await this.commands.run(exchange, [JSON.stringify(request)], TIMEOUT)
-    if (reply.wasDead && this.held.size > 0) this.hasGap = true
+    if (reply.wasDead && this.held.length > 0) this.hasGap = true
     const lost = new Set(finished.filter((_, index) => !reply.settled[index]).map(({ job }) => job))
-    for (const { job } of finished) this.held.delete(job)
+    for (const { job } of finished) removeFrom(this.held, job)
     this.nextDue = reply.nextDue === undefined ? Infinity : Date.now() + reply.nextDue
     this.complain(reply.problems)
     const claimed = [...this.found, ...reply.claimed.map((record) => this.hold(record))]
     this.found = []
-    if (claimed.length > 0) this.heartbeat.isRunning([...this.held.keys()].map(nameOf))
+    if (claimed.length > 0) this.heartbeat.isRunning(this.held.map(({ name }) => name))
     return { lost, claimed, isAll: reply.claimed.length < request.slots && reply.problems.length === 0 }
   }
 
@@ -121,7 +119,7 @@ export class BullStore implements JobStore {
       thread: this.consumption.once ? undefined : { file: require.resolve('./heartbeat-thread'), data },
       pulse: () => ({ beat: () => commands.run(beat, [worker, lease], every), close() {} }),
       onGap: () => {
-        if (this.held.size === 0) return
+        if (this.held.length === 0) return
         this.hasGap = true
         this.changed()
       },
@@ -145,9 +143,9 @@ export class BullStore implements JobStore {
     this.hasGap = false
     const tokens = new Set(stored.map(({ token }) => token))
     const known = new Set<string>()
-    for (const { record, loss } of this.held.values()) {
-      known.add(record.token)
-      if (!tokens.has(record.token)) loseLease(loss)
+    for (const job of this.held) {
+      known.add(job.claim.token)
+      if (!tokens.has(job.claim.token)) job.lose()
     }
     for (const record of stored) if (!known.has(record.token)) this.found.push(this.hold(record))
   }
@@ -166,7 +164,7 @@ export class BullStore implements JobStore {
     } catch (error) {
       this.host.logger.debug({ err: error }, 'Redis did not answer a look around')
       if (performance.now() - this.lastContact <= this.options.lease) return
-      for (const { loss } of this.held.values()) loseLease(loss)
+      for (const job of this.held) job.lose()
     } finally {
       this.isLooking = false
     }
@@ -193,30 +191,18 @@ export class BullStore implements JobStore {
     this.host.logger.error({ problems }, 'jobs of some queues cannot be claimed')
   }
 
-  private settlement({ job, outcome, isRepeated }: FinishedJob): Settlement {
-    const { queue, id, token } = (this.held.get(job) as Held).record
+  private settlement({ job, outcome, isRepeated }: FinishedJob<HeldRecord>): Settlement {
+    const { queue, id, token } = job.claim
     return { queue, id, token, repeated: isRepeated, ...settlementOf(outcome, job) }
   }
 
-  private hold(record: ClaimedRecord): ClaimedJob {
-    const loss = new LazyAbort()
-    const job: ClaimedJob = {
-      id: record.id,
-      queue: record.queue,
-      envelope: envelopeOf(record),
-      attempt: record.attempt,
-      died: record.died,
-      releasedSince: record.releasedSince,
-      get signal() {
-        return loss.signal
-      },
-      progress: (value) => this.storeProgress(record, value),
-    }
-    this.held.set(job, { record, loss })
+  private hold(record: ClaimedRecord): HeldRecord {
+    const job = new HeldJob(record, envelopeOf(record), record.died, this.storeProgress)
+    this.held.push(job)
     return job
   }
 
-  private storeProgress({ queue, id, token }: ClaimedRecord, value: unknown): void {
+  private readonly storeProgress = ({ queue, id, token }: ClaimedRecord, value: unknown): void => {
     const text = JSON.stringify(value) ?? 'null'
     this.commands
       .run(progress, [queue, id, token, text], TIMEOUT)
@@ -250,9 +236,4 @@ function errorOf(error: unknown): { reason: string; stacktrace: string } {
   const [firstLine = text] = text.split('\n', 1)
   const message = error instanceof Error && typeof error.message === 'string' ? storableText(error.message) : firstLine
   return { reason: message || firstLine, stacktrace: JSON.stringify([text]) }
-}
-
-function nameOf({ id, envelope }: ClaimedJob): string {
-  const { entity, method } = (envelope ?? {}) as Record<string, unknown>
-  return `${String(entity)}.${String(method)} (${id})`
 }

@@ -1,9 +1,8 @@
+import type { HeldJob } from '../held-job'
 import type { BackgroundedJob } from './tables/job-table'
 
-/** What a call writes into a row. */
-export const CALLED = [
+const ENVELOPE = [
   'id',
-  'source',
   'entity',
   'key',
   'method',
@@ -17,9 +16,12 @@ export const CALLED = [
   'attempts',
 ] as const satisfies readonly (keyof BackgroundedJob)[]
 
+/** What a call writes into a row. */
+export const CALLED = ['source', ...ENVELOPE] as const satisfies readonly (keyof BackgroundedJob)[]
+
 /** What a claim reads of a row. */
 export const CLAIMED = [
-  ...CALLED,
+  ...ENVELOPE,
   'attempt',
   'suspect',
   'lease',
@@ -32,7 +34,6 @@ export const MOST_ATTEMPTS = 2 ** 31 - 2
 /** A claimed row, by property, times as numbers. */
 export interface ClaimedRow {
   readonly id: string
-  readonly source: string
   readonly entity: string
   readonly key: string | null
   readonly method: string
@@ -50,6 +51,9 @@ export interface ClaimedRow {
   readonly releasedSince: number | null
 }
 
+/** A row whose job is in the hands of this worker. */
+export type HeldRow = HeldJob<ClaimedRow>
+
 /** Drivers hand out the database's longest integers as text. Changes `row` itself. */
 export function claimedRow(row: Record<string, unknown>): ClaimedRow {
   row.runAt = Number(row.runAt)
@@ -57,3 +61,28 @@ export function claimedRow(row: Record<string, unknown>): ClaimedRow {
   if (row.releasedSince !== null) row.releasedSince = Number(row.releasedSince)
   return row as unknown as ClaimedRow
 }
+
+/** The columns of `CLAIMED` in their order, as a row. By index: with names, both driver and engine take longer. */
+export function rowOfColumns(columns: unknown): ClaimedRow {
+  const values = columns as ColumnsOf<typeof CLAIMED>
+  return {
+    id: values[0],
+    entity: values[1],
+    key: values[2],
+    method: values[3],
+    args: values[4],
+    types: values[5],
+    queue: values[6],
+    priority: values[7],
+    runAt: values[8],
+    enqueuedAt: values[9],
+    meta: values[10],
+    attempts: values[11],
+    attempt: values[12],
+    suspect: values[13],
+    lease: values[14],
+    releasedSince: values[15],
+  }
+}
+
+type ColumnsOf<Names extends readonly (keyof ClaimedRow)[]> = { [Index in keyof Names]: ClaimedRow[Names[Index]] }

@@ -2,6 +2,7 @@ import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../job/envelope'
 import type { ConsumeOptions, EnqueueResult } from '../handler'
 import type { JobStore } from '../store-consumption'
+import type { HeldRow } from './claimed-row'
 import type { JobTables } from './tables'
 
 /** The jobs of one data source in one kind of database. */
@@ -12,7 +13,7 @@ export interface JobDatabase {
   /** Jobs that were written in a transaction are there now. */
   committed(jobs: readonly JobEnvelope[]): void
   /** @throws UnsupportedDatabaseError */
-  open(options: ConsumeOptions): JobStore
+  open(options: ConsumeOptions): JobStore<HeldRow>
   /** Any job may be due now: workers that wait should look. */
   wake(): void
   readonly tables: JobTables

@@ -6,6 +6,7 @@ import { LARGEST_PAYLOAD } from '../../../job/largest-payload'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
+import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
 import { inGroups, isRow, newRow, resultsOf, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
@@ -67,7 +68,7 @@ export class MariaDbDatabase implements JobDatabase {
     this.arrivals.tellAny()
   }
 
-  open(options: ConsumeOptions): JobStore {
+  open(options: ConsumeOptions): JobStore<HeldRow> {
     const session = this.ownSession()
     const settings: MariaDbJobsOptions = {
       source: this.host.source,

@@ -4,6 +4,7 @@ import type { JobEnvelope } from '../../../job/envelope'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
+import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
 import { inGroups, isRow, newRow, resultsOf, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
@@ -70,7 +71,7 @@ export class PostgresDatabase implements JobDatabase {
     if (this.isTelling) this.announcer.announceAny()
   }
 
-  open(options: ConsumeOptions): JobStore {
+  open(options: ConsumeOptions): JobStore<HeldRow> {
     const { host } = this
     const arrivals = new Notifications(this.channel, host.logger)
     const connection: PostgresConnection = this.options.listen

@@ -1,53 +1,48 @@
-import { LazyAbort } from '../../../lazy-abort'
-import type { ClaimedJob } from '../../handler'
-import { loseLease } from '../../store-consumption'
-import type { ClaimedRow } from '../claimed-row'
+import { removeFrom } from '../../../remove-from'
+import { HeldJob } from '../../held-job'
+import type { ClaimedRow, HeldRow } from '../claimed-row'
 import type { Fence } from './leased-jobs'
-
-interface Held {
-  readonly fence: Fence
-  readonly loss: LazyAbort
-  readonly isSuspect: boolean
-}
 
 /** What one worker has in its hand: jobs that it runs, and jobs that it has not begun yet. */
 export class Hand {
-  private readonly held = new Map<ClaimedJob, Held>()
-  private found: ClaimedJob[] = []
+  private readonly held: HeldRow[] = []
+  private found: HeldRow[] = []
 
   constructor(private readonly storeProgress: (fence: Fence, value: unknown) => void) {}
 
   /** @param died their last worker did: they are not run, only given an outcome */
   take(rows: Iterable<ClaimedRow>, died = false): void {
-    for (const row of rows) this.found.push(this.hold(row, died))
+    for (const row of rows) {
+      const job = new HeldJob(row, row, died, this.storeProgress)
+      this.held.push(job)
+      this.found.push(job)
+    }
   }
 
   /** Those to begin now. The jobs of the dead need no slot. */
-  handOut(slots: number): ClaimedJob[] {
-    const given = this.found.filter(({ died }) => died || slots-- > 0)
-    this.found = this.found.filter((job) => !given.includes(job))
+  handOut(slots: number): HeldRow[] {
+    const given: HeldRow[] = []
+    const kept: HeldRow[] = []
+    for (const job of this.found) (job.died || slots-- > 0 ? given : kept).push(job)
+    this.found = kept
     return given
   }
 
-  letGo(jobs: readonly ClaimedJob[]): void {
-    for (const job of jobs) this.held.delete(job)
-  }
-
-  fenceOf(job: ClaimedJob): Fence {
-    return (this.held.get(job) as Held).fence
+  letGo(jobs: Iterable<HeldRow>): void {
+    for (const job of jobs) removeFrom(this.held, job)
   }
 
   /** One that is in the hand and not among those that have ended. */
-  hasSuspect(ended: ReadonlySet<ClaimedJob>): boolean {
-    return [...this.held].some(([job, { isSuspect }]) => isSuspect && !ended.has(job))
+  hasSuspect(ended: ReadonlySet<HeldRow>): boolean {
+    return this.held.some((job) => job.claim.suspect === 1 && !ended.has(job))
   }
 
   get isEmpty(): boolean {
-    return this.held.size === 0
+    return this.held.length === 0
   }
 
   /** Not begun, and to be run. */
-  get unstarted(): readonly ClaimedJob[] {
+  get unstarted(): readonly HeldRow[] {
     return this.found.filter(({ died }) => !died)
   }
 
@@ -62,20 +57,20 @@ export class Hand {
 
   /** For the message about a process that hangs. */
   get names(): string[] {
-    return [...this.held.keys()].map(nameOf)
+    return this.held.map(({ name }) => name)
   }
 
   loseAll(): void {
-    for (const { loss } of this.held.values()) loseLease(loss)
+    for (const job of this.held) job.lose()
   }
 
   /** Loses what `rows`, all that the table says of this worker, lacks, and takes what only the table knows of. */
-  compare(rows: readonly ClaimedRow[], ended: ReadonlySet<ClaimedJob>): void {
+  compare(rows: readonly ClaimedRow[], ended: ReadonlySet<HeldRow>): void {
     const stored = new Map(rows.map((row) => [keyOf(row), row]))
-    const gone = new Set<ClaimedJob>()
-    for (const [job, { fence, loss }] of this.held) {
-      if (stored.delete(keyOf(fence)) || ended.has(job)) continue
-      loseLease(loss)
+    const gone = new Set<HeldRow>()
+    for (const job of this.held) {
+      if (stored.delete(keyOf(job.claim)) || ended.has(job)) continue
+      job.lose()
       gone.add(job)
     }
     this.letGo(this.found.filter((job) => gone.has(job)))
@@ -83,33 +78,8 @@ export class Hand {
     // A suspect may have been taken over, not claimed: it is not run before that is sorted out.
     for (const row of stored.values()) this.take([row], row.suspect === 1)
   }
-
-  private hold(row: ClaimedRow, died: boolean): ClaimedJob {
-    const loss = new LazyAbort()
-    const { id, queue, attempt, suspect, lease, releasedSince } = row
-    const fence = { id, lease }
-    const job: ClaimedJob = {
-      id,
-      queue,
-      envelope: row,
-      attempt,
-      died,
-      releasedSince: releasedSince ?? undefined,
-      get signal() {
-        return loss.signal
-      },
-      progress: (value) => this.storeProgress(fence, value),
-    }
-    this.held.set(job, { fence, loss, isSuspect: suspect === 1 })
-    return job
-  }
 }
 
 function keyOf({ id, lease }: Fence): string {
   return `${id}/${lease}`
-}
-
-function nameOf({ id, envelope }: ClaimedJob): string {
-  const { entity, method } = (envelope ?? {}) as Record<string, unknown>
-  return `${String(entity)}.${String(method)} (${id})`
 }

@@ -1,7 +1,8 @@
 import { sleep } from '../../../pause'
-import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
+import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
 import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
+import type { HeldRow } from '../claimed-row'
 import { settlementOf } from '../settlement'
 import type { Arrival, Arrivals } from './arrivals'
 import { Hand } from './hand'
@@ -19,7 +20,7 @@ export interface LeasedStoreParts {
 }
 
 /** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
-export class LeasedStore implements JobStore {
+export class LeasedStore implements JobStore<HeldRow> {
   readonly isElsewhere = true
   /** For statements, and for the heartbeat's thread. */
   readonly connections: number
@@ -54,7 +55,7 @@ export class LeasedStore implements JobStore {
     this.looks = setInterval(() => void this.lookAround(), lease / 4)
   }
 
-  async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
+  async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {
     try {
       await this.enter()
       if (this.isUnsure) await this.reconcile(finished)
@@ -126,23 +127,23 @@ export class LeasedStore implements JobStore {
     await this.lookAround()
   }
 
-  private isRemoved({ outcome }: FinishedJob): boolean {
+  private isRemoved({ outcome }: FinishedJob<HeldRow>): boolean {
     return outcome.state === 'completed' && this.host.keepCompleted === 0
   }
 
-  private async settle(finished: readonly FinishedJob[]): Promise<Set<ClaimedJob>> {
+  private async settle(finished: readonly FinishedJob<HeldRow>[]): Promise<Set<HeldRow>> {
     if (finished.length === 0) return new Set()
     const settled = await this.parts.jobs.settle(
-      finished.map(({ job, outcome }) => ({ ...this.hand.fenceOf(job), ...settlementOf(outcome, job) })),
+      finished.map(({ job, outcome }) => ({ ...fenceOf(job), ...settlementOf(outcome, job) })),
     )
     return new Set(finished.filter(({ job, isRepeated }) => !isRepeated && !settled.has(job.id)).map(({ job }) => job))
   }
 
   /** Returns whether nothing else is due. Every claim is in the hand at once: if the next statement fails, it is not lost. */
   private async removeAndClaim(
-    finished: readonly FinishedJob[],
+    finished: readonly FinishedJob<HeldRow>[],
     slots: number,
-    lost: Set<ClaimedJob>,
+    lost: Set<HeldRow>,
   ): Promise<boolean> {
     const free = Math.max(0, slots - this.hand.unstarted.length)
     // Before the others: a backlog leaves no slot.
@@ -153,9 +154,13 @@ export class LeasedStore implements JobStore {
     return isAll
   }
 
-  private async removeAndLook(done: readonly FinishedJob[], slots: number, lost: Set<ClaimedJob>): Promise<boolean> {
+  private async removeAndLook(
+    done: readonly FinishedJob<HeldRow>[],
+    slots: number,
+    lost: Set<HeldRow>,
+  ): Promise<boolean> {
     const levels = this.levels.marks
-    const fences = done.map(({ job }) => this.hand.fenceOf(job))
+    const fences = done.map(({ job }) => job.claim)
     const reply = await this.look({ done: fences, slots, levels })
     for (const { job, isRepeated } of done) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
     if (levels === undefined || reply.claimed.length === slots) return reply.claimed.length < slots
@@ -188,7 +193,7 @@ export class LeasedStore implements JobStore {
   }
 
   /** Of the jobs that killed a worker, this one runs one at a time. Returns whether it has claimed one. */
-  private async claimSuspect(finished: readonly FinishedJob[]): Promise<boolean> {
+  private async claimSuspect(finished: readonly FinishedJob<HeldRow>[]): Promise<boolean> {
     const [level] = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
     if (!level) return false
     if (this.hand.hasSuspect(jobsOf(finished))) return false
@@ -239,7 +244,7 @@ export class LeasedStore implements JobStore {
   }
 
   /** Compares what this worker holds with what the table says. */
-  private async reconcile(finished: readonly FinishedJob[]): Promise<void> {
+  private async reconcile(finished: readonly FinishedJob<HeldRow>[]): Promise<void> {
     const rows = await this.parts.jobs.held()
     this.isUnsure = false
     this.hand.compare(rows, jobsOf(finished))
@@ -262,6 +267,10 @@ export class LeasedStore implements JobStore {
   }
 }
 
-function jobsOf(finished: readonly FinishedJob[]): Set<ClaimedJob> {
+function fenceOf({ claim: { id, lease } }: HeldRow): Fence {
+  return { id, lease }
+}
+
+function jobsOf(finished: readonly FinishedJob<HeldRow>[]): Set<HeldRow> {
   return new Set(finished.map(({ job }) => job))
 }

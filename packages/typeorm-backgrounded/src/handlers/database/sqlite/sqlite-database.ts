@@ -5,6 +5,7 @@ import type { JobEnvelope } from '../../../job/envelope'
 import { SqliteConnection } from '../../../sqlite-connection'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import type { JobStore } from '../../store-consumption'
+import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
 import { isRow, newRow, resultsOf } from '../job-row'
 import { explained, jobTables, type JobTables } from '../tables'
@@ -58,7 +59,7 @@ export class SqliteDatabase implements JobDatabase {
   committed(): void {}
   wake(): void {}
 
-  open(options: ConsumeOptions): JobStore {
+  open(options: ConsumeOptions): JobStore<HeldRow> {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
     if ((options.concurrency ?? 1) > 1) {
       this.host.logger.warn(

@@ -1,29 +1,26 @@
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isBusyError } from '../../../database-errors'
-import { LazyAbort } from '../../../lazy-abort'
 import { sleep } from '../../../pause'
-import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../../handler'
-import { loseLease, type Exchanged, type FinishedJob, type JobStore } from '../../store-consumption'
+import { removeFrom } from '../../../remove-from'
+import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
+import { HeldJob } from '../../held-job'
+import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
-import type { ClaimedRow } from '../claimed-row'
+import { rowOfColumns, type ClaimedRow, type HeldRow } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { settlementOf } from '../settlement'
+import { DueJobs, type DueJob } from './due-jobs'
 import type { SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
 
 const LOOK_AROUND_EVERY = 5_000
 const LOOK_FOR_COMMITS_EVERY = 20
 
-interface Held {
-  readonly lease: number
-  readonly loss: LazyAbort
-  readonly isSuspect: boolean
-}
-
 /** The jobs of a SQLite database, as one worker sees them. */
-export class SqliteStore implements JobStore {
+export class SqliteStore implements JobStore<HeldRow> {
   readonly connections = 1
-  private readonly held = new Map<ClaimedJob, Held>()
+  private readonly held: HeldRow[] = []
+  private readonly due: DueJobs
   private lock: WorkerLock | undefined
   private worker = 'in-memory'
   private leases = 0
@@ -37,9 +34,11 @@ export class SqliteStore implements JobStore {
     private readonly connection: SqliteConnection,
     private readonly sql: SqliteStatements,
     private readonly options: ConsumeOptions,
-  ) {}
+  ) {
+    this.due = new DueJobs(sql, host.source, options.queues)
+  }
 
-  async exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
+  async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {
     await this.prepare()
     await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
@@ -47,10 +46,11 @@ export class SqliteStore implements JobStore {
     const { rows, taken, lost, nextDue } = await this.connection.write((run) => {
       const lost = this.settle(run, finished)
       const taken = dead.flatMap((worker) => this.takeOver(run, worker))
-      const { rows, nextDue } = slots > 0 ? this.claim(run, slots) : { rows: [], nextDue: Infinity }
-      return { rows, taken, lost, nextDue }
+      const takesSuspect = !this.held.some(({ claim }) => claim.suspect === 1)
+      const { due, nextDue } = slots > 0 ? this.due.find(run, slots, takesSuspect) : { due: [], nextDue: Infinity }
+      return { rows: this.take(run, due), taken, lost, nextDue }
     })
-    for (const { job } of finished) this.held.delete(job)
+    for (const { job } of finished) removeFrom(this.held, job)
     this.nextDue = nextDue
     const claimed = [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))]
     return { lost, claimed, isAll: rows.length < slots }
@@ -111,14 +111,14 @@ export class SqliteStore implements JobStore {
       { worker: this.worker },
       'the lock file of this worker is gone: it gives up the jobs it holds',
     )
-    for (const { loss } of this.held.values()) loseLease(loss)
+    for (const job of this.held) job.lose()
     this.lock?.release()
     this.lock = undefined
     await this.prepare()
   }
 
   private noticeLostLeases(leases: ReadonlySet<string>): void {
-    for (const [{ id }, { lease, loss }] of this.held) if (!leases.has(`${id}/${lease}`)) loseLease(loss)
+    for (const job of this.held) if (!leases.has(`${job.id}/${job.claim.lease}`)) job.lose()
   }
 
   private async prune(): Promise<void> {
@@ -136,124 +136,49 @@ export class SqliteStore implements JobStore {
   }
 
   private takeOver(run: StatementRunner, deadWorker: string | null): ClaimedRow[] {
-    return run(this.sql.takeOver).all(this.worker, ++this.leases, this.host.source, deadWorker) as ClaimedRow[]
+    return run(this.sql.takeOver).raw().all(this.worker, ++this.leases, this.host.source, deadWorker).map(rowOfColumns)
   }
 
-  private claim(run: StatementRunner, slots: number): { rows: ClaimedRow[]; nextDue: number } {
-    const levels = this.levels(run)
-    const rows: ClaimedRow[] = []
-    for (const level of inRanks(levels, this.options.queues)) {
-      if (rows.length >= slots) break
-      rows.push(...this.take(run, this.dueIn(run, level, slots - rows.length, rows)))
-    }
-    const now = Date.now()
-    return { rows, nextDue: Math.min(Infinity, ...levels.map(({ runAt }) => runAt).filter((runAt) => runAt > now)) }
-  }
-
-  /** The due jobs of the levels of one rank, oldest first; of those that killed a worker, one at a time. */
-  private dueIn(
-    run: StatementRunner,
-    levels: readonly Level[],
-    slots: number,
-    claimed: readonly ClaimedRow[],
-  ): string[] {
-    const now = Date.now()
-    const hasSuspect =
-      [...this.held.values()].some(({ isSuspect }) => isSuspect) || claimed.some(({ suspect }) => suspect === 1)
-    const due = (isWanted: (level: Level) => boolean, limit: number) =>
-      levels
-        .filter(isWanted)
-        .flatMap(
-          ({ suspect, queue, priority }) =>
-            run(this.sql.due).all(this.host.source, suspect, queue, priority, now, limit) as DueJob[],
-        )
-        .sort(byDueTime)
-        .slice(0, limit)
-    const suspects = hasSuspect ? [] : due(({ suspect }) => suspect === 1, 1)
-    return [...due(({ suspect }) => suspect === 0, slots), ...suspects]
-      .sort(byDueTime)
-      .slice(0, slots)
-      .map(({ id }) => id)
-  }
-
-  /** Those with waiting jobs that this worker serves. Future jobs are never walked. */
-  private levels(run: StatementRunner): Level[] {
-    const { queues } = this.options
-    const paused = new Set(
-      (run(this.sql.pausedQueues).all(this.host.source) as { queue: string }[]).map(({ queue }) => queue),
-    )
-    const levels: Level[] = []
-    for (let level = this.levelAfter(run); level; level = this.levelAfter(run, level)) levels.push(level)
-    return levels.filter(({ queue }) => !paused.has(queue) && (queues === '*' || queues.includes(queue)))
-  }
-
-  private levelAfter(run: StatementRunner, last?: Level): Level | undefined {
-    const { sql } = this
-    const first = (statement: string, ...above: unknown[]) =>
-      run(statement).get(this.host.source, ...above) as Level | undefined
-    if (!last) return first(sql.nextSuspect, -1)
-    const { suspect, queue, priority } = last
-    return (
-      first(sql.nextPriority, suspect, queue, priority) ??
-      first(sql.nextQueue, suspect, queue) ??
-      first(sql.nextSuspect, suspect)
-    )
-  }
-
-  private take(run: StatementRunner, ids: readonly string[]): ClaimedRow[] {
-    if (ids.length === 0) return []
-    const rows = run(this.sql.claim).all(this.worker, ++this.leases, JSON.stringify(ids)) as ClaimedRow[]
-    const order = new Map(ids.map((id, index) => [id, index]))
+  private take(run: StatementRunner, due: readonly DueJob[]): ClaimedRow[] {
+    if (due.length === 0) return []
+    const rowids = JSON.stringify(due.map(({ rowid }) => rowid))
+    const rows = run(this.sql.claim).raw().all(this.worker, ++this.leases, rowids).map(rowOfColumns)
+    const order = new Map(due.map(({ id }, index) => [id, index]))
     return rows.sort((a, b) => (order.get(a.id) as number) - (order.get(b.id) as number))
   }
 
   /** Returns the jobs that are not this worker's any more. */
-  private settle(run: StatementRunner, finished: readonly FinishedJob[]): Set<ClaimedJob> {
-    const isRemoved = ({ outcome }: FinishedJob) => outcome.state === 'completed' && this.host.keepCompleted === 0
-    const done = finished.filter(isRemoved)
-    const removed = done.length > 0 ? this.remove(run, done) : new Set()
-    const lost = new Set<ClaimedJob>()
-    for (const each of finished) {
-      const { job, outcome } = each
-      if (!(isRemoved(each) ? removed.has(job.id) : this.apply(run, job, outcome))) lost.add(job)
+  private settle(run: StatementRunner, finished: readonly FinishedJob<HeldRow>[]): Set<HeldRow> {
+    const lost = new Set<HeldRow>()
+    for (const { job, outcome } of finished) {
+      const isRemoved = outcome.state === 'completed' && this.host.keepCompleted === 0
+      const { changes } = isRemoved ? this.remove(run, job) : this.apply(run, job, outcome)
+      if (changes === 0) lost.add(job)
     }
     return lost
   }
 
-  private remove(run: StatementRunner, done: readonly FinishedJob[]): Set<string> {
-    const fences = JSON.stringify(done.map(({ job }) => [job.id, this.held.get(job)?.lease]))
-    return new Set((run(this.sql.remove).all(fences, this.worker) as { id: string }[]).map(({ id }) => id))
+  private remove(run: StatementRunner, { claim: { id, lease } }: HeldRow): { changes: number } {
+    return run(this.sql.remove).run(id, this.worker, lease)
   }
 
-  private apply(run: StatementRunner, job: ClaimedJob, outcome: Outcome): boolean {
+  private apply(run: StatementRunner, job: HeldRow, outcome: Outcome): { changes: number } {
     const { state, error, suspect, giveBack, releasedSince, delay } = settlementOf(outcome, job)
     const now = Date.now()
     const runAt = delay === null ? null : now + delay
     const finishedAt = delay === null ? now : null
-    const held = [job.id, this.worker, this.held.get(job)?.lease]
-    return changed(run(this.sql.settle).run(state, error, suspect, giveBack, releasedSince, runAt, finishedAt, ...held))
+    const { id, lease } = job.claim
+    const values = [state, error, suspect, giveBack, releasedSince, runAt, finishedAt]
+    return run(this.sql.settle).run(...values, id, this.worker, lease)
   }
 
-  private hold(row: ClaimedRow, died: boolean): ClaimedJob {
-    const loss = new LazyAbort()
-    const { id, queue, attempt, suspect, lease, releasedSince } = row
-    const job: ClaimedJob = {
-      id,
-      queue,
-      envelope: row,
-      attempt,
-      died,
-      releasedSince: releasedSince ?? undefined,
-      get signal() {
-        return loss.signal
-      },
-      progress: (value) => this.storeProgress(id, lease, value),
-    }
-    this.held.set(job, { lease, loss, isSuspect: suspect === 1 })
+  private hold(row: ClaimedRow, died: boolean): HeldRow {
+    const job = new HeldJob(row, row, died, this.storeProgress)
+    this.held.push(job)
     return job
   }
 
-  private storeProgress(id: string, lease: number, value: unknown): void {
+  private readonly storeProgress = ({ id, lease }: ClaimedRow, value: unknown): void => {
     this.connection
       .write(
         (run) => run(this.sql.progress).run(JSON.stringify(value) ?? null, id, this.worker, lease),
@@ -263,32 +188,4 @@ export class SqliteStore implements JobStore {
         this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
       )
   }
-}
-
-interface Level {
-  readonly suspect: number
-  readonly queue: string
-  readonly priority: number
-  /** Of the first job in it. */
-  readonly runAt: number
-}
-
-interface DueJob {
-  readonly id: string
-  readonly runAt: number
-}
-
-/** In the order in which they are served; levels of one rank are served together. */
-function inRanks(levels: readonly Level[], queues: readonly string[] | '*'): Level[][] {
-  const rank = ({ queue, priority }: Level) => (queues === '*' ? 0 : queues.indexOf(queue)) * 1e9 + priority
-  const ranks = [...new Set(levels.map(rank))].sort((a, b) => a - b)
-  return ranks.map((each) => levels.filter((level) => rank(level) === each))
-}
-
-function byDueTime(a: DueJob, b: DueJob): number {
-  return a.runAt - b.runAt || (a.id < b.id ? -1 : 1)
-}
-
-function changed({ changes }: { changes: number }): boolean {
-  return changes > 0
 }

@@ -4,7 +4,7 @@ import type { JobTables } from '../tables'
 
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
 export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
-  const row = CLAIMED.map((property) => `${c[property]} AS "${property}"`).join(', ')
+  const row = CLAIMED.map((property) => c[property]).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
   const level = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
   const held = `${c.id} = ? AND ${c.worker} = ? AND ${c.lease} = ?`
@@ -25,19 +25,17 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
     nextQueue: first(`${c.suspect} = ? AND ${c.queue} > ?`),
     nextSuspect: first(`${c.suspect} > ?`),
     due:
-      `SELECT ${c.id} AS id, ${c.runAt} AS runAt FROM ${table} WHERE ${waiting} AND ${level} ` +
+      `SELECT rowid, ${c.id} AS id, ${c.runAt} AS runAt FROM ${table} WHERE ${waiting} AND ${level} ` +
       `AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT ?`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 
-    // The primary key.
-    /** One JSON array of ids. What it returns has no order. */
+    /** By rowid, in the transaction that has found it: one JSON array. What it returns has no order. */
     claim:
       `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
-      `WHERE ${c.id} IN (SELECT value FROM json_each(?)) RETURNING ${row}`,
-    /** One JSON array of ids and leases, in pairs. Returns the ids that were this worker's. */
-    remove:
-      `DELETE FROM ${table} WHERE rowid IN (SELECT job.rowid FROM json_each(?) fence CROSS JOIN ${table} job ` +
-      `ON job.${c.id} = fence.value ->> 0 WHERE job.${c.worker} = ? AND job.${c.lease} = fence.value ->> 1) RETURNING ${c.id} AS id`,
+      `WHERE rowid IN (SELECT value FROM json_each(?)) RETURNING ${row}`,
+
+    // The primary key.
+    remove: `DELETE FROM ${table} WHERE ${held}`,
     settle:
       `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = coalesce(?, ${c.suspect}), ${c.attempt} = ${c.attempt} - ?, ` +
       `${c.releasedSince} = ?, ${c.runAt} = coalesce(?, ${c.runAt}), ${c.finishedAt} = ?, ${free} WHERE ${held}`,
