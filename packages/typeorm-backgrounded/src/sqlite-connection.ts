@@ -15,6 +15,8 @@ export interface SqliteDatabase {
 }
 
 export interface SqliteStatement {
+  /** Rows are arrays from now on. */
+  raw(): this
   all(...parameters: readonly unknown[]): unknown[]
   get(...parameters: readonly unknown[]): unknown
   run(...parameters: readonly unknown[]): { changes: number }
