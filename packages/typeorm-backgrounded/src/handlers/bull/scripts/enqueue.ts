@@ -41,10 +41,20 @@ local firstJob = 3 + ARGV[2]
 if firstJob > 3 then rcall('ZREM', base .. 'pushed', unpack(ARGV, 3, firstJob - 1)) end
 
 local listed = {}
+local accepted = {}
 
--- What may fail, since a key is of another type, comes first: a script that fails halfway has done its first half.
-local function store(queue, id, name, data, wait_for, run_at)
+-- 1: stored; 0: it is here; 2: its id is remembered. What may fail, since a key is of another type, comes first: a script
+-- that fails halfway has done its first half.
+local function accept(queue, id, name, data, wait_for, run_at)
+  if rcall('ZADD', base .. 'pushed', 'NX', now, id) == 0 then return accepted[id] and 0 or 2 end
+  accepted[id] = true
   local q = base .. queue .. ':'
+  if rcall('EXISTS', q .. id) == 1 then
+    if rcall('TYPE', q .. id).ok ~= 'hash' then error({ err = 'WRONGTYPE ' .. q .. id .. ' is no job' }) end
+    publish(q .. 'duplicated@backgrounded', id)
+    rcall('ZREM', base .. 'pushed', id)
+    return 0
+  end
   if not listed[queue] then
     rcall('SADD', base .. 'queues', queue)
     listed[queue] = true
@@ -54,36 +64,17 @@ local function store(queue, id, name, data, wait_for, run_at)
   if run_at ~= '' then due = tonumber(run_at) end
   if due > now then delay(q, id, due, rcall('INCR', q .. 'id')) else wait(q, id, 'LPUSH') end
   rcall('HSET', q .. id, 'name', name, 'data', data, 'timestamp', integer(now), 'delay', integer(math.max(0, due - now)))
-end
-
-local function isKnown(queue, id)
-  local key = base .. queue .. ':' .. id
-  if rcall('EXISTS', key) == 0 then return false end
-  if rcall('TYPE', key).ok ~= 'hash' then error({ err = 'WRONGTYPE ' .. key .. ' is no job' }) end
-  publish(base .. queue .. ':duplicated@backgrounded', id)
-  return true
-end
-
-local accepted = {}
-
-local function accept(queue, id, ...)
-  local isNew = rcall('ZADD', base .. 'pushed', 'NX', now, id) == 1
-  if not isNew then return accepted[id] and 0 or 2 end
-  accepted[id] = true
-  local isFine, problem = pcall(isKnown, queue, id)
-  if isFine and not problem then
-    isFine, problem = pcall(store, queue, id, ...)
-    if isFine then return 1 end
-  end
-  rcall('ZREM', base .. 'pushed', id)
-  if isFine then return 0 end
-  error(problem)
+  return 1
 end
 
 local results = {}
 for i = firstJob, #ARGV, 6 do
-  local isFine, result = pcall(accept, unpack(ARGV, i, i + 5))
-  if not isFine then result = 'queue ' .. ARGV[i] .. ': ' .. (type(result) == 'table' and result.err or tostring(result)) end
+  local queue, id = ARGV[i], ARGV[i + 1]
+  local isFine, result = pcall(accept, queue, id, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+  if not isFine then
+    redis.pcall('ZREM', base .. 'pushed', id)
+    result = 'queue ' .. queue .. ': ' .. (type(result) == 'table' and result.err or tostring(result))
+  end
   results[#results + 1] = result
 end
 return results`,
