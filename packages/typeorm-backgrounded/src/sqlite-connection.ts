@@ -17,6 +17,8 @@ export interface SqliteDatabase {
 export interface SqliteStatement {
   /** Rows are arrays from now on. */
   raw(): this
+  /** A row is its first column from now on. */
+  pluck(): this
   all(...parameters: readonly unknown[]): unknown[]
   get(...parameters: readonly unknown[]): unknown
   run(...parameters: readonly unknown[]): { changes: number }
@@ -82,7 +84,7 @@ export class SqliteConnection {
 
   /** Changes when another connection has committed something. */
   dataVersion(): unknown {
-    return this.own?.pragma('data_version', { simple: true })
+    return this.own && this.runner(this.own)('PRAGMA data_version').pluck().get()
   }
 
   /** Opens the connection and switches the file to write-ahead logging, so that readers and the writer do not wait for each other. */
@@ -110,13 +112,14 @@ export class SqliteConnection {
     const isTest = this.host.isInsideTestTransaction()
     if (database.inTransaction && !isTest) throw new BusyError()
     const [begin, commit, rollback] = isTest ? NESTED : TOP_LEVEL
-    database.exec(begin)
+    const run = this.runner(database)
+    run(begin).run()
     try {
-      const result = work(this.runner(database))
-      database.exec(commit)
+      const result = work(run)
+      run(commit).run()
       return result
     } catch (error) {
-      if (database.inTransaction) database.exec(rollback)
+      if (database.inTransaction) run(rollback).run()
       throw error
     }
   }
