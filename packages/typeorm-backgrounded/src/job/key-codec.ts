@@ -99,9 +99,10 @@ function fitToColumn(value: string | number | boolean, metadata: EntityMetadata,
     )
   const limit = INTEGER_LIMITS.get(type)
   if (limit !== undefined) {
-    if (!/^-?\d{1,20}$/.test(String(value))) throw misfit()
-    const number = BigInt(value)
-    if (number > limit || number < -limit - 1n) throw misfit()
+    const isSafe = Number.isSafeInteger(value)
+    if (!isSafe && !/^-?\d{1,20}$/.test(String(value))) throw misfit()
+    const number = isSafe ? (value as number) : BigInt(value)
+    if (number > limit || (number < 0 && number < -limit - 1n)) throw misfit()
     return value
   }
   if (type === 'uuid' && !UUID.test(String(value))) throw misfit()

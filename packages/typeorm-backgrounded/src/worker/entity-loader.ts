@@ -20,7 +20,8 @@ type Found = { entity: ObjectLiteral | undefined } | { error: unknown }
  */
 export class EntityLoader {
   private readonly batchers = new Map<string, Batcher<Request, Found>>()
-  private readonly kinds = new WeakMap<LoadOptions, string>()
+  /** The same ones, at hand. */
+  private readonly known = new Map<MarkedEntity, Map<LoadOptions, Batcher<Request, Found>>>()
 
   constructor(
     private readonly dataSource: DataSource,
@@ -44,28 +45,30 @@ export class EntityLoader {
     return found.entity
   }
 
-  private batcher({ name, metadata }: MarkedEntity, options: LoadOptions): Batcher<Request, Found> {
-    let kind = this.kinds.get(options)
-    if (kind === undefined) this.kinds.set(options, (kind = JSON.stringify([options.relations, options.withDeleted])))
-    const id = `${name}/${kind}`
-    let batcher = this.batchers.get(id)
+  private batcher(entity: MarkedEntity, options: LoadOptions): Batcher<Request, Found> {
+    let known = this.known.get(entity)
+    if (!known) this.known.set(entity, (known = new Map<LoadOptions, Batcher<Request, Found>>()))
+    let batcher = known.get(options)
     if (!batcher) {
-      // Two jobs on one row must not share an object: the second goes with the next batch.
-      const admission = () => {
-        const keys = new Set<string>()
-        return ({ key }: Request) => !keys.has(key) && Boolean(keys.add(key))
-      }
-      const rows = new RowsByKey(this.dataSource, metadata, options)
-      const run = (requests: readonly Request[]) =>
-        runInHalves(
-          requests,
-          (some) => this.find(metadata, rows, some),
-          (_, error) => ({ error }),
-          isConnectionError,
-        )
-      this.batchers.set(id, (batcher = new Batcher<Request, Found>(run, { items: 500, admission })))
+      const id = JSON.stringify([entity.name, options.relations, options.withDeleted])
+      batcher = this.batchers.get(id) ?? this.newBatcher(entity.metadata, options)
+      this.batchers.set(id, batcher)
+      known.set(options, batcher)
     }
     return batcher
+  }
+
+  private newBatcher(metadata: EntityMetadata, options: LoadOptions): Batcher<Request, Found> {
+    // Two jobs on one row must not share an object: the second goes with the next batch.
+    const admission = () => {
+      const keys = new Set<string>()
+      return ({ key }: Request) => !keys.has(key) && Boolean(keys.add(key))
+    }
+    const rows = new RowsByKey(this.dataSource, metadata, options)
+    const find = (requests: readonly Request[]) => this.find(metadata, rows, requests)
+    const failed = (_: Request, error: unknown) => ({ error })
+    const run = (requests: readonly Request[]) => runInHalves(requests, find, failed, isConnectionError)
+    return new Batcher<Request, Found>(run, { items: 500, admission })
   }
 
   private find(metadata: EntityMetadata, rows: RowsByKey, requests: readonly Request[]): Promise<Found[]> {
@@ -75,10 +78,8 @@ export class EntityLoader {
       for (const row of await rows.find(manager, wheres)) byKey.set(keyText(keyOf(metadata, row)), row)
       const found: Found[] = []
       for (const { key, where } of requests) {
-        let entity = byKey.get(key)
         // Databases compare and print keys in their own ways: no batch declares a row gone.
-        if (!entity) [entity] = await rows.find(manager, [where])
-        found.push({ entity })
+        found.push({ entity: byKey.get(key) ?? (await rows.findOne(manager, where)) })
       }
       return found
     })

@@ -13,7 +13,7 @@ import type { ClaimedJob, Outcome } from '../handlers/handler'
 import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
-import type { JsonObject, JsonValue } from '../job/json'
+import type { JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
 import type { EntityLoader } from './entity-loader'
@@ -65,7 +65,9 @@ export class Executor {
 
     let receiver: object, args: unknown[]
     try {
-      receiver = run.received.key ? await this.row(run, run.received.key) : run.method.entity.target
+      receiver = run.received.key
+        ? present(run, await this.host.loader.load(run.method.entity, run.received.key, run.method.options))
+        : run.method.entity.target
       args = hasTypes(run.received) ? await this.arguments(run) : run.received.args
     } catch (error) {
       return this.outcomeOfLoading(run, error)
@@ -106,12 +108,6 @@ export class Executor {
     const attempts = received.attempts ?? method.options.attempts
     const summary = { id: job.id, entity, key, method: name, queue: job.queue, attempt: job.attempt, attempts }
     return { job, received, method, summary }
-  }
-
-  private async row({ method, received }: Run, key: JsonObject): Promise<object> {
-    const row = await this.host.loader.load(method.entity, key, method.options)
-    if (!row) throw new RowMissingError(`${received.entity} ${JSON.stringify(key)} is gone.`)
-    return row
   }
 
   private async arguments({ received: { args, types } }: Run): Promise<unknown[]> {
@@ -199,6 +195,11 @@ function retryOrFail({ job, method, summary }: Run, error: unknown): Outcome {
     const problem = new Error(`The backoff function failed: ${String(cause)}`, { cause: error })
     return { state: 'retried', delay: defaultBackoff(job.attempt), error: problem }
   }
+}
+
+function present({ received: { entity, key } }: Run, row: object | undefined): object {
+  if (!row) throw new RowMissingError(`${entity} ${JSON.stringify(key)} is gone.`)
+  return row
 }
 
 function hasTypes({ types }: ReceivedJob): boolean {

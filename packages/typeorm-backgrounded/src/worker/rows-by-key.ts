@@ -33,11 +33,14 @@ export class RowsByKey {
   /** @param wheres a key each */
   find(manager: EntityManager, wheres: readonly ObjectLiteral[]): Promise<ObjectLiteral[]> {
     const { repeated, column = '' } = this
-    if (repeated && wheres.length > 1) {
-      const values = wheres.map((where) => where[column] as unknown)
-      if (values.every(isPlain)) return repeated.run(manager.queryRunner as QueryRunner, values)
-    }
+    const values = wheres.map((where) => where[column] as unknown)
+    if (repeated && values.every(isPlain)) return repeated.run(manager.queryRunner as QueryRunner, values)
     return manager.find<ObjectLiteral>(this.metadata.target, { ...this.options, where: [...wheres] })
+  }
+
+  async findOne(manager: EntityManager, where: ObjectLiteral): Promise<ObjectLiteral | undefined> {
+    const [row] = await manager.find<ObjectLiteral>(this.metadata.target, { ...this.options, where })
+    return row
   }
 }
 
