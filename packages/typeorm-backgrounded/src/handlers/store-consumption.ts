@@ -14,8 +14,6 @@ export interface JobStore<Job extends ClaimedJob = ClaimedJob> {
   readonly hasNews?: boolean
   /** False: a drain that waits gets more, from workers that seem to have died. Default true. */
   isDrained?(): Promise<boolean>
-  /** It works in another process. */
-  readonly isElsewhere?: boolean
   /** Connections of its own. */
   readonly connections?: number
   /** Calls `changed` when it has. */
@@ -40,7 +38,6 @@ export interface Exchanged<Job extends ClaimedJob = ClaimedJob> {
 }
 
 const LONGEST_PAUSE = 5_000
-const SMALLEST_HALF = 12
 /** A reason at hand: the default one is made, with its stack, at every abort. */
 const WOKEN = new Error('woken')
 
@@ -97,7 +94,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
         await this.untilChanged()
         continue
       }
-      const exchanged = await this.exchange(Math.min(slots, this.mostAtOnce))
+      const exchanged = await this.exchange(slots)
       if (!exchanged) continue
       this.start(exchanged.claimed)
       const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
@@ -106,11 +103,6 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
       await this.idle()
     }
     await this.giveBackHeld()
-  }
-
-  /** Two halves take turns: the store works for one while the methods of the other run. A few jobs are not worth it. */
-  private get mostAtOnce(): number {
-    return this.store.isElsewhere ? Math.max(SMALLEST_HALF, Math.ceil(this.concurrency / 2)) : this.concurrency
   }
 
   private get isOver(): boolean {
@@ -147,12 +139,8 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   }
 
   private start(jobs: readonly Job[]): void {
-    if (jobs.length === 0) return
     this.running.push(...jobs)
-    // The next request leaves first: the store works on it while these begin.
-    setImmediate(() => {
-      for (const job of jobs) void this.run(job)
-    })
+    for (const job of jobs) void this.run(job)
   }
 
   private async run(job: Job): Promise<void> {

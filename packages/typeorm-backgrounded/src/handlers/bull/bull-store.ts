@@ -23,7 +23,6 @@ const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
 export class BullStore implements JobStore<HeldRecord> {
-  readonly isElsewhere = true
   /** For commands, for news, and for the heartbeat's thread. */
   readonly connections: number
   private readonly worker = randomUUID()

@@ -21,7 +21,6 @@ export interface LeasedStoreParts {
 
 /** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
 export class LeasedStore implements JobStore<HeldRow> {
-  readonly isElsewhere = true
   /** For statements, and for the heartbeat's thread. */
   readonly connections: number
   private readonly hand = new Hand((fence, value) => this.storeProgress(fence, value))
