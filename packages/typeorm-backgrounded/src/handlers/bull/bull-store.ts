@@ -15,7 +15,7 @@ import { exchange, type ExchangeReply, type Settlement } from './scripts/exchang
 import { beat, leave, listHeld, progress, tend, type TendRequest } from './scripts/tend'
 import type { PulseData } from './worker-pulse'
 
-export type HeldRecord = HeldJob<ClaimedRecord>
+type HeldRecord = HeldJob<ClaimedRecord>
 
 const TIMEOUT = 5_000
 const FAREWELL_TIMEOUT = 500
