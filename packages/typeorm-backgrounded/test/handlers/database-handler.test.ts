@@ -114,6 +114,25 @@ describe('DatabaseHandler on SQLite', () => {
     await dataSource.destroy()
   })
 
+  it('goes on with the next job that killed a worker when one has ended, whatever the poll interval', async function () {
+    this.timeout(4_000) // it looks around every 5 s
+    const dataSource = withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() })
+    await dataSource.initialize()
+    const { id } = await dataSource.manager.save(new Letter())
+    const values = Array.from({ length: 3 }, () => `('Letter', 'post', '{"id":${id}}', 1, 1)`).join(', ')
+    await dataSource.query(`INSERT INTO backgrounded_jobs (entity, method, key, suspect, attempt) VALUES ${values}`)
+    const worker = createWorker(dataSource, { pollInterval: 60_000, concurrency: 2 })
+    let completed = 0
+    const all = new Promise<void>((resolve) =>
+      backgroundedEvents(dataSource).on('completed', () => ++completed === 3 && resolve()),
+    )
+    const finished = worker.run()
+    await all
+    await worker.stop()
+    await finished
+    await dataSource.destroy()
+  })
+
   it('knows that a worker lives which came by another link to the file', async () => {
     const file = temporaryFile()
     const link = temporaryFile()

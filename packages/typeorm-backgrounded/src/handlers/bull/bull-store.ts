@@ -62,6 +62,7 @@ export class BullStore implements JobStore<HeldRecord> {
     await this.reconcile()
     const { worker } = this
     const { lease } = this.options
+    const ended = new Set(finished.map(({ job }) => job))
     const request = {
       finished: finished.map((each) => this.settlement(each)),
       slots: slots - this.found.filter(({ died }) => !died).length,
@@ -70,13 +71,13 @@ export class BullStore implements JobStore<HeldRecord> {
       worker,
       token: this.newToken(),
       lease,
-      takesSuspect: !this.held.some(({ claim }) => claim.isSuspect),
+      takesSuspect: !this.held.some((job) => job.claim.isSuspect && !ended.has(job)),
       keepsCompleted: this.host.keepCompleted > 0,
     }
     const reply = await this.commands.run(exchange, [JSON.stringify(request)], TIMEOUT)
     if (reply.wasDead && this.held.length > 0) this.hasGap = true
     const lost = new Set(finished.filter((_, index) => !reply.settled[index]).map(({ job }) => job))
-    for (const { job } of finished) removeFrom(this.held, job)
+    for (const job of ended) removeFrom(this.held, job)
     this.nextDue = reply.nextDue === undefined ? Infinity : Date.now() + reply.nextDue
     this.complain(reply.problems)
     const claimed = [...this.found, ...reply.claimed.map((record) => this.hold(record))]

@@ -70,6 +70,19 @@ describe('BullHandler', function () {
     expect(stdout.split('\n')).to.deep.equal(['idle 0', 'enqueued', 'destroyed', ''])
   })
 
+  it('goes on with the next job that killed a worker when one has ended, whatever the poll interval', async () => {
+    office = await PostOffice.open()
+    const { dataSource, handler, letter, prefix } = office
+    const receipts = await backgrounded([letter, letter, letter]).post('x')
+    const redis = handler.queue('default').client
+    for (const { id } of receipts) await redis.hset(`${prefix}:default:default:${id}`, 'suspect', '1')
+    const worker = createWorker(dataSource, { pollInterval: 60_000 })
+    const finished = worker.run()
+    await until(() => ran.length === 3)
+    await worker.stop()
+    await finished
+  })
+
   it('stores no more than it must, and what Bull shows', async () => {
     office = await PostOffice.open()
     const { id } = await backgrounded(office.letter, { queue: 'mail', attempts: 3 }).post('hello')

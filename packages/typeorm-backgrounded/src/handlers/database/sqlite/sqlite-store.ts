@@ -43,14 +43,15 @@ export class SqliteStore implements JobStore<HeldRow> {
     await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
     this.seenVersion = this.connection.dataVersion()
+    const ended = new Set(finished.map(({ job }) => job))
     const { rows, taken, lost, nextDue } = await this.connection.write((run) => {
       const lost = this.settle(run, finished)
       const taken = dead.flatMap((worker) => this.takeOver(run, worker))
-      const takesSuspect = !this.held.some(({ claim }) => claim.suspect === 1)
+      const takesSuspect = !this.held.some((job) => job.claim.suspect === 1 && !ended.has(job))
       const { due, nextDue } = slots > 0 ? this.due.find(run, slots, takesSuspect) : { due: [], nextDue: Infinity }
       return { rows: this.take(run, due), taken, lost, nextDue }
     })
-    for (const { job } of finished) removeFrom(this.held, job)
+    for (const job of ended) removeFrom(this.held, job)
     this.nextDue = nextDue
     const claimed = [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))]
     return { lost, claimed, isAll: rows.length < slots }
