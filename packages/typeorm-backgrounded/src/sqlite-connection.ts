@@ -47,6 +47,8 @@ export interface SqliteHost {
 }
 
 const LONGEST_PAUSE = 50
+/** Pages: from then on SQLite does not wait for `checkpoint`. */
+const LONGEST_LOG = 8_000
 
 /**
  * A connection of the library's own, beside TypeORM's one: what it writes is in nobody's transaction. It
@@ -55,6 +57,8 @@ const LONGEST_PAUSE = 50
  */
 export class SqliteConnection {
   private own: SqliteDatabase | undefined
+  /** Commits go to a write-ahead log, for whoever calls `checkpoint` from time to time. */
+  hasLog = false
   private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
 
   /**
@@ -92,10 +96,16 @@ export class SqliteConnection {
     const database = await this.open()
     if (database.memory) return
     try {
-      database.pragma('journal_mode = WAL')
+      this.hasLog = database.pragma('journal_mode = WAL', { simple: true }) === 'wal'
+      database.pragma(`wal_autocheckpoint = ${LONGEST_LOG}`)
     } catch (error) {
       if (!isBusyError(error)) throw error // somebody uses it right now; WAL is faster, not necessary
     }
+  }
+
+  /** Moves what no reader needs any more from the write-ahead log into the database, and waits for the disk. */
+  checkpoint(): void {
+    this.own?.pragma('wal_checkpoint(PASSIVE)')
   }
 
   /**

@@ -9,7 +9,8 @@ import type { SqliteConnection, StatementRunner } from '../../../sqlite-connecti
 import { rowOfColumns, type ClaimedRow, type HeldRow } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { settlementOf } from '../settlement'
-import { DueJobs, type DueJob } from './due-jobs'
+import { Checkpoints } from './checkpoints'
+import { DueJobs } from './due-jobs'
 import type { SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
 
@@ -21,6 +22,7 @@ export class SqliteStore implements JobStore<HeldRow> {
   readonly connections = 1
   private readonly held: HeldRow[] = []
   private readonly due: DueJobs
+  private readonly checkpoints: Checkpoints
   private lock: WorkerLock | undefined
   private worker = 'in-memory'
   private leases = 0
@@ -36,6 +38,7 @@ export class SqliteStore implements JobStore<HeldRow> {
     private readonly options: ConsumeOptions,
   ) {
     this.due = new DueJobs(sql, host.source, options.queues)
+    this.checkpoints = new Checkpoints(connection)
   }
 
   async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {
@@ -43,15 +46,16 @@ export class SqliteStore implements JobStore<HeldRow> {
     await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
     this.seenVersion = this.connection.dataVersion()
-    const ended = new Set(finished.map(({ job }) => job))
     const { rows, taken, lost, nextDue } = await this.connection.write((run) => {
       const lost = this.settle(run, finished)
       const taken = dead.flatMap((worker) => this.takeOver(run, worker))
-      const takesSuspect = !this.held.some((job) => job.claim.suspect === 1 && !ended.has(job))
-      const { due, nextDue } = slots > 0 ? this.due.find(run, slots, takesSuspect) : { due: [], nextDue: Infinity }
-      return { rows: this.take(run, due), taken, lost, nextDue }
+      const isEnding = (job: HeldRow) => finished.some((each) => each.job === job)
+      const takesSuspect = !this.held.some((job) => job.claim.suspect === 1 && !isEnding(job))
+      const { rows, nextDue } = slots > 0 ? this.take(run, slots, takesSuspect) : { rows: [], nextDue: Infinity }
+      return { rows, taken, lost, nextDue }
     })
-    for (const job of ended) removeFrom(this.held, job)
+    this.checkpoints.committed()
+    for (const { job } of finished) removeFrom(this.held, job)
     this.nextDue = nextDue
     const claimed = [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))]
     return { lost, claimed, isAll: rows.length < slots }
@@ -80,8 +84,9 @@ export class SqliteStore implements JobStore<HeldRow> {
   }
 
   private async prepare(): Promise<void> {
+    if (this.lock) return
     const { Database, file } = this.connection
-    if (this.lock || file === undefined) return
+    if (file === undefined) return
     await this.connection.prepareForWork()
     this.lock = WorkerLock.acquire(Database, file)
     this.worker = this.lock.worker
@@ -140,27 +145,33 @@ export class SqliteStore implements JobStore<HeldRow> {
     return run(this.sql.takeOver).raw().all(this.worker, ++this.leases, this.host.source, deadWorker).map(rowOfColumns)
   }
 
-  private take(run: StatementRunner, due: readonly DueJob[]): ClaimedRow[] {
-    if (due.length === 0) return []
-    const rowids = JSON.stringify(due.map(({ rowid }) => rowid))
-    const rows = run(this.sql.claim).raw().all(this.worker, ++this.leases, rowids).map(rowOfColumns)
-    const order = new Map(due.map(({ id }, index) => [id, index]))
-    return rows.sort((a, b) => (order.get(a.id) as number) - (order.get(b.id) as number))
+  private take(run: StatementRunner, slots: number, takesSuspect: boolean): { rows: ClaimedRow[]; nextDue: number } {
+    const lease = ++this.leases
+    const { due, nextDue } = this.due.find(run, slots, lease, takesSuspect)
+    if (due.length > 0) run(this.sql.claim).run(this.worker, lease, JSON.stringify(due.map(({ rowid }) => rowid)))
+    return { rows: due.map(({ row }) => row), nextDue }
   }
 
   /** Returns the jobs that are not this worker's any more. */
   private settle(run: StatementRunner, finished: readonly FinishedJob<HeldRow>[]): Set<HeldRow> {
     const lost = new Set<HeldRow>()
+    const completed: HeldRow[] = []
     for (const { job, outcome } of finished) {
-      const isRemoved = outcome.state === 'completed' && this.host.keepCompleted === 0
-      const { changes } = isRemoved ? this.remove(run, job) : this.apply(run, job, outcome)
-      if (changes === 0) lost.add(job)
+      if (outcome.state === 'completed' && this.host.keepCompleted === 0) completed.push(job)
+      else if (this.apply(run, job, outcome).changes === 0) lost.add(job)
     }
+    for (const claimed of byLease(completed)) for (const job of this.remove(run, claimed)) lost.add(job)
     return lost
   }
 
-  private remove(run: StatementRunner, { claim: { id, lease } }: HeldRow): { changes: number } {
-    return run(this.sql.remove).run(id, this.worker, lease)
+  /** Jobs of one claim. Returns those that are not this worker's any more. */
+  private remove(run: StatementRunner, jobs: readonly HeldRow[]): HeldRow[] {
+    const lease = jobs[0]?.claim.lease
+    const ids = JSON.stringify(jobs.map(({ id }) => id))
+    const removed = jobs.length > 1 ? run(this.sql.removeAll).pluck().all(ids, this.worker, lease) : []
+    if (removed.length === jobs.length) return []
+    const left = jobs.filter(({ id }) => !removed.includes(id))
+    return left.filter(({ id }) => run(this.sql.remove).run(id, this.worker, lease).changes === 0)
   }
 
   private apply(run: StatementRunner, job: HeldRow, outcome: Outcome): { changes: number } {
@@ -189,4 +200,15 @@ export class SqliteStore implements JobStore<HeldRow> {
         this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
       )
   }
+}
+
+/** Nearly always all are of one claim. */
+function byLease(jobs: readonly HeldRow[]): HeldRow[][] {
+  const claims: HeldRow[][] = []
+  for (const job of jobs) {
+    const claimed = claims.find((jobs) => jobs[0]?.claim.lease === job.claim.lease)
+    if (claimed) claimed.push(job)
+    else claims.push([job])
+  }
+  return claims
 }

@@ -7,10 +7,17 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
   const row = CLAIMED.map((property) => c[property]).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
   const level = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
+  const due = `FROM ${table} WHERE ${waiting} AND ${level} AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT ?`
   const held = `${c.id} = ? AND ${c.worker} = ? AND ${c.lease} = ?`
   const first = (above: string) =>
     `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt FROM ${table} ` +
     `WHERE ${waiting} AND ${above} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`
+  /** As it will be once it is claimed. The first parameter is the claim's lease. */
+  const toClaim =
+    CLAIMED.map((property) => {
+      if (property === 'lease') return '?'
+      return property === 'attempt' ? `${c.attempt} + 1` : c[property]
+    }).join(', ') + ', rowid'
   const free = `${c.worker} = NULL, ${c.lease} = NULL`
   return {
     /** One JSON array of rows, whatever their number, so that the statement is prepared once. Returns the new ids. */
@@ -24,18 +31,24 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
     nextPriority: first(`${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?`),
     nextQueue: first(`${c.suspect} = ? AND ${c.queue} > ?`),
     nextSuspect: first(`${c.suspect} > ?`),
-    due:
-      `SELECT rowid, ${c.id} AS id, ${c.runAt} AS runAt FROM ${table} WHERE ${waiting} AND ${level} ` +
-      `AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT ?`,
+    due: `SELECT ${toClaim} ${due}`,
+    /** Without looking at the rows themselves: of many levels, most are not taken. */
+    duePlaces: `SELECT rowid, ${c.id} AS id, ${c.runAt} AS runAt ${due}`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 
-    /** By rowid, in the transaction that has found it: one JSON array. What it returns has no order. */
+    // By rowid, in the transaction that has found it: one JSON array.
+    /** In no order. */
+    duePlaced: `SELECT ${toClaim} FROM ${table} WHERE rowid IN (SELECT value FROM json_each(?))`,
     claim:
       `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
-      `WHERE rowid IN (SELECT value FROM json_each(?)) RETURNING ${row}`,
+      `WHERE rowid IN (SELECT value FROM json_each(?))`,
 
     // The primary key.
     remove: `DELETE FROM ${table} WHERE ${held}`,
+    /** One JSON array. Returns the ids of those that were there. */
+    removeAll:
+      `DELETE FROM ${table} WHERE ${c.id} IN (SELECT value FROM json_each(?)) AND ${c.worker} = ? AND ${c.lease} = ? ` +
+      `RETURNING ${c.id}`,
     settle:
       `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = coalesce(?, ${c.suspect}), ${c.attempt} = ${c.attempt} - ?, ` +
       `${c.releasedSince} = ?, ${c.runAt} = coalesce(?, ${c.runAt}), ${c.finishedAt} = ?, ${free} WHERE ${held}`,

@@ -1,0 +1,88 @@
+import { expect } from 'chai'
+import { statSync } from 'node:fs'
+import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
+import { Backgrounded, backgrounded, backgroundedEvents, createWorker, drain, withBackgrounded } from '../../../../src'
+import { DatabaseHandler } from '../../../../src/handlers/database'
+import { inFile, temporaryFile } from '../../../support/data-sources'
+import { until } from '../../../support/worker-process'
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const MB = 2 ** 20
+
+let runs: string[] = []
+let gate: Promise<void> | undefined
+
+@Entity()
+class Order {
+  @PrimaryGeneratedColumn() id!: number
+
+  @Backgrounded()
+  static async ship(name: string): Promise<void> {
+    runs.push(name.slice(0, 10))
+    await gate
+  }
+}
+
+describe('what a worker holds of a SQLite database', () => {
+  let dataSource: DataSource
+  let file: string
+
+  beforeEach(async () => {
+    runs = []
+    gate = undefined
+    file = temporaryFile()
+    dataSource = inFile([Order], file)
+    await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: silent }).initialize()
+  })
+
+  afterEach(() => dataSource.destroy())
+
+  it('is acknowledged together, but for what somebody else has taken', async () => {
+    let open = () => {}
+    gate = new Promise((resolve) => (open = resolve))
+    const lost: string[] = []
+    const completed: string[] = []
+    backgroundedEvents(dataSource).on('leaseLost', ({ job }) => lost.push(job.id))
+    backgroundedEvents(dataSource).on('completed', ({ job }) => completed.push(job.id))
+    const receipts = []
+    for (let call = 0; call < 5; call++) receipts.push(await backgrounded(Order).ship(String(call)))
+    const [first, second, ...others] = receipts.map(({ id }) => id)
+    const worker = createWorker(dataSource, { concurrency: 5 })
+    const finished = worker.run()
+    await until(() => runs.length === 5)
+    await dataSource.query('UPDATE backgrounded_jobs SET lease = lease + 1000 WHERE id = ?', [first])
+    await dataSource.query('DELETE FROM backgrounded_jobs WHERE id = ?', [second])
+    open()
+    await until(() => completed.length + lost.length === 5)
+    await worker.stop()
+    await finished
+    expect(lost).to.have.members([first, second])
+    expect(completed).to.have.members(others)
+    const left = (await dataSource.query('SELECT id FROM backgrounded_jobs')) as { id: string }[]
+    expect(left.map(({ id }) => id)).to.deep.equal([first])
+  })
+
+  it('is removed whatever plain SQL has made of its id', async () => {
+    const ids = ["'a\"b'", "'nul' || char(0) || 'inside'", "x'6a6f62'"]
+    for (const id of ids) {
+      await dataSource.query(
+        `INSERT INTO backgrounded_jobs (id, entity, method, args) VALUES (${id}, 'Order', 'ship', '["x"]')`,
+      )
+    }
+    const { completed } = await drain(dataSource, { concurrency: 3 })
+    expect(completed).to.equal(3)
+    expect(await dataSource.query('SELECT id FROM backgrounded_jobs')).to.deep.equal([])
+  })
+
+  it('passes through a write-ahead log that does not grow with the jobs', async () => {
+    const name = 'x'.repeat(20_000)
+    for (let calls = 0; calls < 2_000; calls += 100) {
+      await Promise.all(Array.from({ length: 100 }, () => backgrounded(Order).ship(name)))
+    }
+    let longest = 0
+    backgroundedEvents(dataSource).on('completed', () => (longest = Math.max(longest, statSync(`${file}-wal`).size)))
+    await drain(dataSource, { concurrency: 1 })
+    expect(runs).to.have.lengthOf(2_000)
+    expect(longest / MB, 'MB, of 40 that were claimed').to.be.within(1, 20)
+  })
+})
