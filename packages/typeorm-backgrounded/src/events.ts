@@ -45,9 +45,9 @@ export class BackgroundedEvents extends EventEmitter<BackgroundedEventMap> {
   }
 
   override emit<E extends keyof BackgroundedEventMap>(event: E, ...payload: BackgroundedEventMap[E]): boolean {
-    const listeners = this.rawListeners(event)
-    for (const listener of listeners) this.call(listener as Listener, event, payload)
-    return listeners.length > 0
+    if (this.listenerCount(event) === 0) return false
+    for (const listener of this.rawListeners(event)) this.call(listener as Listener, event, payload)
+    return true
   }
 
   private call(listener: Listener, event: string, payload: unknown[]): void {

@@ -4,5 +4,8 @@
  */
 export function removeFrom<T>(list: T[], member: T): void {
   const index = list.indexOf(member)
-  if (index >= 0) list.splice(index, 1)
+  if (index < 0) return
+  // By hand: `splice` makes a list of what it has removed, and `copyWithin` takes ten times as long.
+  for (let next = index + 1; next < list.length; next++) list[next - 1] = list[next] as T
+  list.pop()
 }

@@ -8,7 +8,7 @@ import { Outbox } from './dispatch/outbox/outbox'
 import { attachDispatcher, detachDispatcher } from './dispatch/route'
 import { subscribers } from './dispatch/subscriber'
 import { MissingTableError, NoResolverError } from './errors'
-import type { BackgroundedEvents, RunningJobSummary } from './events'
+import type { BackgroundedEvents } from './events'
 import { checkEntities } from './handler-entities'
 import type { ClaimedJob, Consumable, Handler } from './handlers/handler'
 import { milliseconds } from './job/duration'
@@ -19,7 +19,7 @@ import { MethodTable } from './metadata/method-table'
 import { shared } from './metadata/registry'
 import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 import { EntityLoader } from './worker/entity-loader'
-import { Executor } from './worker/executor'
+import { Executor, type RunListener } from './worker/executor'
 import { currentJobOrUndefined } from './worker/job-context'
 import { announce, Worker, type WorkerOptions } from './worker/worker'
 
@@ -126,8 +126,8 @@ export class Runtime {
     const { handler, executor, logger, events, outbox } = this
     // A job is nobody's call: transactions around whoever started the worker are none of its business.
     const outside = {
-      execute: (job: ClaimedJob, read?: (summary: RunningJobSummary) => void) =>
-        outsideAmbientScopes(() => executor.execute(job, read)),
+      execute: (job: ClaimedJob, listener?: RunListener) =>
+        outsideAmbientScopes(() => executor.execute(job, listener)),
       summarize: executor.summarize.bind(executor),
     }
     const worker = new Worker({ handler, executor: outside, events, logger, outbox }, options, once)

@@ -19,7 +19,7 @@ export function ambientScope(): AmbientScope | undefined {
 
 /** Runs `work` as if no transaction callback were around it. */
 export function outsideAmbientScopes<T>(work: () => T): T {
-  return storage.run(undefined, work)
+  return ambientScope() ? storage.run(undefined, work) : work()
 }
 
 /**

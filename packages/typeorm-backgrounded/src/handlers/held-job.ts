@@ -19,7 +19,7 @@ export class HeldJob<Claim extends Claimed> implements ClaimedJob {
   readonly queue: string
   readonly attempt: number
   readonly releasedSince: number | undefined
-  private readonly loss = new LazyAbort()
+  private loss: LazyAbort | undefined
 
   constructor(
     readonly claim: Claim,
@@ -35,7 +35,7 @@ export class HeldJob<Claim extends Claimed> implements ClaimedJob {
   }
 
   get signal(): AbortSignal {
-    return this.loss.signal
+    return (this.loss ??= new LazyAbort()).signal
   }
 
   progress(value: unknown): void {
@@ -44,6 +44,7 @@ export class HeldJob<Claim extends Claimed> implements ClaimedJob {
 
   /** Somebody else may run it now. */
   lose(): void {
+    this.loss ??= new LazyAbort()
     this.loss.abort(new LeaseLostError())
   }
 

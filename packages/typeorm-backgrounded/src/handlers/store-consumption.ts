@@ -140,12 +140,10 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
 
   private start(jobs: readonly Job[]): void {
     this.running.push(...jobs)
-    for (const job of jobs) void this.run(job)
+    for (const job of jobs) if (!this.isHandedBack) void this.execute(job).then((outcome) => this.ended(job, outcome))
   }
 
-  private async run(job: Job): Promise<void> {
-    if (this.isHandedBack) return
-    const outcome = await this.execute(job)
+  private ended(job: Job, outcome: Outcome): void {
     removeFrom(this.running, job)
     if (this.isHandedBack) return
     const isHeld = this.options.once && outcome.state === 'released'

@@ -45,7 +45,8 @@ export interface ReceivedJob {
   readonly key?: JsonObject
   readonly method: string
   readonly args: JsonValue[]
-  readonly types: Readonly<Record<string, string>>
+  /** Absent when `args` are plain. */
+  readonly types?: Readonly<Record<string, string>>
   readonly source?: string
   readonly attempts?: number
   readonly enqueuedAt?: number
@@ -75,12 +76,15 @@ export function readEnvelope(stored: unknown): ReceivedJob {
   }
 }
 
+/** What every object has. */
+const EVERY_OBJECTS: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype))
+
 function readName(stored: JsonObject, field: string): string {
   const name = stored[field]
   if (typeof name !== 'string' || name === '') {
     throw new MalformedJobError(`The job's ${field} is ${kindOf(name)} instead of a name.`)
   }
-  if (name in Object.prototype) throw new MalformedJobError(`"${name}" is no ${field} that a job may name.`)
+  if (EVERY_OBJECTS.has(name)) throw new MalformedJobError(`"${name}" is no ${field} that a job may name.`)
   return name
 }
 
@@ -98,12 +102,14 @@ function readArray(stored: JsonObject, field: string): JsonValue[] {
   return value
 }
 
-function readTypes(stored: JsonObject): Record<string, string> {
-  const types = readObject(stored, 'types') ?? {}
-  for (const [pointer, type] of Object.entries(types)) {
+function readTypes(stored: JsonObject): Record<string, string> | undefined {
+  const types = readObject(stored, 'types')
+  if (!types) return undefined
+  const entries = Object.entries(types)
+  for (const [pointer, type] of entries) {
     if (typeof type !== 'string') throw new MalformedJobError(`The job's types hold ${kindOf(type)} at "${pointer}".`)
   }
-  return types as Record<string, string>
+  return entries.length > 0 ? (types as Record<string, string>) : undefined
 }
 
 function readAttempts(stored: JsonObject): number | undefined {

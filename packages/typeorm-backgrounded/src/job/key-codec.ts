@@ -45,8 +45,7 @@ export function whereOf(metadata: EntityMetadata, key: JsonObject): ObjectLitera
 /** The same text for the same row, however the values were written. */
 export function keyText(key: JsonObject): string {
   const paths = Object.keys(key)
-  const [only] = paths
-  if (only !== undefined && paths.length === 1) return String(key[only])
+  if (paths.length === 1) return String(key[paths[0] as string])
   return JSON.stringify(paths.sort().map((path) => String(key[path])))
 }
 

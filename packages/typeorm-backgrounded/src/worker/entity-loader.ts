@@ -12,7 +12,8 @@ interface Request {
   readonly key: string
 }
 
-type Found = { entity: ObjectLiteral | undefined } | { error: unknown }
+/** The row that a key names, nothing where it is gone, or why nobody knows. */
+export type Found = { readonly entity: ObjectLiteral | undefined } | { readonly error: unknown }
 
 /**
  * Loads rows by key, batched: one `find` per class and options is on its way, what is asked for meanwhile goes
@@ -30,19 +31,12 @@ export class EntityLoader {
   ) {}
 
   /**
-   * @returns nothing when the row is gone
-   * @throws InvalidKeyError, or the database's error
+   * The row of a job's key, or InvalidKeyError or the database's error in place of it.
+   * @throws InvalidKeyError for a key that is none of this entity
    */
-  async load(entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<ObjectLiteral | undefined> {
+  load(entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<Found> {
     const where = whereOf(entity.metadata, key)
-    const found = await this.batcher(entity, options).add({ where, key: keyText(key) })
-    if ('error' in found) {
-      if (!isDataError(found.error)) throw found.error
-      throw new InvalidKeyError(`The database refuses the key ${JSON.stringify(key)} of ${entity.name}.`, {
-        cause: found.error,
-      })
-    }
-    return found.entity
+    return this.batcher(entity, options).add({ where, key: keyText(key) })
   }
 
   private batcher(entity: MarkedEntity, options: LoadOptions): Batcher<Request, Found> {
@@ -51,14 +45,14 @@ export class EntityLoader {
     let batcher = known.get(options)
     if (!batcher) {
       const id = JSON.stringify([entity.name, options.relations, options.withDeleted])
-      batcher = this.batchers.get(id) ?? this.newBatcher(entity.metadata, options)
+      batcher = this.batchers.get(id) ?? this.newBatcher(entity, options)
       this.batchers.set(id, batcher)
       known.set(options, batcher)
     }
     return batcher
   }
 
-  private newBatcher(metadata: EntityMetadata, options: LoadOptions): Batcher<Request, Found> {
+  private newBatcher({ name, metadata }: MarkedEntity, options: LoadOptions): Batcher<Request, Found> {
     // Two jobs on one row must not share an object: the second goes with the next batch.
     const admission = () => {
       const keys = new Set<string>()
@@ -66,7 +60,10 @@ export class EntityLoader {
     }
     const rows = new RowsByKey(this.dataSource, metadata, options)
     const find = (requests: readonly Request[]) => this.find(metadata, rows, requests)
-    const failed = (_: Request, error: unknown) => ({ error })
+    const failed = ({ key }: Request, cause: unknown): Found => {
+      if (!isDataError(cause)) return { error: cause }
+      return { error: new InvalidKeyError(`The database refuses the key ${key} of ${name}.`, { cause }) }
+    }
     const run = (requests: readonly Request[]) => runInHalves(requests, find, failed, isConnectionError)
     return new Batcher<Request, Found>(run, { items: 500, admission })
   }
@@ -95,4 +92,10 @@ export class EntityLoader {
       await runner.release()
     }
   }
+}
+
+/** @throws what kept the row from being loaded */
+export function entityOf(found: Found): ObjectLiteral | undefined {
+  if ('error' in found) throw found.error
+  return found.entity
 }

@@ -16,7 +16,7 @@ import { readEnvelope, type ReceivedJob } from '../job/envelope'
 import type { JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
-import type { EntityLoader } from './entity-loader'
+import { entityOf, type EntityLoader } from './entity-loader'
 import { runInJob } from './job-context'
 import { DiscardJob, SnoozeJob } from './outcomes'
 import type { LoadOptions } from './rows-by-key'
@@ -39,6 +39,16 @@ export interface ExecutorHost {
   readonly now: () => number
 }
 
+/** Is told how far the run of a job has come. */
+export interface RunListener {
+  /** First of all: what the job is, as far as it can be read. */
+  begun(summary: RunningJobSummary): void
+  ended(): void
+}
+
+const COMPLETED: Outcome = { state: 'completed' }
+const NOBODY: RunListener = { begun() {}, ended() {} }
+
 /** A job on its way through the steps. */
 interface Run {
   readonly job: ClaimedJob
@@ -51,34 +61,40 @@ interface Run {
 export class Executor {
   constructor(private readonly host: ExecutorHost) {}
 
-  /** @param read called first of all, with what the job is */
-  async execute(job: ClaimedJob, read: (summary: RunningJobSummary) => void = () => {}): Promise<Outcome> {
+  /** One asynchronous function for all steps: each costs every job a promise or two. */
+  async execute(job: ClaimedJob, listener = NOBODY): Promise<Outcome> {
     let run: Run
     try {
       run = this.resolve(job, readEnvelope(job.envelope))
     } catch (error) {
-      read(unreadable(job))
+      listener.begun(unreadable(job))
+      listener.ended()
       return this.outcomeOfReading(job, error)
     }
-    read(run.summary)
-    if (job.died) return retryOrFail(run, new WorkerDiedError(job.attempt))
-
-    let receiver: object, args: unknown[]
+    listener.begun(run.summary)
     try {
-      receiver = run.received.key
-        ? present(run, await this.host.loader.load(run.method.entity, run.received.key, run.method.options))
-        : run.method.entity.target
-      args = hasTypes(run.received) ? await this.arguments(run) : run.received.args
-    } catch (error) {
-      return this.outcomeOfLoading(run, error)
-    }
+      if (job.died) return retryOrFail(run, new WorkerDiedError(job.attempt))
 
-    this.host.events.emit('started', { job: run.summary })
-    try {
-      await this.invoke(run, receiver, args)
-      return { state: 'completed' }
-    } catch (error) {
-      return outcomeOfMethod(run, error)
+      let receiver: object, args: unknown[]
+      try {
+        receiver = run.received.key
+          ? present(run, entityOf(await this.host.loader.load(run.method.entity, run.received.key, run.method.options)))
+          : run.method.entity.target
+        args = run.received.types ? await this.arguments(run.received.args, run.received.types) : run.received.args
+      } catch (error) {
+        return this.outcomeOfLoading(run, error)
+      }
+
+      this.host.events.emit('started', { job: run.summary })
+      try {
+        const result = this.invoke(run, receiver, args)
+        if (isThenable(result)) await result
+        return COMPLETED
+      } catch (error) {
+        return outcomeOfMethod(run, error)
+      }
+    } finally {
+      listener.ended()
     }
   }
 
@@ -110,13 +126,13 @@ export class Executor {
     return { job, received, method, summary }
   }
 
-  private async arguments({ received: { args, types } }: Run): Promise<unknown[]> {
+  private async arguments(args: JsonValue[], types: Readonly<Record<string, string>>): Promise<unknown[]> {
     const references = storedReferences(args, types)
     const loaded = await Promise.all(
       [...references].map(async ([pointer, { entity: name, key }]) => {
         const entity = this.host.methods.named(name)
         if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
-        const row = await this.host.loader.load(entity, key, ARGUMENTS)
+        const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
         if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
         return [pointer, row] as const
       }),
@@ -202,8 +218,8 @@ function present({ received: { entity, key } }: Run, row: object | undefined): o
   return row
 }
 
-function hasTypes({ types }: ReceivedJob): boolean {
-  return Object.keys(types).length > 0
+function isThenable(result: unknown): boolean {
+  return typeof (result as { then?: unknown } | undefined)?.then === 'function'
 }
 
 /** Whatever is wrong with stored arguments, no later attempt will read them better. */

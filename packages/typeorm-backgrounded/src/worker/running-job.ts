@@ -52,5 +52,8 @@ export class RunningJob implements CurrentJob {
     return (this.#log ??= childLogger(this.#logger, { job: id, entity, method }))
   }
 
-  readonly progress = (value: unknown): void => this.#job.progress?.(value)
+  /** A function of its own, that code may take out of the job. */
+  get progress(): (value: unknown) => void {
+    return (value) => this.#job.progress?.(value)
+  }
 }

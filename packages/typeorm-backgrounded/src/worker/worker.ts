@@ -3,11 +3,11 @@ import type { BackgroundedEvents, RunningJobSummary } from '../events'
 import type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Handler, Outcome } from '../handlers/handler'
 import { milliseconds, type Duration } from '../job/duration'
 import { InvalidOptionError } from '../errors'
-import { LazyAbort } from '../lazy-abort'
 import type { Logger } from '../logger'
 import { withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
 import type { Executor } from './executor'
+import { JobRun } from './job-run'
 import { Relaying, type Relay } from './relaying'
 
 export interface WorkerOptions {
@@ -52,7 +52,7 @@ export class Worker {
   /** The first error of a job that failed for good. */
   firstFailure: { error: unknown } | undefined
   /** Until the store has confirmed the outcome. */
-  private readonly runs: Run[] = []
+  private readonly runs: JobRun[] = []
   private readonly contact = withResolver()
   private consumption: Consumption | undefined
   private relaying: Relaying | undefined
@@ -128,25 +128,21 @@ export class Worker {
     const abortion = setTimeout(() => this.abortAll(), timeout - Math.min(ABORT_BEFORE_DEADLINE, timeout / 2))
     await this.consumption.stop(deadline, { exiting })
     clearTimeout(abortion)
-    return { stillRunning: this.running.map(({ summary }) => summary) }
+    return { stillRunning: this.running.map(({ summary }) => summary as RunningJobSummary) }
   }
 
   private abortAll(): void {
-    for (const { abort } of this.running) abort.abort(new WorkerStoppingError())
+    for (const run of this.running) run.abort(new WorkerStoppingError())
   }
 
-  private get running(): Run[] {
-    return this.runs.filter(({ endedAt }) => endedAt === undefined)
+  private get running(): JobRun[] {
+    return this.runs.filter(({ isRunning }) => isRunning)
   }
 
-  private async execute(job: ClaimedJob): Promise<Outcome> {
-    const abort = new LazyAbort(() => job.signal)
-    let run: Run | undefined
-    const outcome = await this.host.executor.execute(new StoppableJob(job, abort), (summary) => {
-      this.runs.push((run = { job, abort, summary, startedAt: performance.now() }))
-    })
-    if (run) run.endedAt = performance.now()
-    return outcome
+  private execute(job: ClaimedJob): Promise<Outcome> {
+    const run = new JobRun(job)
+    this.runs.push(run)
+    return this.host.executor.execute(run, run)
   }
 
   private consumeOptions(): ConsumeOptions {
@@ -165,55 +161,17 @@ export class Worker {
   }
 
   private applied(job: ClaimedJob, outcome: Outcome): void {
-    const { summary, startedAt, endedAt = startedAt } = this.ended(job)
+    const { summary, duration } = this.ended(job)
     this.counts[outcome.state]++
     if (outcome.state === 'failed') this.firstFailure ??= { error: outcome.error }
-    announce(this.host, summary, outcome, endedAt - startedAt)
+    announce(this.host, summary, outcome, duration)
   }
 
   /** A job that was handed back may still be running, or not have begun. */
-  private ended(job: ClaimedJob): Pick<Run, 'summary' | 'startedAt' | 'endedAt'> {
+  private ended(job: ClaimedJob): { summary: RunningJobSummary; duration: number } {
     const run = this.runs.find((each) => each.job === job)
-    if (run?.endedAt !== undefined) removeFrom(this.runs, run)
-    return run ?? { summary: this.host.executor.summarize(job), startedAt: 0 }
-  }
-}
-
-interface Run {
-  readonly job: ClaimedJob
-  readonly abort: LazyAbort
-  readonly summary: RunningJobSummary
-  readonly startedAt: number
-  endedAt?: number
-}
-
-/** A job whose signal aborts with its lease or with the worker: neither is asked for before somebody asks for this. */
-class StoppableJob implements ClaimedJob {
-  readonly id: string
-  readonly queue: string
-  readonly envelope: unknown
-  readonly attempt: number
-  readonly died?: boolean
-  readonly releasedSince?: number
-
-  constructor(
-    private readonly job: ClaimedJob,
-    private readonly abort: LazyAbort,
-  ) {
-    this.id = job.id
-    this.queue = job.queue
-    this.envelope = job.envelope
-    this.attempt = job.attempt
-    this.died = job.died
-    this.releasedSince = job.releasedSince
-  }
-
-  get signal(): AbortSignal {
-    return this.abort.signal
-  }
-
-  progress(value: unknown): void {
-    this.job.progress?.(value)
+    if (run && !run.isRunning) removeFrom(this.runs, run)
+    return { summary: run?.summary ?? this.host.executor.summarize(job), duration: run?.duration ?? 0 }
   }
 }
 

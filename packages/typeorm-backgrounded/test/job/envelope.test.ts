@@ -9,7 +9,7 @@ describe('an envelope', () => {
       method: 'greet',
       key: undefined,
       args: [],
-      types: {},
+      types: undefined,
       source: undefined,
       attempts: undefined,
       enqueuedAt: undefined,
