@@ -61,28 +61,3 @@ export function claimedRow(row: Record<string, unknown>): ClaimedRow {
   if (row.releasedSince !== null) row.releasedSince = Number(row.releasedSince)
   return row as unknown as ClaimedRow
 }
-
-/** The columns of `CLAIMED` in their order, as a row. By index: with names, both driver and engine take longer. */
-export function rowOfColumns(columns: unknown): ClaimedRow {
-  const values = columns as ColumnsOf<typeof CLAIMED>
-  return {
-    id: values[0],
-    entity: values[1],
-    key: values[2],
-    method: values[3],
-    args: values[4],
-    types: values[5],
-    queue: values[6],
-    priority: values[7],
-    runAt: values[8],
-    enqueuedAt: values[9],
-    meta: values[10],
-    attempts: values[11],
-    attempt: values[12],
-    suspect: values[13],
-    lease: values[14],
-    releasedSince: values[15],
-  }
-}
-
-type ColumnsOf<Names extends readonly (keyof ClaimedRow)[]> = { [Index in keyof Names]: ClaimedRow[Names[Index]] }

@@ -112,14 +112,17 @@ export class PostgresDatabase implements JobDatabase {
     await Promise.all([this.calls.close(), this.inspections.close()])
   }
 
-  private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
-    const { insertOne, insertMany, insertOneAndTell, insertManyAndTell } = this.sql
+  private insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
     const [row] = rows
-    const isOne = row && rows.length === 1
+    const isOne = row !== undefined && rows.length === 1
     const values = isOne ? valuesOf(row) : [JSON.stringify(rows)]
-    if (transaction) return this.queryThrough(transaction)(isOne ? insertOne : insertMany, values, TIMEOUT)
+    if (!transaction) return this.insertAndTell(rows, isOne, values)
+    return this.queryThrough(transaction)(isOne ? this.sql.insertOne : this.sql.insertMany, values, TIMEOUT)
+  }
+
+  private async insertAndTell(rows: readonly NewRow[], isOne: boolean, values: unknown[]): Promise<{ id: string }[]> {
     const told = this.isTelling ? this.announcer.turns(rows) : []
-    const telling = isOne ? insertOneAndTell : insertManyAndTell
+    const telling = isOne ? this.sql.insertOneAndTell : this.sql.insertManyAndTell
     const inserted = await this.queryCalls<{ id: string }>(telling, [...values, this.channel, told])
     if (this.isTelling) this.announcer.announce(rows, told)
     return inserted

@@ -6,7 +6,7 @@ import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { HeldJob } from '../../held-job'
 import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
-import { rowOfColumns, type ClaimedRow, type HeldRow } from '../claimed-row'
+import type { ClaimedRow, HeldRow } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { settlementOf } from '../settlement'
 import { Checkpoints } from './checkpoints'
@@ -45,8 +45,8 @@ export class SqliteStore implements JobStore<HeldRow> {
     await this.prepare()
     await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
-    this.seenVersion = this.connection.dataVersion()
     const { rows, taken, lost, nextDue } = await this.connection.write((run) => {
+      this.seenVersion = this.connection.dataVersion()
       const lost = this.settle(run, finished)
       const taken = dead.flatMap((worker) => this.takeOver(run, worker))
       const isEnding = (job: HeldRow) => finished.some((each) => each.job === job)
@@ -142,7 +142,7 @@ export class SqliteStore implements JobStore<HeldRow> {
   }
 
   private takeOver(run: StatementRunner, deadWorker: string | null): ClaimedRow[] {
-    return run(this.sql.takeOver).raw().all(this.worker, ++this.leases, this.host.source, deadWorker).map(rowOfColumns)
+    return run(this.sql.takeOver).all(this.worker, ++this.leases, this.host.source, deadWorker) as ClaimedRow[]
   }
 
   private take(run: StatementRunner, slots: number, takesSuspect: boolean): { rows: ClaimedRow[]; nextDue: number } {

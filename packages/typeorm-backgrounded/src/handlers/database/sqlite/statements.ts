@@ -1,23 +1,33 @@
-import { CALLED, CLAIMED } from '../claimed-row'
+import { CALLED, CLAIMED, type ClaimedRow } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 
+/** What `due` reads of a row, before the attempt that a claim begins, and the row's place. */
+export const DUE = [
+  'id',
+  'entity',
+  'key',
+  'method',
+  'args',
+  'types',
+  'runAt',
+  'enqueuedAt',
+  'meta',
+  'attempts',
+  'releasedSince',
+] as const satisfies readonly (keyof ClaimedRow)[]
+
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
 export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
-  const row = CLAIMED.map((property) => c[property]).join(', ')
+  const row = CLAIMED.map((property) => `${c[property]} AS "${property}"`).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
   const level = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
-  const due = `FROM ${table} WHERE ${waiting} AND ${level} AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT ?`
+  // `+?`: SQLite looks at a bare parameter of LIMIT when it plans, and plans anew whenever one is bound.
+  const due = `FROM ${table} WHERE ${waiting} AND ${level} AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT +?`
   const held = `${c.id} = ? AND ${c.worker} = ? AND ${c.lease} = ?`
   const first = (above: string) =>
     `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt FROM ${table} ` +
     `WHERE ${waiting} AND ${above} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`
-  /** As it will be once it is claimed. The first parameter is the claim's lease. */
-  const toClaim =
-    CLAIMED.map((property) => {
-      if (property === 'lease') return '?'
-      return property === 'attempt' ? `${c.attempt} + 1` : c[property]
-    }).join(', ') + ', rowid'
   const free = `${c.worker} = NULL, ${c.lease} = NULL`
   return {
     /** One JSON array of rows, whatever their number, so that the statement is prepared once. Returns the new ids. */
@@ -31,16 +41,15 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
     nextPriority: first(`${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?`),
     nextQueue: first(`${c.suspect} = ? AND ${c.queue} > ?`),
     nextSuspect: first(`${c.suspect} > ?`),
-    due: `SELECT ${toClaim} ${due}`,
-    /** Without looking at the rows themselves: of many levels, most are not taken. */
-    duePlaces: `SELECT rowid, ${c.id} AS id, ${c.runAt} AS runAt ${due}`,
+    due: `SELECT ${DUE.map((property) => c[property]).join(', ')}, ${c.attempt} + 1, rowid ${due}`,
+    /** Without looking at the rows themselves: of many levels, most jobs are not taken. */
+    duePlaces: `SELECT ${c.id} AS id, ${c.runAt} AS runAt ${due}`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 
     // By rowid, in the transaction that has found it: one JSON array.
-    /** In no order. */
-    duePlaced: `SELECT ${toClaim} FROM ${table} WHERE rowid IN (SELECT value FROM json_each(?))`,
+    /** OR FAIL: an error takes the whole transaction back, so that no copies are needed to take back this statement. */
     claim:
-      `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
+      `UPDATE OR FAIL ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
       `WHERE rowid IN (SELECT value FROM json_each(?))`,
 
     // The primary key.
