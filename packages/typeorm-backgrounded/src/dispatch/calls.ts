@@ -5,8 +5,11 @@ import type { JobReceipt } from './dispatcher'
 import type { Receiver } from './envelope-maker'
 import { routeOf, type Route } from './route'
 
-/** One background call. */
-export async function enqueueCall(
+/**
+ * One background call.
+ * @throws before it returns its promise, where the call itself is wrong
+ */
+export function enqueueCall(
   receiver: Receiver,
   property: string,
   args: readonly unknown[],

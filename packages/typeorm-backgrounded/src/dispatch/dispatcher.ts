@@ -66,9 +66,8 @@ export class Dispatcher {
    * Takes a job to the handler, or leaves it with the transaction that it follows.
    * @throws EnqueueError when the store refuses it; with an inline handler, the method's own error
    */
-  async submit(envelope: JobEnvelope, transaction?: OpenTransaction): Promise<JobReceipt> {
-    if (transaction) return this.submitInside(transaction, envelope)
-    return this.receipt(envelope, await this.send(envelope))
+  submit(envelope: JobEnvelope, transaction?: OpenTransaction): Promise<JobReceipt> {
+    return transaction ? this.submitInside(transaction, envelope) : this.submitOutside(envelope)
   }
 
   /** The same for several; receipts in order. */
@@ -76,6 +75,11 @@ export class Dispatcher {
     if (transaction) return Promise.all(envelopes.map((envelope) => this.submitInside(transaction, envelope)))
     const results = await this.sendTogether(envelopes)
     return envelopes.map((envelope, index) => this.receipt(envelope, results[index] as EnqueueResult))
+  }
+
+  private async submitOutside(envelope: JobEnvelope): Promise<JobReceipt> {
+    const result = this.batches ? await this.batcher.add(envelope) : (await this.store([envelope]))[0]
+    return this.receipt(envelope, result as EnqueueResult)
   }
 
   /** `rowEvent` names what must not be enqueued twice in one transaction. */
@@ -128,12 +132,6 @@ export class Dispatcher {
   /** Like `settled`, for a process that is about to end: what failed has been logged. */
   async flush(): Promise<void> {
     await this.settled().catch(() => {})
-  }
-
-  private async send(envelope: JobEnvelope): Promise<EnqueueResult> {
-    if (this.batches) return this.batcher.add(envelope)
-    const [result] = await this.store([envelope])
-    return result as EnqueueResult
   }
 
   private sendTogether(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {

@@ -11,7 +11,7 @@ const MARGIN = 5
  */
 export class Commands {
   private connection: Connection | undefined
-  private clockOffset: Promise<number> | undefined
+  private clock: Clock | undefined
   private brokenSince: number | undefined
   /** When a command last went without an answer. */
   private silentSince: number | undefined
@@ -32,16 +32,14 @@ export class Commands {
    */
   async run<Reply>(script: Script<Reply>, request: readonly (string | number)[], timeout: number): Promise<Reply> {
     const client = this.client
-    const isSince = (moment: number | undefined, atLeast: boolean) =>
-      moment !== undefined && Date.now() - moment >= timeout === atLeast
-    if (isSince(this.brokenSince, true)) throw unavailable('it is disconnected')
+    const now = Date.now()
+    const { brokenSince, silentSince } = this
+    if (brokenSince !== undefined && now - brokenSince >= timeout) throw unavailable('it is disconnected')
     // Whoever comes next need not wait for the same silence again, until somebody tries anew.
-    if (isSince(this.silentSince, false)) throw unavailable('it does not answer')
-    const deadline = Date.now() + timeout - MARGIN
-    const sent = this.send(client, script, request, deadline)
-    sent.then(() => (this.silentSince = undefined)).catch(() => {})
+    if (silentSince !== undefined && now - silentSince < timeout) throw unavailable('it does not answer')
+    const deadline = now + timeout - MARGIN
     try {
-      return await this.within(timeout, sent)
+      return await this.within(timeout, this.send(client, script, request, deadline))
     } catch (error) {
       this.breaks++
       throw isRefusal(error) ? error : unavailable((error as Error).message, error)
@@ -66,13 +64,14 @@ export class Commands {
     this.define(client, script)
     const command = (client as unknown as Record<string, Command>)[script.name] as Command
     for (;;) {
-      const validUntil = Math.floor(deadline + (await this.offset(client)))
+      const { clock = this.readClock(client) } = this
+      const validUntil = Math.floor(deadline + (clock.offset ?? (await clock.measured)))
       try {
         return script.read(await command.call(client, this.base, validUntil, ...request))
       } catch (error) {
         this.silentSince = undefined // it has answered
         if (!isExpired(error)) throw error
-        this.clockOffset = undefined
+        this.clock = undefined
         // Sent in time, and late by Redis's clock: one of the clocks was moved.
         if (Date.now() >= deadline) throw error
       }
@@ -88,7 +87,7 @@ export class Commands {
       this.breaks++
       this.brokenSince ??= Date.now()
       this.silentSince = undefined
-      this.clockOffset = undefined
+      this.clock = undefined
     })
     client.on('ready', () => (this.brokenSince = undefined))
     return client
@@ -102,7 +101,17 @@ export class Commands {
       }
       // After a busy event loop the answer may be there, and only not read yet.
       const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeout)
-      promise.then(resolve, reject).finally(() => clearTimeout(timer))
+      promise.then(
+        (value) => {
+          clearTimeout(timer)
+          this.silentSince = undefined
+          resolve(value)
+        },
+        (error: unknown) => {
+          clearTimeout(timer)
+          reject(error as Error)
+        },
+      )
     })
   }
 
@@ -112,13 +121,21 @@ export class Commands {
     this.defined.add(name)
   }
 
-  /** Redis's clock minus this process's, in ms. */
-  private offset(client: Connection): Promise<number> {
-    if (this.clockOffset) return this.clockOffset
-    const measured = measureOffset(client)
-    measured.catch(() => (this.clockOffset = undefined))
-    return (this.clockOffset = measured)
+  private readClock(client: Connection): Clock {
+    const clock: Clock = { measured: measureOffset(client) }
+    clock.measured.then(
+      (offset) => (clock.offset = offset),
+      () => this.clock === clock && (this.clock = undefined),
+    )
+    return (this.clock = clock)
   }
+}
+
+/** Redis's clock minus this process's, in ms. */
+interface Clock {
+  readonly measured: Promise<number>
+  /** The same, once it is there: nobody waits for it again. */
+  offset?: number
 }
 
 type Command = (...args: (string | number)[]) => Promise<unknown>
