@@ -128,6 +128,7 @@ function readTime(stored: JsonObject, field: string): number | undefined {
 function parsed(stored: JsonObject, field: string): JsonValue | undefined {
   const value = stored[field]
   if (typeof value !== 'string') return value
+  if (value === '[]') return [] // the arguments of most calls
   try {
     return JSON.parse(value) as JsonValue
   } catch (error) {

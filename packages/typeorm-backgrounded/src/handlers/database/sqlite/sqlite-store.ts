@@ -45,14 +45,19 @@ export class SqliteStore implements JobStore<HeldRow> {
     await this.prepare()
     await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
-    const { rows, taken, lost, nextDue } = await this.connection.write((run) => {
-      this.seenVersion = this.connection.dataVersion()
-      const lost = this.settle(run, finished)
-      const taken = dead.flatMap((worker) => this.takeOver(run, worker))
-      const isEnding = (job: HeldRow) => finished.some((each) => each.job === job)
-      const takesSuspect = !this.held.some((job) => job.claim.suspect === 1 && !isEnding(job))
-      const { rows, nextDue } = slots > 0 ? this.take(run, slots, takesSuspect) : { rows: [], nextDue: Infinity }
-      return { rows, taken, lost, nextDue }
+    const write = (isEachAlone: boolean) =>
+      this.connection.write((run) => {
+        this.seenVersion = this.connection.dataVersion()
+        const lost = this.settle(run, finished, isEachAlone)
+        const taken = dead.flatMap((worker) => this.takeOver(run, worker))
+        const isEnding = (job: HeldRow) => finished.some((each) => each.job === job)
+        const takesSuspect = !this.held.some((job) => job.claim.suspect === 1 && !isEnding(job))
+        const { rows, nextDue } = slots > 0 ? this.take(run, slots, takesSuspect) : { rows: [], nextDue: Infinity }
+        return { rows, taken, lost, nextDue }
+      })
+    const { rows, taken, lost, nextDue } = await write(false).catch((error: unknown) => {
+      if (error instanceof SomeLost) return write(true)
+      throw error
     })
     this.checkpoints.committed()
     for (const { job } of finished) removeFrom(this.held, job)
@@ -153,25 +158,31 @@ export class SqliteStore implements JobStore<HeldRow> {
   }
 
   /** Returns the jobs that are not this worker's any more. */
-  private settle(run: StatementRunner, finished: readonly FinishedJob<HeldRow>[]): Set<HeldRow> {
+  private settle(run: StatementRunner, finished: readonly FinishedJob<HeldRow>[], isEachAlone: boolean): Set<HeldRow> {
     const lost = new Set<HeldRow>()
     const completed: HeldRow[] = []
     for (const { job, outcome } of finished) {
       if (outcome.state === 'completed' && this.host.keepCompleted === 0) completed.push(job)
       else if (this.apply(run, job, outcome).changes === 0) lost.add(job)
     }
-    for (const claimed of byLease(completed)) for (const job of this.remove(run, claimed)) lost.add(job)
+    for (const jobs of byLease(completed)) {
+      if (isEachAlone || jobs.length === 1)
+        for (const job of jobs.filter((each) => !this.remove(run, each))) lost.add(job)
+      else this.removeAll(run, jobs)
+    }
     return lost
   }
 
-  /** Jobs of one claim. Returns those that are not this worker's any more. */
-  private remove(run: StatementRunner, jobs: readonly HeldRow[]): HeldRow[] {
-    const lease = jobs[0]?.claim.lease
+  /** False: it is not this worker's any more. */
+  private remove(run: StatementRunner, { id, claim: { lease } }: HeldRow): boolean {
+    return run(this.sql.remove).run(id, this.worker, lease).changes > 0
+  }
+
+  /** @throws SomeLost, for the number of rows says that there are some, and not which */
+  private removeAll(run: StatementRunner, jobs: readonly HeldRow[]): void {
     const ids = JSON.stringify(jobs.map(({ id }) => id))
-    const removed = jobs.length > 1 ? run(this.sql.removeAll).pluck().all(ids, this.worker, lease) : []
-    if (removed.length === jobs.length) return []
-    const left = jobs.filter(({ id }) => !removed.includes(id))
-    return left.filter(({ id }) => run(this.sql.remove).run(id, this.worker, lease).changes === 0)
+    const { changes } = run(this.sql.removeAll).run(ids, this.worker, jobs[0]?.claim.lease)
+    if (changes < jobs.length) throw new SomeLost()
   }
 
   private apply(run: StatementRunner, job: HeldRow, outcome: Outcome): { changes: number } {
@@ -201,6 +212,9 @@ export class SqliteStore implements JobStore<HeldRow> {
       )
   }
 }
+
+/** Takes the transaction back. */
+class SomeLost extends Error {}
 
 /** Nearly always all are of one claim. */
 function byLease(jobs: readonly HeldRow[]): HeldRow[][] {

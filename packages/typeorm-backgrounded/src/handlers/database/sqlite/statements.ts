@@ -54,10 +54,8 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
 
     // The primary key.
     remove: `DELETE FROM ${table} WHERE ${held}`,
-    /** One JSON array. Returns the ids of those that were there. */
-    removeAll:
-      `DELETE FROM ${table} WHERE ${c.id} IN (SELECT value FROM json_each(?)) AND ${c.worker} = ? AND ${c.lease} = ? ` +
-      `RETURNING ${c.id}`,
+    /** One JSON array. */
+    removeAll: `DELETE FROM ${table} WHERE ${c.id} IN (SELECT value FROM json_each(?)) AND ${c.worker} = ? AND ${c.lease} = ?`,
     settle:
       `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = coalesce(?, ${c.suspect}), ${c.attempt} = ${c.attempt} - ?, ` +
       `${c.releasedSince} = ?, ${c.runAt} = coalesce(?, ${c.runAt}), ${c.finishedAt} = ?, ${free} WHERE ${held}`,

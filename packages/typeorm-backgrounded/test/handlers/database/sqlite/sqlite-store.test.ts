@@ -1,13 +1,11 @@
 import { expect } from 'chai'
-import { statSync } from 'node:fs'
 import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import { Backgrounded, backgrounded, backgroundedEvents, createWorker, drain, withBackgrounded } from '../../../../src'
 import { DatabaseHandler } from '../../../../src/handlers/database'
-import { inFile, temporaryFile } from '../../../support/data-sources'
+import { inFile } from '../../../support/data-sources'
 import { until } from '../../../support/worker-process'
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
-const MB = 2 ** 20
 
 let runs: string[] = []
 let gate: Promise<void> | undefined
@@ -25,13 +23,11 @@ class Order {
 
 describe('what a worker holds of a SQLite database', () => {
   let dataSource: DataSource
-  let file: string
 
   beforeEach(async () => {
     runs = []
     gate = undefined
-    file = temporaryFile()
-    dataSource = inFile([Order], file)
+    dataSource = inFile([Order])
     await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: silent }).initialize()
   })
 
@@ -72,17 +68,5 @@ describe('what a worker holds of a SQLite database', () => {
     const { completed } = await drain(dataSource, { concurrency: 3 })
     expect(completed).to.equal(3)
     expect(await dataSource.query('SELECT id FROM backgrounded_jobs')).to.deep.equal([])
-  })
-
-  it('passes through a write-ahead log that does not grow with the jobs', async () => {
-    const name = 'x'.repeat(20_000)
-    for (let calls = 0; calls < 2_000; calls += 100) {
-      await Promise.all(Array.from({ length: 100 }, () => backgrounded(Order).ship(name)))
-    }
-    let longest = 0
-    backgroundedEvents(dataSource).on('completed', () => (longest = Math.max(longest, statSync(`${file}-wal`).size)))
-    await drain(dataSource, { concurrency: 1 })
-    expect(runs).to.have.lengthOf(2_000)
-    expect(longest / MB, 'MB, of 40 that were claimed').to.be.within(1, 26)
   })
 })
