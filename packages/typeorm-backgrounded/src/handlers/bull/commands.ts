@@ -95,20 +95,26 @@ export class Commands {
 
   private within<T>(timeout: number, promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
+      let isAnswered = false
       const giveUp = () => {
+        if (isAnswered) return
         this.silentSince = Date.now()
         reject(new Silence(timeout))
       }
       // After a busy event loop the answer may be there, and only not read yet.
       const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeout)
+      const answered = () => {
+        isAnswered = true
+        clearTimeout(timer)
+      }
       promise.then(
         (value) => {
-          clearTimeout(timer)
+          answered()
           this.silentSince = undefined
           resolve(value)
         },
         (error: unknown) => {
-          clearTimeout(timer)
+          answered()
           reject(error as Error)
         },
       )

@@ -72,6 +72,17 @@ describe('a Redis that fails', function () {
     expect(ran).to.deep.equal(['before', 'meanwhile'])
   })
 
+  it('is not taken for silent when it was this process that had no time to listen', async () => {
+    await backgrounded(office.letter).post('before')
+    const call = backgrounded(office.letter).post('meanwhile')
+    await nextImmediate(() => busy(1_500))
+    await call
+    for (let turn = 0; turn < 5; turn++) await nextImmediate()
+    await backgrounded(office.letter).post('after')
+    await drain(office.dataSource)
+    expect(ran).to.deep.equal(['before', 'meanwhile', 'after'])
+  })
+
   it('is survived by a worker, and no job runs twice: stopped, killed, frozen, or its scripts flushed', async () => {
     const worker = createWorker(office.dataSource)
     const finished = worker.run()
@@ -118,3 +129,18 @@ describe('a Redis that fails', function () {
     await finished
   })
 })
+
+function nextImmediate(work = () => {}): Promise<void> {
+  return new Promise((resolve) =>
+    setImmediate(() => {
+      work()
+      resolve()
+    }),
+  )
+}
+
+/** Nothing else of this process has a turn for so many ms. */
+function busy(ms: number): void {
+  const end = performance.now() + ms
+  while (performance.now() < end);
+}
