@@ -94,7 +94,7 @@ export class SqliteConnection {
   /** Opens the connection and switches the file to write-ahead logging, so that readers and the writer do not wait for each other. */
   async prepareForWork(): Promise<void> {
     const database = await this.open()
-    if (database.memory) return
+    if (database !== this.own) return // how TypeORM's connection works is the application's affair
     try {
       this.hasLog = database.pragma('journal_mode = WAL', { simple: true }) === 'wal'
       database.pragma(`wal_autocheckpoint = ${LONGEST_LOG}`)

@@ -45,9 +45,9 @@ export class JobRun implements ClaimedJob, RunListener {
     return this.stop.signal
   }
 
-  /** ms */
+  /** ms; 0 while it is running. */
   get duration(): number {
-    return this.endedAt - this.startedAt
+    return this.isRunning ? 0 : this.endedAt - this.startedAt
   }
 
   progress(value: unknown): void {

@@ -55,4 +55,11 @@ describe('a checkpoint of a SQLite database', () => {
     }
     expect((await pages()).log).to.be.within(1, 8_500) // of 12,000 that were written
   })
+
+  it("is none of the library's business on TypeORM's own connection, which a test's transaction is on", async () => {
+    const host = { dataSource, isInsideTestTransaction: () => true, explained: (error: unknown) => error }
+    const before = (await dataSource.query('PRAGMA wal_autocheckpoint')) as unknown
+    await new SqliteConnection(host).prepareForWork()
+    expect(await dataSource.query('PRAGMA wal_autocheckpoint')).to.deep.equal(before)
+  })
 })
