@@ -72,7 +72,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   async enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     const results = await this.store(jobs, Infinity)
-    this.forgetLater(jobs.map(({ id }) => id))
+    await this.forget(jobs.map(({ id }) => id))
     // An id that is still remembered is this very call's, whose first answer was lost.
     return results.map((result) => (result instanceof Error ? failed(result) : stored(result !== 'known')))
   }
@@ -82,8 +82,12 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     return results.map((result) => (result instanceof Error ? failed(result) : stored(result === 'new')))
   }
 
+  /** Goes along with the next call, or within a second: nobody waits for it. */
   forget(ids: readonly string[]): Promise<void> {
-    this.forgetLater(ids)
+    const { attached } = this
+    if (!attached) return Promise.resolve()
+    attached.pushed.push(...ids)
+    attached.forgetting ??= setTimeout(() => void this.forgetAll(attached), FORGET_WITHIN).unref()
     return Promise.resolve()
   }
 
@@ -185,14 +189,6 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
         results.push(result instanceof Error ? explained(result) : result)
     }
     return records.map((record) => (record instanceof Error ? record : (results.shift() as Stored)))
-  }
-
-  /** Goes along with the next call, or within a second: nobody waits for it. */
-  private forgetLater(ids: readonly string[]): void {
-    const { attached } = this
-    if (!attached) return
-    attached.pushed.push(...ids)
-    attached.forgetting ??= setTimeout(() => void this.forgetAll(attached), FORGET_WITHIN).unref()
   }
 
   private async forgetAll(attached: Attached): Promise<void> {

@@ -11,7 +11,7 @@ const MARGIN = 5
  */
 export class Commands {
   private connection: Connection | undefined
-  private clock: Clock | undefined
+  private clockOffset: Promise<number> | undefined
   private brokenSince: number | undefined
   /** When a command last went without an answer. */
   private silentSince: number | undefined
@@ -64,14 +64,13 @@ export class Commands {
     this.define(client, script)
     const command = (client as unknown as Record<string, Command>)[script.name] as Command
     for (;;) {
-      const { clock = this.readClock(client) } = this
-      const validUntil = Math.floor(deadline + (clock.offset ?? (await clock.measured)))
+      const validUntil = Math.floor(deadline + (await this.offset(client)))
       try {
         return script.read(await command.call(client, this.base, validUntil, ...request))
       } catch (error) {
         this.silentSince = undefined // it has answered
         if (!isExpired(error)) throw error
-        this.clock = undefined
+        this.clockOffset = undefined
         // Sent in time, and late by Redis's clock: one of the clocks was moved.
         if (Date.now() >= deadline) throw error
       }
@@ -87,7 +86,7 @@ export class Commands {
       this.breaks++
       this.brokenSince ??= Date.now()
       this.silentSince = undefined
-      this.clock = undefined
+      this.clockOffset = undefined
     })
     client.on('ready', () => (this.brokenSince = undefined))
     return client
@@ -127,21 +126,13 @@ export class Commands {
     this.defined.add(name)
   }
 
-  private readClock(client: Connection): Clock {
-    const clock: Clock = { measured: measureOffset(client) }
-    clock.measured.then(
-      (offset) => (clock.offset = offset),
-      () => this.clock === clock && (this.clock = undefined),
-    )
-    return (this.clock = clock)
+  /** Redis's clock minus this process's, in ms. */
+  private offset(client: Connection): Promise<number> {
+    if (this.clockOffset) return this.clockOffset
+    const measured = measureOffset(client)
+    measured.catch(() => (this.clockOffset = undefined))
+    return (this.clockOffset = measured)
   }
-}
-
-/** Redis's clock minus this process's, in ms. */
-interface Clock {
-  readonly measured: Promise<number>
-  /** The same, once it is there: nobody waits for it again. */
-  offset?: number
 }
 
 type Command = (...args: (string | number)[]) => Promise<unknown>

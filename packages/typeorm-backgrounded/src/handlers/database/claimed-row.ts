@@ -1,20 +1,21 @@
 import type { HeldJob } from '../held-job'
 import type { BackgroundedJob } from './tables/job-table'
 
-const ENVELOPE = [
+/** What each job has of its own: whole levels of jobs share the rest. */
+export const OWN = [
   'id',
   'entity',
   'key',
   'method',
   'args',
   'types',
-  'queue',
-  'priority',
   'runAt',
   'enqueuedAt',
   'meta',
   'attempts',
 ] as const satisfies readonly (keyof BackgroundedJob)[]
+
+const ENVELOPE = [...OWN, 'queue', 'priority'] as const
 
 /** What a call writes into a row. */
 export const CALLED = ['source', ...ENVELOPE] as const satisfies readonly (keyof BackgroundedJob)[]

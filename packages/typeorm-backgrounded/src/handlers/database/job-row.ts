@@ -53,27 +53,22 @@ export function newRow(job: JobEnvelope, largestPayload = LARGEST_PAYLOAD): NewR
 
 /** Bytes of a row's texts. */
 export function sizeOf({ args, types, key, meta }: NewRow): number {
-  return bytes(args) + bytes(types) + bytes(key) + bytes(meta)
-}
-
-function bytes(text: string | null): number {
-  return text === null ? 0 : Buffer.byteLength(text)
+  return [args, types, key, meta].reduce((sum, text) => sum + Buffer.byteLength(text ?? ''), 0)
 }
 
 /** What travels in one statement. `largest` is in bytes of texts; one row may have more. */
 export function inGroups(rows: readonly NewRow[], largest = LARGEST_GROUP): NewRow[][] {
-  if (rows.length === 1) return [[...rows]]
   const all: NewRow[][] = []
   let size = 0
   for (const row of rows) {
-    const own = sizeOf(row)
+    const bytes = sizeOf(row)
     const last = all.at(-1)
-    if (!last || last.length >= MOST_ROWS || size + own > Math.min(largest, LARGEST_GROUP)) {
+    if (!last || last.length >= MOST_ROWS || size + bytes > Math.min(largest, LARGEST_GROUP)) {
       all.push([row])
-      size = own
+      size = bytes
     } else {
       last.push(row)
-      size += own
+      size += bytes
     }
   }
   return all

@@ -70,7 +70,5 @@ export class Announcer {
 }
 
 function payloadsOf(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): string[] {
-  const [job, ...others] = jobs
-  if (job && others.length === 0) return [announcement(job)]
   return [...new Set(jobs.map(announcement))]
 }

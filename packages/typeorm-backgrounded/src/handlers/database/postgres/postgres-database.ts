@@ -112,17 +112,14 @@ export class PostgresDatabase implements JobDatabase {
     await Promise.all([this.calls.close(), this.inspections.close()])
   }
 
-  private insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
+  private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
+    const { insertOne, insertMany, insertOneAndTell, insertManyAndTell } = this.sql
     const [row] = rows
-    const isOne = row !== undefined && rows.length === 1
+    const isOne = row && rows.length === 1
     const values = isOne ? valuesOf(row) : [JSON.stringify(rows)]
-    if (!transaction) return this.insertAndTell(rows, isOne, values)
-    return this.queryThrough(transaction)(isOne ? this.sql.insertOne : this.sql.insertMany, values, TIMEOUT)
-  }
-
-  private async insertAndTell(rows: readonly NewRow[], isOne: boolean, values: unknown[]): Promise<{ id: string }[]> {
+    if (transaction) return this.queryThrough(transaction)(isOne ? insertOne : insertMany, values, TIMEOUT)
     const told = this.isTelling ? this.announcer.turns(rows) : []
-    const telling = isOne ? this.sql.insertOneAndTell : this.sql.insertManyAndTell
+    const telling = isOne ? insertOneAndTell : insertManyAndTell
     const inserted = await this.queryCalls<{ id: string }>(telling, [...values, this.channel, told])
     if (this.isTelling) this.announcer.announce(rows, told)
     return inserted

@@ -1,21 +1,9 @@
-import { CALLED, CLAIMED, type ClaimedRow } from '../claimed-row'
+import { CALLED, CLAIMED, OWN } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 
 /** What `due` reads of a row, before the attempt that a claim begins, and the row's place. */
-export const DUE = [
-  'id',
-  'entity',
-  'key',
-  'method',
-  'args',
-  'types',
-  'runAt',
-  'enqueuedAt',
-  'meta',
-  'attempts',
-  'releasedSince',
-] as const satisfies readonly (keyof ClaimedRow)[]
+export const DUE = [...OWN, 'releasedSince'] as const
 
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
 export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
