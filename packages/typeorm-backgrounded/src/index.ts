@@ -59,6 +59,7 @@ export type {
   JobQuery,
   JobState,
   Outcome,
+  Piggyback,
   Relayed,
 } from './handlers/handler'
 export { NullHandler } from './handlers/null'

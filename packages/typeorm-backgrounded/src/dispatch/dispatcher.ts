@@ -54,9 +54,11 @@ export class Dispatcher {
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
     this.batcher = new Batcher((jobs) => this.store(jobs))
     this.transactions = new TransactionBuffer({
+      piggyback: handler.piggyback && ((runner) => handler.piggyback?.(runner)),
       write: handler.capabilities.transactional
         ? (jobs, runner) => handler.enqueue(jobs, runner)
         : outbox && ((jobs, runner) => outbox.write(jobs, runner)),
+      refused: (envelope, error) => this.reportFailure(envelope, error),
       committed: (jobs, runner) => this.committed(jobs, runner),
       rolledBackByCommit: (jobs) => this.rolledBackByCommit(jobs),
     })
@@ -85,9 +87,9 @@ export class Dispatcher {
   /** `rowEvent` names what must not be enqueued twice in one transaction. */
   async submitInside(transaction: OpenTransaction, envelope: JobEnvelope, rowEvent?: string): Promise<JobReceipt> {
     try {
-      await transaction.add(envelope, rowEvent)
+      const written = transaction.add(envelope, rowEvent)
+      if (written) await written
     } catch (error) {
-      this.reportFailure(envelope, error)
       throw this.asEnqueueError(error, envelope)
     }
     return { id: envelope.id, state: 'deferred', queue: envelope.queue }

@@ -1,8 +1,8 @@
 import type { QueryRunner } from 'typeorm'
-import { Batcher } from '../batcher'
 import { EnqueueError } from '../errors'
-import type { EnqueueResult } from '../handlers/handler'
+import type { Piggyback } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
+import { Writes, type Write } from './writes'
 
 /** A call that waits for the commit, or one that could not be written. */
 interface Entry {
@@ -19,43 +19,54 @@ interface Failure {
   readonly error: unknown
 }
 
-type Write = (jobs: readonly JobEnvelope[], runner: QueryRunner) => Promise<readonly EnqueueResult[]>
+/** How the jobs of a transaction are written inside it; neither: they wait for its commit. */
+export interface TransactionWriting {
+  /** With the transaction's own statements; nothing: not on this connection. */
+  readonly piggyback?: (runner: QueryRunner) => Piggyback | undefined
+  /** By statements of their own. */
+  readonly write?: Write
+  /** A job could not be written. */
+  refused(envelope: JobEnvelope, error: unknown): void
+}
 
 /**
- * The jobs of one outermost transaction of one query runner. A handler in the same database writes them at
- * once, through this runner; for any other they are held here until the commit.
+ * The jobs of one outermost transaction of one query runner. A handler in the same database writes them within it,
+ * through this runner; for any other they are held here until the commit.
  */
 export class OpenTransaction {
   private entries: Entry[] = []
   private failures: Failure[] = []
-  private writes?: Batcher<JobEnvelope, EnqueueResult>
+  private piggyback?: Piggyback
+  private writes?: Writes
   private hasEnded = false
   /** Set when Postgres answered the COMMIT of a broken transaction with ROLLBACK. */
   wasRolledBackByCommit = false
 
   constructor(
     readonly runner: QueryRunner,
-    private readonly write?: Write,
+    private readonly writing: TransactionWriting,
   ) {}
 
   get isOpen(): boolean {
     return !this.hasEnded && this.runner.isTransactionActive && !this.runner.isReleased
   }
 
-  async add(envelope: JobEnvelope, rowEvent?: string): Promise<void> {
-    const depth = depthOf(this.runner)
-    if (!this.write) {
-      this.entries.push({ depth, envelope, rowEvent, isWritten: false })
-      return
-    }
-    const entry = { depth, envelope, rowEvent, isWritten: true }
+  /**
+   * @returns something to wait for, if there is
+   * @throws what keeps the job from being written, at once or later
+   */
+  add(envelope: JobEnvelope, rowEvent?: string): Promise<void> | undefined {
+    const writer = this.writer()
+    const entry = { depth: depthOf(this.runner), envelope, rowEvent, isWritten: writer !== undefined }
     this.entries.push(entry)
+    const refuse = (error: unknown) => this.refuse(entry, error)
     try {
-      const result = await this.writer.add(envelope)
-      if (result.state === 'failed') throw result.error
+      return writer?.add(envelope, refuse)?.catch((error: unknown) => {
+        refuse(error)
+        throw error
+      })
     } catch (error) {
-      this.entries = this.entries.filter((each) => each !== entry)
-      this.fail(error, entry.depth)
+      refuse(error)
       throw error
     }
   }
@@ -71,23 +82,29 @@ export class OpenTransaction {
 
   /** Settles when every call so far is written, so that no write crosses a savepoint's edge. */
   written(): Promise<void> | undefined {
-    return this.writes?.idle()
+    return this.piggyback?.send() ?? this.writes?.idle()
   }
 
   /** Rejects with EnqueueError when a job of the level that is about to commit could not be written. */
   checkWritten(): Promise<void> | undefined {
-    if (!this.writes && this.failures.length === 0) return undefined
-    return this.refuseFailures()
+    const goesWithCommit = this.piggyback && depthOf(this.runner) === 1
+    const written = goesWithCommit ? undefined : this.written()
+    return written ? written.then(() => this.checkFailures()) : this.checkFailures()
   }
 
-  private async refuseFailures(): Promise<void> {
-    await this.written()
+  /** The same, with what was known before. */
+  checkFailures(): Promise<never> | undefined {
     const depth = depthOf(this.runner)
     const failure = this.failures.find((each) => each.depth >= depth)
-    if (!failure) return
-    throw new EnqueueError('A job of this transaction could not be stored, so the transaction is rolled back.', {
-      cause: failure.error,
-    })
+    if (!failure) return undefined
+    const message = 'A job of this transaction could not be stored, so the transaction is rolled back.'
+    return Promise.reject(new EnqueueError(message, { cause: failure.error }))
+  }
+
+  /** Before a rollback: what was called in this level is not to be written any more, or has been. */
+  dropped(): Promise<void> | undefined {
+    this.piggyback?.drop()
+    return this.writes?.idle()
   }
 
   /** A savepoint was released: what was made in it belongs to the level around it. */
@@ -111,9 +128,17 @@ export class OpenTransaction {
     return entries
   }
 
-  private get writer(): Batcher<JobEnvelope, EnqueueResult> {
-    const { write, runner } = this
-    return (this.writes ??= new Batcher((jobs) => (write as Write)(jobs, runner)))
+  private writer(): Piggyback | Writes | undefined {
+    const { piggyback, write } = this.writing
+    this.piggyback ??= piggyback?.(this.runner)
+    if (this.piggyback) return this.piggyback
+    return write && (this.writes ??= new Writes(write, this.runner))
+  }
+
+  private refuse(entry: Entry, error: unknown): void {
+    this.entries = this.entries.filter((each) => each !== entry)
+    this.fail(error, entry.depth)
+    this.writing.refused(entry.envelope, error)
   }
 }
 

@@ -47,9 +47,8 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
     ...edges,
     // Postgres answers the COMMIT of a transaction with a failed statement with ROLLBACK, and TypeORM does not look.
     afterQuery: ({ query, rawResults, queryRunner }) => {
-      if (query !== 'COMMIT') return
-      if ((rawResults as { command?: string } | undefined)?.command === 'ROLLBACK')
-        buffer.commitAnsweredRollback(queryRunner)
+      if (query !== 'COMMIT') return undefined
+      return buffer.commitAnswered(queryRunner, (rawResults as { command?: string } | undefined)?.command)
     },
   }
 }

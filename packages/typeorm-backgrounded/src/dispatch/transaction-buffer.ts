@@ -1,9 +1,8 @@
 import type { QueryRunner } from 'typeorm'
-import type { EnqueueResult } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
 import { shared } from '../metadata/registry'
 import { withResolver } from '../pause'
-import { depthOf, OpenTransaction } from './open-transaction'
+import { depthOf, OpenTransaction, type TransactionWriting } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
 /** How deep a test's own transaction is, around everything that the code under test does. */
@@ -15,9 +14,7 @@ export interface HeldJob {
   readonly isWritten: boolean
 }
 
-export interface BufferHost {
-  /** Given for handlers that write inside the caller's transaction. */
-  readonly write?: (jobs: readonly JobEnvelope[], runner: QueryRunner) => Promise<readonly EnqueueResult[]>
+export interface BufferHost extends TransactionWriting {
   committed(jobs: readonly HeldJob[], runner: QueryRunner): void
   /** The database said COMMIT and meant ROLLBACK. */
   rolledBackByCommit(jobs: readonly HeldJob[]): void
@@ -47,7 +44,7 @@ export class TransactionBuffer {
   current(runner: QueryRunner): OpenTransaction | undefined {
     if (runner.isReleased || !isInside(runner)) return undefined
     const begun = this.find(runner) ?? this.begin(runner) // it began before the plugin was attached
-    return (begun.transaction ??= new OpenTransaction(runner, this.host.write))
+    return (begun.transaction ??= new OpenTransaction(runner, this.host))
   }
 
   /** Called for every row that is loaded or saved in a transaction: one comparison, for all but the first. */
@@ -93,7 +90,7 @@ export class TransactionBuffer {
   }
 
   beforeRollback(runner: QueryRunner): Promise<void> | undefined {
-    return this.find(runner)?.transaction?.written()
+    return this.find(runner)?.transaction?.dropped()
   }
 
   committed(runner: QueryRunner): void {
@@ -101,18 +98,26 @@ export class TransactionBuffer {
     if (isInside(runner)) return transaction?.merge()
     const jobs = this.forget(runner)
     if (!transaction) return
-    if (transaction.wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
+    const { wasRolledBackByCommit } = transaction
+    // There is something where it was called while the COMMIT was on its way.
+    void (wasRolledBackByCommit ? transaction.dropped() : transaction.written())
+    if (wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
     else this.host.committed(jobs, runner)
   }
 
   rolledBack(runner: QueryRunner): void {
-    if (isInside(runner)) this.find(runner)?.transaction?.rollBack()
+    const transaction = this.find(runner)?.transaction
+    void transaction?.dropped() // likewise
+    if (isInside(runner)) transaction?.rollBack()
     else this.forget(runner)
   }
 
-  commitAnsweredRollback(runner: QueryRunner): void {
+  /** Rejects with EnqueueError when a job could not be written, which the COMMIT may have been the first to learn. */
+  commitAnswered(runner: QueryRunner, command: string | undefined): Promise<never> | undefined {
     const transaction = this.find(runner)?.transaction
-    if (transaction) transaction.wasRolledBackByCommit = true
+    if (!transaction) return undefined
+    transaction.wasRolledBackByCommit = command === 'ROLLBACK'
+    return command === 'COMMIT' ? undefined : transaction.checkFailures()
   }
 
   private begin(runner: QueryRunner): Begun {

@@ -17,6 +17,7 @@ import type {
   InspectedJob,
   JobQuery,
   JobState,
+  Piggyback,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
 import { DatabaseInspection } from './inspection'
@@ -107,6 +108,10 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable {
 
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
     return this.attached.jobs.enqueue(jobs, transaction)
+  }
+
+  piggyback(transaction: QueryRunner): Piggyback | undefined {
+    return this.attached.jobs.piggyback?.(transaction)
   }
 
   committed(jobs: readonly JobEnvelope[]): void {

@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../job/envelope'
-import type { ConsumeOptions, EnqueueResult } from '../handler'
+import type { ConsumeOptions, EnqueueResult, Piggyback } from '../handler'
 import type { JobStore } from '../store-consumption'
 import type { HeldRow } from './claimed-row'
 import type { JobTables } from './tables'
@@ -10,6 +10,7 @@ export interface JobDatabase {
   /** Jobs at a time, where nobody says. */
   readonly concurrency: number
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]>
+  piggyback?(transaction: QueryRunner): Piggyback | undefined
   /** Jobs that were written in a transaction are there now. */
   committed(jobs: readonly JobEnvelope[]): void
   /** @throws UnsupportedDatabaseError */

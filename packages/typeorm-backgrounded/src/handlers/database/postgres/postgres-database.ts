@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
-import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
+import type { ConsumeOptions, EnqueueResult, HandlerHost, Piggyback } from '../../handler'
+import type { PiggybackClient } from '../../../postgres-piggyback'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
@@ -19,6 +20,7 @@ import { Notifications } from './notifications'
 import { PostgresJobs, type PostgresJobsOptions, type Query } from './postgres-jobs'
 import { statementName } from './statement-name'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
+import { TransactionRows } from './transaction-rows'
 import type { PulseData } from './worker-pulse'
 
 export interface PostgresDatabaseOptions {
@@ -61,6 +63,23 @@ export class PostgresDatabase implements JobDatabase {
       for (const { id } of await this.insert(group, transaction)) inserted.add(id)
     }
     return resultsOf(rows, inserted)
+  }
+
+  piggyback(transaction: QueryRunner): Piggyback | undefined {
+    const { databaseConnection: client } = transaction as QueryRunner & { databaseConnection?: PiggybackClient }
+    if (!client) return undefined
+    const { logger } = this.host.dataSource
+    return new TransactionRows(client, {
+      statementOf: (rows) => {
+        const { text, values } = this.insertion(rows)
+        logger.logQuery(text, [...values], transaction)
+        return { name: this.nameOf(text), text, values: values.map(asText) }
+      },
+      failed: (error, { text, values }) => {
+        logger.logQueryError(error as Error, text, [...values], transaction)
+        return explained(error)
+      },
+    })
   }
 
   committed(jobs: readonly JobEnvelope[]): void {
@@ -113,16 +132,25 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
-    const { insertOne, insertMany, insertOneAndTell, insertManyAndTell } = this.sql
-    const [row] = rows
-    const isOne = row && rows.length === 1
-    const values = isOne ? valuesOf(row) : [JSON.stringify(rows)]
-    if (transaction) return this.queryThrough(transaction)(isOne ? insertOne : insertMany, values, TIMEOUT)
+    const { text, textTelling, values } = this.insertion(rows)
+    if (transaction) return this.queryThrough(transaction)(text, values, TIMEOUT)
     const told = this.isTelling ? this.announcer.turns(rows) : []
-    const telling = isOne ? insertOneAndTell : insertManyAndTell
-    const inserted = await this.queryCalls<{ id: string }>(telling, [...values, this.channel, told])
+    const inserted = await this.queryCalls<{ id: string }>(textTelling, [...values, this.channel, told])
     if (this.isTelling) this.announcer.announce(rows, told)
     return inserted
+  }
+
+  private insertion(rows: readonly NewRow[]): { text: string; textTelling: string; values: readonly unknown[] } {
+    const { insertOne, insertMany, insertOneAndTell, insertManyAndTell } = this.sql
+    const [row] = rows
+    return row && rows.length === 1
+      ? { text: insertOne, textTelling: insertOneAndTell, values: valuesOf(row) }
+      : { text: insertMany, textTelling: insertManyAndTell, values: [JSON.stringify(rows)] }
+  }
+
+  /** Behind a pooler, a connection may not be the one that knows it. */
+  private nameOf(text: string): string | undefined {
+    return this.options.listen ? statementName(text) : undefined
   }
 
   private get isTelling(): boolean {
@@ -183,7 +211,7 @@ export class PostgresDatabase implements JobDatabase {
     const { logger } = this.host.dataSource
     return async <Row>(text: string, values: readonly unknown[]) => {
       const client = (await runner.connect()) as PostgresClient
-      const name = this.options.listen ? statementName(text) : undefined
+      const name = this.nameOf(text)
       logger.logQuery(text, [...values], runner)
       try {
         const { rows } = await client.query({ name, text, values })
@@ -200,6 +228,10 @@ function valuesOf(row: NewRow): unknown[] {
   const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
     row
   return [id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts]
+}
+
+function asText(value: unknown): string | null {
+  return value === null ? null : String(value as string | number)
 }
 
 /** `$1`, `$2`, … in place of each `?`. */

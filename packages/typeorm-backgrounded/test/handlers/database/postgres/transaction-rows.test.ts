@@ -1,0 +1,240 @@
+import { expect } from 'chai'
+import { Column, Entity, PrimaryGeneratedColumn, QueryFailedError, type DataSource, type QueryRunner } from 'typeorm'
+import {
+  Backgrounded,
+  backgrounded,
+  backgroundedEvents,
+  drain,
+  EnqueueError,
+  PayloadTooLargeError,
+  withBackgrounded,
+  type InBackground,
+} from '../../../../src'
+import { DatabaseHandler, type DatabaseHandlerOptions } from '../../../../src/handlers/database'
+import { administer, createPostgres, requirePostgres } from '../../../support/postgres'
+import { silent } from '../../../support/program'
+
+const ran: string[] = []
+
+@Entity()
+class Parcel {
+  @PrimaryGeneratedColumn() id!: number
+  @Column() label!: string
+
+  @Backgrounded()
+  send(to: string): void {
+    ran.push(`${this.label} ${to.slice(0, 20)}`)
+  }
+  declare sendBackgrounded: InBackground<Parcel['send']>
+}
+
+/** Counts what the server answers on the connection of a runner. */
+async function roundTrips(runner: QueryRunner, work: () => Promise<unknown>): Promise<number> {
+  const { connection } = (await runner.connect()) as { connection: NodeJS.EventEmitter }
+  let answers = 0
+  const count = () => answers++
+  connection.on('readyForQuery', count)
+  await work()
+  connection.off('readyForQuery', count)
+  return answers
+}
+
+describe('the calls of a transaction on Postgres', () => {
+  let dataSource: DataSource
+  let drop: () => Promise<void>
+
+  before(async function () {
+    await requirePostgres(this)
+  })
+  const open = async (options?: DatabaseHandlerOptions, extra = {}) => {
+    const store = await createPostgres([Parcel], { poolSize: 2, extra })
+    ;({ dataSource, drop } = store)
+    await withBackgrounded(dataSource, { handler: new DatabaseHandler(options), logger: silent }).initialize()
+  }
+  beforeEach(async () => {
+    ran.length = 0
+    await open()
+  })
+  afterEach(() => drop())
+
+  const parcel = (label: string) => Object.assign(new Parcel(), { label })
+  const saved = (label: string) => dataSource.manager.save(parcel(label))
+  const failureOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error: unknown) => error as Error)
+  const drained = async () => {
+    await drain(dataSource)
+    return [...ran].sort()
+  }
+
+  for (const listen of [true, false]) {
+    it(`cost no round trip: they go with its COMMIT${listen ? '' : ', behind a pooler too'}`, async () => {
+      await drop()
+      await open({ listen })
+      const row = await saved('a')
+      const runner = dataSource.createQueryRunner()
+      for (const round of ['first', 'second']) {
+        await runner.startTransaction()
+        await backgrounded(row, { manager: runner.manager }).send(`${round} 1`)
+        await backgrounded(row, { manager: runner.manager }).send(`${round} 2`)
+        expect(await roundTrips(runner, () => runner.commitTransaction())).to.equal(1)
+      }
+      await runner.release()
+      expect(await drained()).to.deep.equal(['a first 1', 'a first 2', 'a second 1', 'a second 2'])
+    })
+  }
+
+  it('are there for the next statement of the transaction, and for nobody else', async () => {
+    const row = await saved('a')
+    const count = 'SELECT count(*)::int AS n FROM backgrounded_jobs'
+    await dataSource.transaction(async (manager) => {
+      await row.sendBackgrounded('home')
+      await row.sendBackgrounded('away')
+      expect(await manager.query(count)).to.deep.equal([{ n: 2 }])
+      expect(await dataSource.query(count)).to.deep.equal([{ n: 0 }])
+    })
+    expect(await dataSource.query(count)).to.deep.equal([{ n: 2 }])
+  })
+
+  it('are stored by a COMMIT that is written by hand', async () => {
+    const runner = dataSource.createQueryRunner()
+    await runner.startTransaction()
+    const row = await runner.manager.save(parcel('a'))
+    await row.sendBackgrounded('home')
+    await runner.query('COMMIT -- by hand')
+    await runner.rollbackTransaction()
+    await runner.release()
+    expect(await drained()).to.deep.equal(['a home'])
+  })
+
+  it('are stored, however many and however large they are', async () => {
+    const row = await saved('a')
+    await dataSource.transaction(async () => {
+      for (let number = 0; number < 1_201; number++) await row.sendBackgrounded(String(number))
+      for (let number = 0; number < 5; number++) await row.sendBackgrounded('x'.repeat(400_000))
+    })
+    expect(await drained()).to.have.length(1_206)
+  })
+
+  it('make the commit fail when their table is missing, and leave the connection as it was', async () => {
+    const row = await saved('a')
+    const failed: unknown[] = []
+    backgroundedEvents(dataSource).on('enqueueFailed', ({ error }) => failed.push(error))
+    await dataSource.query('ALTER TABLE backgrounded_jobs RENAME TO elsewhere')
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await manager.save(parcel('never'))
+        await row.sendBackgrounded('home')
+      }),
+    )
+    expect(failure).to.be.instanceOf(EnqueueError)
+    expect((failure?.cause as Error).message).to.contain('A job table is not in the database')
+    expect(failed).to.have.length(1)
+    expect(await dataSource.manager.countBy(Parcel, { label: 'never' })).to.equal(0)
+
+    await dataSource.query('ALTER TABLE elsewhere RENAME TO backgrounded_jobs')
+    for (const word of ['one', 'two', 'three']) await dataSource.transaction(() => row.sendBackgrounded(word))
+    expect(await drained()).to.deep.equal(['a one', 'a three', 'a two'])
+  })
+
+  it("follow their transaction with pg's own pipeline", async () => {
+    await drop()
+    await open({}, { pipeline: true })
+    const row = await saved('a')
+    await dataSource.transaction(() => row.sendBackgrounded('home'))
+    await dataSource.query('ALTER TABLE backgrounded_jobs RENAME TO elsewhere')
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await manager.save(parcel('never'))
+        await row.sendBackgrounded('never')
+      }),
+    )
+    expect(failure).to.be.instanceOf(EnqueueError)
+    expect(await dataSource.manager.countBy(Parcel, { label: 'never' })).to.equal(0)
+    await dataSource.query('ALTER TABLE elsewhere RENAME TO backgrounded_jobs')
+    expect(await drained()).to.deep.equal(['a home'])
+  })
+
+  it('say at once what can never be stored, and the transaction is rolled back', async () => {
+    const row = await saved('a')
+    let atOnce: unknown
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await manager.save(parcel('never'))
+        atOnce = await failureOf(row.sendBackgrounded('x'.repeat(20_000_000)))
+      }),
+    )
+    expect(atOnce).to.be.instanceOf(PayloadTooLargeError)
+    expect(failure).to.be.instanceOf(EnqueueError)
+    expect(await dataSource.manager.countBy(Parcel, { label: 'never' })).to.equal(0)
+  })
+
+  it('vanish with a commit that a deferred constraint refuses, with its own error', async () => {
+    await dataSource.query('ALTER TABLE parcel ADD CONSTRAINT once UNIQUE (label) DEFERRABLE INITIALLY DEFERRED')
+    const row = await saved('a')
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await manager.save(parcel('a'))
+        await row.sendBackgrounded('never')
+      }),
+    )
+    expect(failure).to.be.instanceOf(QueryFailedError)
+    expect(failure).to.have.property('constraint', 'once')
+    await dataSource.transaction(() => row.sendBackgrounded('later'))
+    expect(await drained()).to.deep.equal(['a later'])
+  })
+
+  it('vanish with a transaction in which a statement failed, and its commit says so', async () => {
+    const row = await saved('a')
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await manager.query('SELECT nonsense').catch(() => {})
+        await row.sendBackgrounded('never')
+      }),
+    )
+    expect(failure).to.be.instanceOf(EnqueueError)
+    expect(await drained()).to.deep.equal([])
+  })
+
+  it('do not say that they were rolled back when the answer to the commit is lost', async () => {
+    const row = await saved('a')
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        const [{ pid }] = (await manager.query('SELECT pg_backend_pid() AS pid')) as [{ pid: number }]
+        await row.sendBackgrounded('never')
+        await administer(`SELECT pg_terminate_backend(${pid})`)
+      }),
+    )
+    expect(failure).to.be.instanceOf(Error).and.not.to.be.instanceOf(EnqueueError)
+    await dataSource.transaction(() => row.sendBackgrounded('later'))
+    expect(await drained()).to.deep.equal(['a later'])
+  })
+
+  it('are stored when they come while the COMMIT is on its way, and never when it is a ROLLBACK', async () => {
+    const row = await saved('a')
+    for (const end of ['commit', 'rollback'] as const) {
+      const runner = dataSource.createQueryRunner()
+      await runner.startTransaction()
+      const { connection } = (await runner.connect()) as { connection: { query: (text: string) => void } }
+      const late: Promise<unknown>[] = []
+      const { query } = connection
+      connection.query = (text) => {
+        connection.query = query
+        connection.query(text)
+        late.push(backgrounded(row, { manager: runner.manager }).send(end))
+      }
+      await (end === 'commit' ? runner.commitTransaction() : runner.rollbackTransaction())
+      await Promise.all(late)
+      await runner.release()
+    }
+    expect(await drained()).to.deep.equal(['a commit'])
+    await dataSource.transaction(() => dataSource.query('SELECT 1')) // on both connections
+    expect(await drained()).to.deep.equal(['a commit'])
+  })
+
+  it("are seen by TypeORM's logger", async () => {
+    const row = await saved('a')
+    const logged: string[] = []
+    dataSource.logger.logQuery = (query) => void logged.push(query.slice(0, 11))
+    await dataSource.transaction(() => row.sendBackgrounded('home'))
+    expect(logged).to.deep.equal(['START TRANS', 'COMMIT', 'INSERT INTO'])
+  })
+})
