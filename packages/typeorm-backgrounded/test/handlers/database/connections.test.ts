@@ -8,6 +8,7 @@ describe('The connections of the library to a server', () => {
   it('leave none behind that could not be prepared', async () => {
     let open = 0
     class Standby {
+      static Query = class {}
       connection = { stream: { destroy: () => void open-- } }
       on(): void {}
       end = () => Promise.resolve()

@@ -9,6 +9,7 @@ describe('The connection that listens for new jobs', () => {
   it('is tried ever more rarely while the server is down', async () => {
     let attempts = 0
     class Refused {
+      static Query = class {}
       connection = { stream: { destroy() {} } }
       on(): void {}
       end = () => Promise.resolve()

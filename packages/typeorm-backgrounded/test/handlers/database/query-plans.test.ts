@@ -73,9 +73,12 @@ describe('What a worker asks of a table with millions of jobs', () => {
     const exchange = ['default', null, WORKER, 1, SLOTS, [], []]
     const mark = [[0], ['default'], [0], [0], ['00000000-0000-0000-0000-000000000000']]
 
+    const inOne = ['default', 'default', ...exchange.slice(2), 0, 0, '00000000-0000-0000-0000-000000000000']
+
     const statements: [string, () => [string, unknown[]]][] = [
       ['a claim', () => [sql.exchangeAnew, exchange]],
       ['a claim from marks on', () => [sql.exchangeOnwards, [...exchange, ...mark]]],
+      ['a claim from the mark of one level on', () => [sql.exchangeInOne, inOne]],
       ['a claim of one queue', () => [sql.exchangeAnew, ['default', ['default'], ...exchange.slice(2)]]],
       ['the reaping of dead workers', () => [sql.reap, [WORKER, 1, 20_000, 'default']]],
       ['what a worker holds', () => [sql.held, ['default', WORKER]]],

@@ -4,13 +4,18 @@ import { statementName } from './statement-name'
 /** The part of `pg`'s Client that is used here. */
 export interface PostgresClient {
   connect(): Promise<unknown>
-  query(query: { name?: string; text: string; values?: readonly unknown[] }): Promise<{ rows: unknown[] }>
+  query(query: object): Promise<{ rows: unknown[] }>
   on(event: 'error' | 'end' | 'notification', listener: (message: never) => void): unknown
   end(): Promise<void>
   readonly connection: { readonly stream: { destroy(): void } }
 }
 
-export type ClientConstructor = new (options: object) => PostgresClient
+export interface ClientConstructor {
+  new (options: object): PostgresClient
+  readonly Query: new (text: string, values: readonly unknown[], callback: Answered) => { name?: string }
+}
+
+type Answered = (error: Error | null, result: { rows: unknown[] }) => void
 
 export interface PostgresConnectionOptions {
   readonly Client: ClientConstructor
@@ -53,10 +58,19 @@ export class PostgresConnection {
    * @throws StoreUnavailableError, or the driver's error
    */
   async query<Row>(text: string, values: readonly unknown[], timeout: number): Promise<Row[]> {
-    const { ownsSession, isAdHoc } = this.options
-    const query = { name: ownsSession && !isAdHoc ? statementName(text) : undefined, text, values }
-    const { rows } = await this.connection.use((client) => client.query(query), timeout)
-    return rows as Row[]
+    return this.connection.use((client) => this.run<Row>(client, text, values), timeout)
+  }
+
+  /** As a finished query: of a description, pg makes a copy, which takes as long as a lone job's run. */
+  private run<Row>(client: PostgresClient, text: string, values: readonly unknown[]): Promise<Row[]> {
+    const { Client, ownsSession, isAdHoc } = this.options
+    return new Promise((resolve, reject) => {
+      const query = new Client.Query(text, values, (error, result) =>
+        error ? reject(error) : resolve(result.rows as Row[]),
+      )
+      if (ownsSession && !isAdHoc) query.name = statementName(text)
+      void client.query(query)
+    })
   }
 
   connect(timeout: number): Promise<void> {

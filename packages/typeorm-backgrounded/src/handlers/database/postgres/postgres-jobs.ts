@@ -37,12 +37,9 @@ export class PostgresJobs implements LeasedJobs {
     await this.query(this.options.sql.leave, [this.options.worker], 500)
   }
 
-  async exchange({ done, slots, lease, levels }: ExchangeRequest): Promise<ExchangeReply> {
-    const { sql, source, worker, queues } = this.options
-    const values = [source, queues, worker, lease, slots, done.map(({ id }) => id), done.map((each) => each.lease)]
-    const rows = levels
-      ? await this.query<ExchangedRow>(sql.exchangeOnwards, [...values, ...columnsOf(levels)])
-      : await this.query<ExchangedRow>(sql.exchangeAnew, values)
+  async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
+    const { queues } = this.options
+    const rows = await this.query<ExchangedRow>(...this.exchangeOf(request))
     const of = (kind: ExchangedRow['kind']) => rows.filter((row) => row.kind === kind)
     return {
       claimed: of('claimed').map(claimedRow).sort(inOrder(queues)),
@@ -89,6 +86,17 @@ export class PostgresJobs implements LeasedJobs {
   async prune(age: number): Promise<boolean> {
     const pruned = await this.query(this.options.sql.prune, [this.options.source, age])
     return pruned.length < PRUNED_AT_ONCE
+  }
+
+  private exchangeOf({ done, slots, lease, levels }: ExchangeRequest): [text: string, values: unknown[]] {
+    const { sql, source, worker, queues } = this.options
+    const claim = [worker, lease, slots, done.map(({ id }) => id), done.map((each) => each.lease)]
+    if (!levels) return [sql.exchangeAnew, [source, queues, ...claim]]
+    const [level, ...more] = levels
+    if (level?.suspect !== 0 || more.length > 0)
+      return [sql.exchangeOnwards, [source, queues, ...claim, ...columnsOf(levels)]]
+    // The usual case: planned for several levels, it takes a tenth longer.
+    return [sql.exchangeInOne, [source, level.queue, ...claim, level.priority, bigint(level.runAt), level.id]]
   }
 
   private query<Row extends object = Record<string, unknown>>(

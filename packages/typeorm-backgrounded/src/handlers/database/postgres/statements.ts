@@ -83,24 +83,31 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   const noJob = (names: Partial<Record<(typeof CLAIMED)[number], string>>) =>
     CLAIMED.map((name) => names[name] ?? 'NULL').join(', ')
 
-  // Materialized: otherwise a limit may be applied more than once. The nested loop keeps the order of the levels, and
-  // ends with the last free slot.
-  const exchange =
-    `due AS MATERIALIZED (SELECT job.id FROM (SELECT * FROM level WHERE suspect = 0 AND run_at <= ${NOW} ` +
-    `ORDER BY array_position($2::text[], queue), priority, run_at) level CROSS JOIN LATERAL (${dueIn('level', '$5')}) job LIMIT $5), ` +
+  const exchanged =
     `claimed AS (UPDATE ${table} j SET ${take} FROM due WHERE j.${c.id} = due.id RETURNING j.*), ` +
     // The primary key.
     `done AS (DELETE FROM ${table} j USING unnest($6::uuid[], $7::int[]) AS fence (id, lease) ` +
     `WHERE j.${c.id} = fence.id AND j.${c.worker} = $3 AND j.${c.lease} = fence.lease RETURNING j.${c.id} AS id) ` +
     `SELECT 'claimed' AS kind, NULL::bigint AS wait, ${claimed} FROM claimed ` +
     `UNION ALL SELECT 'lost', NULL, ${noJob({ id: 'lost.id' })} FROM unnest($6::uuid[]) AS lost (id) ` +
-    `WHERE lost.id NOT IN (SELECT id FROM done) ` +
-    `UNION ALL SELECT 'level', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
+    `WHERE lost.id NOT IN (SELECT id FROM done)`
+
+  // Materialized: otherwise a limit may be applied more than once. The nested loop keeps the order of the levels, and
+  // ends with the last free slot.
+  const exchange =
+    `due AS MATERIALIZED (SELECT job.id FROM (SELECT * FROM level WHERE suspect = 0 AND run_at <= ${NOW} ` +
+    `ORDER BY array_position($2::text[], queue), priority, run_at) level CROSS JOIN LATERAL (${dueIn('level', '$5')}) job LIMIT $5), ` +
+    `${exchanged} UNION ALL SELECT 'level', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
     `FROM level`
 
   return {
     exchangeAnew: `WITH ${allLevels}, ${exchange}`,
     exchangeOnwards: `WITH ${knownLevels}, ${exchange}`,
+    /** The hot index. Says nothing of the level. */
+    exchangeInOne:
+      `WITH due AS MATERIALIZED (SELECT j.${c.id} AS id FROM ${table} j WHERE ${waiting('j')} AND j.${c.suspect} = 0 AND j.${c.queue} = $2 ` +
+      `AND j.${c.priority} = $8 AND (j.${c.runAt}, j.${c.id}) >= ($9, $10) AND j.${c.runAt} <= ${NOW} AND NOT ${isPaused('$2')} ` +
+      `ORDER BY j.${c.runAt}, j.${c.id} LIMIT $5 FOR UPDATE SKIP LOCKED), ${exchanged}`,
     /** The hot index. */
     claimSuspect:
       `WITH level AS (SELECT 1 AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +

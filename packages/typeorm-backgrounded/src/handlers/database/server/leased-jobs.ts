@@ -43,6 +43,7 @@ export interface ExchangeRequest {
 }
 
 export interface ExchangeReply {
+  /** Those of one level by due time and id. */
   readonly claimed: readonly ClaimedRow[]
   /** Ids of done jobs that were not this worker's any more. */
   readonly lost: ReadonlySet<string>

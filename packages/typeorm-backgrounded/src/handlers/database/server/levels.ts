@@ -42,14 +42,14 @@ export class Levels {
   }
 }
 
-/** Up to the last job that was claimed from it. */
+/** Up to the last job that was claimed from it: they come in order. */
 function moved(level: Level, claimed: readonly ClaimedRow[]): Level {
-  let mark = level
-  for (const row of claimed) {
-    const isInside = row.suspect === level.suspect && row.queue === level.queue && row.priority === level.priority
-    if (isInside && isLater(row, mark)) mark = { ...level, runAt: row.runAt, id: row.id }
-  }
-  return mark
+  const last = claimed.findLast((row) => isInside(row, level))
+  return last && isLater(last, level) ? { ...level, runAt: last.runAt, id: last.id } : level
+}
+
+function isInside(row: ClaimedRow, level: Level): boolean {
+  return row.suspect === level.suspect && row.queue === level.queue && row.priority === level.priority
 }
 
 function isSame(one: Level, other: Level): boolean {
