@@ -60,6 +60,17 @@ describe('the calls of a transaction on Postgres', () => {
   const parcel = (label: string) => Object.assign(new Parcel(), { label })
   const saved = (label: string) => dataSource.manager.save(parcel(label))
   const failureOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error: unknown) => error as Error)
+  const commitWithoutTable = async (row: Parcel) => {
+    await dataSource.query('ALTER TABLE backgrounded_jobs RENAME TO elsewhere')
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await manager.save(parcel('never'))
+        await row.sendBackgrounded('never')
+      }),
+    )
+    await dataSource.query('ALTER TABLE elsewhere RENAME TO backgrounded_jobs')
+    return failure
+  }
   const drained = async () => {
     await drain(dataSource)
     return [...ran].sort()
@@ -118,19 +129,11 @@ describe('the calls of a transaction on Postgres', () => {
     const row = await saved('a')
     const failed: unknown[] = []
     backgroundedEvents(dataSource).on('enqueueFailed', ({ error }) => failed.push(error))
-    await dataSource.query('ALTER TABLE backgrounded_jobs RENAME TO elsewhere')
-    const failure = await failureOf(
-      dataSource.transaction(async (manager) => {
-        await manager.save(parcel('never'))
-        await row.sendBackgrounded('home')
-      }),
-    )
+    const failure = await commitWithoutTable(row)
     expect(failure).to.be.instanceOf(EnqueueError)
     expect((failure?.cause as Error).message).to.contain('A job table is not in the database')
     expect(failed).to.have.length(1)
     expect(await dataSource.manager.countBy(Parcel, { label: 'never' })).to.equal(0)
-
-    await dataSource.query('ALTER TABLE elsewhere RENAME TO backgrounded_jobs')
     for (const word of ['one', 'two', 'three']) await dataSource.transaction(() => row.sendBackgrounded(word))
     expect(await drained()).to.deep.equal(['a one', 'a three', 'a two'])
   })
@@ -140,16 +143,9 @@ describe('the calls of a transaction on Postgres', () => {
     await open({}, { pipeline: true })
     const row = await saved('a')
     await dataSource.transaction(() => row.sendBackgrounded('home'))
-    await dataSource.query('ALTER TABLE backgrounded_jobs RENAME TO elsewhere')
-    const failure = await failureOf(
-      dataSource.transaction(async (manager) => {
-        await manager.save(parcel('never'))
-        await row.sendBackgrounded('never')
-      }),
-    )
+    const failure = await commitWithoutTable(row)
     expect(failure).to.be.instanceOf(EnqueueError)
     expect(await dataSource.manager.countBy(Parcel, { label: 'never' })).to.equal(0)
-    await dataSource.query('ALTER TABLE elsewhere RENAME TO backgrounded_jobs')
     expect(await drained()).to.deep.equal(['a home'])
   })
 
