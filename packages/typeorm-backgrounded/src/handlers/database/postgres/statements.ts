@@ -84,8 +84,8 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     CLAIMED.map((name) => names[name] ?? 'NULL').join(', ')
 
   const exchanged =
-    `claimed AS (UPDATE ${table} j SET ${take} FROM due WHERE j.${c.id} = due.id RETURNING j.*), ` +
-    // The primary key.
+    // The primary key, for both. Joined, the rows would be too many in the planner's eyes for as many looks at it.
+    `claimed AS (UPDATE ${table} j SET ${take} WHERE j.${c.id} = ANY (ARRAY(SELECT id FROM due)) RETURNING j.*), ` +
     `done AS (DELETE FROM ${table} j USING unnest($6::uuid[], $7::int[]) AS fence (id, lease) ` +
     `WHERE j.${c.id} = fence.id AND j.${c.worker} = $3 AND j.${c.lease} = fence.lease RETURNING j.${c.id} AS id) ` +
     `SELECT 'claimed' AS kind, NULL::bigint AS wait, ${claimed} FROM claimed ` +
