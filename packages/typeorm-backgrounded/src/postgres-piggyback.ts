@@ -150,8 +150,7 @@ class CommitWithLoad {
   }
 
   handleError(error: unknown): void {
-    // Without its answer, nobody knows what was committed.
-    if (!this.hasArrived && !isConnectionError(error)) this.load.arrived(error)
+    if (!this.hasArrived && isAnswer(error)) this.load.arrived(error)
     this.callback(error)
   }
 
@@ -164,6 +163,11 @@ class CommitWithLoad {
   private get hasArrived(): boolean {
     return this.statement === this.commit
   }
+}
+
+/** Without one of the server's (a lost connection, pg's own timeout), nobody knows what was committed. */
+function isAnswer(error: unknown): boolean {
+  return typeof (error as { code?: unknown } | undefined)?.code === 'string' && !isConnectionError(error)
 }
 
 function execute(connection: Connection, { name = '', text, values }: Statement): void {

@@ -54,7 +54,7 @@ export class Dispatcher {
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
     this.batcher = new Batcher((jobs) => this.store(jobs))
     this.transactions = new TransactionBuffer({
-      piggyback: handler.piggyback && ((runner) => handler.piggyback?.(runner)),
+      piggyback: (runner) => handler.piggyback?.(runner),
       write: handler.capabilities.transactional
         ? (jobs, runner) => handler.enqueue(jobs, runner)
         : outbox && ((jobs, runner) => outbox.write(jobs, runner)),

@@ -21,8 +21,8 @@ interface Failure {
 
 /** How the jobs of a transaction are written inside it; neither: they wait for its commit. */
 export interface TransactionWriting {
-  /** With the transaction's own statements; nothing: not on this connection. */
-  readonly piggyback?: (runner: QueryRunner) => Piggyback | undefined
+  /** With the transaction's own statements; nothing: not by this handler, or not on this connection. */
+  piggyback(runner: QueryRunner): Piggyback | undefined
   /** By statements of their own. */
   readonly write?: Write
   /** A job could not be written. */
@@ -129,8 +129,8 @@ export class OpenTransaction {
   }
 
   private writer(): Piggyback | Writes | undefined {
-    const { piggyback, write } = this.writing
-    this.piggyback ??= piggyback?.(this.runner)
+    const { write } = this.writing
+    this.piggyback ??= this.writing.piggyback(this.runner)
     if (this.piggyback) return this.piggyback
     return write && (this.writes ??= new Writes(write, this.runner))
   }

@@ -204,6 +204,20 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a later'])
   })
 
+  it("do not say so either when pg's own timeout comes before the answer", async () => {
+    await drop()
+    await open({}, { query_timeout: 200 })
+    const row = await saved('a')
+    const holder = dataSource.createQueryRunner()
+    await holder.startTransaction()
+    await holder.query('LOCK TABLE backgrounded_jobs')
+    const failure = await failureOf(dataSource.transaction(() => row.sendBackgrounded('never')))
+    expect(failure).to.be.instanceOf(QueryFailedError)
+    expect(failure?.message).to.contain('timeout')
+    await holder.rollbackTransaction()
+    await holder.release()
+  })
+
   it('are stored when they come while the COMMIT is on its way, and never when it is a ROLLBACK', async () => {
     const row = await saved('a')
     for (const end of ['commit', 'rollback'] as const) {
