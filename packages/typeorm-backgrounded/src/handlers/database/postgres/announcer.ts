@@ -69,6 +69,7 @@ export class Announcer {
   }
 }
 
-function payloadsOf(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): string[] {
-  return [...new Set(jobs.map(announcement))]
+function payloadsOf(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): readonly string[] {
+  const payloads = jobs.map(announcement)
+  return payloads.length > 1 ? [...new Set(payloads)] : payloads
 }

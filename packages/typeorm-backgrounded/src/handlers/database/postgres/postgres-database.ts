@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
 import type { ConsumeOptions, EnqueueResult, HandlerHost, Piggyback } from '../../handler'
-import type { PiggybackClient } from '../../../postgres-piggyback'
+import type { PiggybackClient } from '../../../postgres-piggyback/client'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
@@ -70,8 +70,9 @@ export class PostgresDatabase implements JobDatabase {
     if (!client) return undefined
     const { logger } = this.host.dataSource
     return new TransactionRows(client, {
+      ownsSession: this.options.listen,
       statementOf: (rows) => {
-        const { text, values } = this.insertion(rows)
+        const { text, values } = insertion(this.sql.insertFresh, rows)
         logger.logQuery(text, [...values], transaction)
         return { name: this.nameOf(text), text, values: values.map(asText) }
       },
@@ -132,20 +133,15 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
-    const { text, textTelling, values } = this.insertion(rows)
-    if (transaction) return this.queryThrough(transaction)(text, values, TIMEOUT)
+    if (transaction) {
+      const { text, values } = insertion(this.sql.insert, rows)
+      return this.queryThrough(transaction)(text, values, TIMEOUT)
+    }
     const told = this.isTelling ? this.announcer.turns(rows) : []
-    const inserted = await this.queryCalls<{ id: string }>(textTelling, [...values, this.channel, told])
+    const { text, values } = insertion(this.sql.insertAndTell, rows)
+    const inserted = await this.queryCalls<{ id: string }>(text, [...values, this.channel, told])
     if (this.isTelling) this.announcer.announce(rows, told)
     return inserted
-  }
-
-  private insertion(rows: readonly NewRow[]): { text: string; textTelling: string; values: readonly unknown[] } {
-    const { insertOne, insertMany, insertOneAndTell, insertManyAndTell } = this.sql
-    const [row] = rows
-    return row && rows.length === 1
-      ? { text: insertOne, textTelling: insertOneAndTell, values: valuesOf(row) }
-      : { text: insertMany, textTelling: insertManyAndTell, values: [JSON.stringify(rows)] }
   }
 
   /** Behind a pooler, a connection may not be the one that knows it. */
@@ -222,6 +218,16 @@ export class PostgresDatabase implements JobDatabase {
       }
     }
   }
+}
+
+function insertion(
+  { one, many }: PostgresStatements['insert'],
+  rows: readonly NewRow[],
+): { text: string; values: readonly unknown[] } {
+  const [row] = rows
+  return row && rows.length === 1
+    ? { text: one, values: valuesOf(row) }
+    : { text: many, values: [JSON.stringify(rows)] }
 }
 
 function valuesOf(row: NewRow): unknown[] {

@@ -1,18 +1,13 @@
 import type { JobEnvelope } from '../../../job/envelope'
 import { withResolver } from '../../../pause'
-import {
-  piggyback,
-  sendLoad,
-  unload,
-  type Load,
-  type PiggybackClient,
-  type Statement,
-} from '../../../postgres-piggyback'
+import type { PiggybackClient, Statement } from '../../../postgres-piggyback/client'
+import { piggyback, sendLoad, unload, type Load } from '../../../postgres-piggyback/piggyback'
 import type { Piggyback } from '../../handler'
 import { isRow, newRow, RowGroup, type NewRow } from '../job-row'
 
 /** How rows become a statement. */
 export interface RowWriting {
+  readonly ownsSession: boolean
   statementOf(rows: readonly NewRow[]): Statement
   /** @returns the error as a caller is to see it */
   failed(error: unknown, statement: Statement): unknown
@@ -58,6 +53,10 @@ class Group implements Load {
   private whenArrived: ReturnType<typeof withResolver> | undefined
 
   constructor(private readonly writing: RowWriting) {}
+
+  get ownsSession(): boolean {
+    return this.writing.ownsSession
+  }
 
   /** False: it goes with the next one. */
   take(row: NewRow, refused: (error: unknown) => void): boolean {

@@ -93,6 +93,107 @@ describe('the calls of a transaction on Postgres', () => {
     })
   }
 
+  describe('and its beginning, on a connection that has seen a call', () => {
+    let runner: QueryRunner
+    let row: Parcel
+
+    const openRunner = async () => {
+      row = await saved('a')
+      runner = dataSource.createQueryRunner()
+      await runner.startTransaction()
+      await backgrounded(row, { manager: runner.manager }).send('first')
+      await runner.commitTransaction()
+    }
+    beforeEach(openRunner)
+    afterEach(() => runner.release())
+
+    const labels = async () => (await dataSource.manager.find(Parcel)).map(({ label }) => label)
+
+    it('cost a save and a call two round trips', async () => {
+      const trips = await roundTrips(runner, async () => {
+        await runner.startTransaction()
+        const b = await runner.manager.save(parcel('b'))
+        await b.sendBackgrounded('home')
+        await runner.commitTransaction()
+      })
+      expect(trips).to.equal(2)
+      expect(await drained()).to.deep.equal(['a first', 'b home'])
+    })
+
+    const insert = "INSERT INTO parcel (label) VALUES ('b')"
+    const firsts: Record<string, () => Promise<unknown>> = {
+      'a statement with values': () => runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']),
+      'a bare statement': () => runner.query(insert),
+      'two statements in one': () => runner.query(`SELECT 1; ${insert}`),
+      'a savepoint': () => runner.manager.transaction((manager) => manager.save(parcel('b'))),
+      'several at once': () => Promise.all([runner.query('SELECT $1::int', [1]), runner.query(insert)]),
+      'a query of the driver': async () => (await runner.connect()).query({ text: insert }),
+      'a query with a callback': async () => {
+        const client = (await runner.connect()) as { query(text: string, done: () => void): void }
+        await new Promise<void>((resolve) => client.query(insert, resolve))
+      },
+      'a call': () => backgrounded(row, { manager: runner.manager }).send('b'),
+      nothing: () => Promise.resolve(),
+    }
+    for (const [name, first] of Object.entries(firsts)) {
+      it(`are where they belong when it starts with ${name}`, async () => {
+        const stored = name === 'nothing' ? 0 : 1
+        const count = async () => (await labels()).length - 1 + (await drained()).length - 1
+        await runner.startTransaction()
+        await first()
+        await runner.rollbackTransaction()
+        expect(await count()).to.equal(0)
+        await runner.startTransaction()
+        await first()
+        await runner.commitTransaction()
+        expect(await count()).to.equal(stored)
+      })
+    }
+
+    it('have its isolation level', async () => {
+      await runner.startTransaction('SERIALIZABLE')
+      const shown: unknown = await runner.query('SHOW transaction_isolation')
+      expect(shown).to.deep.equal([{ transaction_isolation: 'serializable' }])
+      await runner.rollbackTransaction()
+    })
+
+    it('leave the error of its first statement as it is, and the connection usable', async () => {
+      await runner.startTransaction()
+      const failure = await failureOf(runner.query('SELECT $1::int', ['nonsense']))
+      expect(failure).to.be.instanceOf(QueryFailedError).and.to.have.property('code', '22P02')
+      const after = await failureOf(runner.query('SELECT 1'))
+      expect(after).to.have.property('code', '25P02') // the transaction is broken
+      await runner.rollbackTransaction()
+      expect(await runner.query('SELECT 1 AS one')).to.deep.equal([{ one: 1 }])
+    })
+
+    it('are gone with a connection that dies before its first statement', async () => {
+      const [{ pid }] = (await runner.query('SELECT pg_backend_pid() AS pid')) as [{ pid: number }]
+      await runner.startTransaction()
+      await administer(`SELECT pg_terminate_backend(${pid})`)
+      expect(await failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']))).to.be.instanceOf(Error)
+      expect(await failureOf(runner.query(insert))).to.be.instanceOf(Error)
+      await runner.rollbackTransaction().catch(() => {})
+      expect(await labels()).to.deep.equal(['a'])
+    })
+
+    it('cost behind a pooler no more, and need no statement that it may not know', async () => {
+      await runner.release()
+      await drop()
+      await open({ listen: false })
+      await openRunner()
+      await runner.query('DEALLOCATE ALL')
+      const trips = await roundTrips(runner, async () => {
+        await runner.startTransaction()
+        const b = await runner.manager.save(parcel('b'))
+        await runner.query('DEALLOCATE ALL')
+        await b.sendBackgrounded('home')
+        await runner.commitTransaction()
+      })
+      expect(trips).to.equal(3)
+    })
+  })
+
   it('are there for the next statement of the transaction, and for nobody else', async () => {
     const row = await saved('a')
     const count = 'SELECT count(*)::int AS n FROM backgrounded_jobs'

@@ -1,0 +1,92 @@
+import { isConnectionError } from '../database-errors'
+import type { Connection, Query, QueryConstructor, Statement } from './client'
+
+/** A statement that travels with another one, and goes before it. */
+export interface Passenger {
+  readonly statement: Statement
+  /** The database has executed it, or refused it. Not called when nobody knows. */
+  arrived?(error?: unknown): void
+}
+
+type Carrying = new (...args: ConstructorParameters<QueryConstructor>) => Query & { passengers: readonly Passenger[] }
+
+const made = new WeakMap<QueryConstructor, Carrying>()
+
+/** pg's Query, with statements that go before its own in one message. */
+export function carrying(Base: QueryConstructor): Carrying {
+  let Derived = made.get(Base)
+  if (!Derived) made.set(Base, (Derived = derived(Base)))
+  return Derived
+}
+
+/**
+ * One Sync at the end: after an error, the server skips everything up to it.
+ * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ */
+function derived(Base: QueryConstructor): Carrying {
+  return class extends Base {
+    passengers: readonly Passenger[] = []
+    private arrivals = 0
+    private own: Pick<Query, 'name' | 'text'> | undefined
+
+    override submit(connection: Connection): unknown {
+      connection.stream.cork()
+      try {
+        for (const { statement } of this.passengers) execute(connection, statement)
+        const refused = super.submit(connection)
+        this.own = { name: this.name, text: this.text }
+        this.show()
+        return refused
+      } finally {
+        connection.stream.uncork()
+      }
+    }
+
+    override requiresPreparation(): boolean {
+      return true // the simple protocol has no place for passengers
+    }
+
+    override handleRowDescription(message: unknown): void {
+      if (!this.passenger) super.handleRowDescription(message)
+    }
+
+    override handleDataRow(message: unknown): void {
+      if (!this.passenger) super.handleDataRow(message)
+    }
+
+    override handleCommandComplete(message: unknown, connection: unknown): void {
+      const { passenger } = this
+      if (!passenger) return super.handleCommandComplete(message, connection)
+      this.arrivals++
+      this.show()
+      passenger.arrived?.()
+    }
+
+    override handleError(error: unknown, connection: unknown): void {
+      if (isAnswer(error)) this.passenger?.arrived?.(error)
+      super.handleError(error, connection)
+    }
+
+    private get passenger(): Passenger | undefined {
+      return this.passengers[this.arrivals]
+    }
+
+    /** pg remembers what a connection has parsed by the name of the query that is being answered. */
+    private show(): void {
+      const { name, text } = this.passenger?.statement ?? this.own ?? this
+      this.name = name
+      this.text = text
+    }
+  }
+}
+
+/** Without one of the server's (a lost connection, pg's own timeout), nobody knows what was executed. */
+function isAnswer(error: unknown): boolean {
+  return typeof (error as { code?: unknown } | undefined)?.code === 'string' && !isConnectionError(error)
+}
+
+function execute(connection: Connection, { name = '', text, values }: Statement): void {
+  if (connection.parsedStatements[name] !== text) connection.parse({ name, text, types: [] })
+  connection.bind({ portal: '', statement: name, values })
+  connection.execute({ portal: '', rows: 0 })
+}
