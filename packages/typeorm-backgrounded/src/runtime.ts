@@ -126,9 +126,9 @@ export class Runtime {
     const { handler, executor, logger, events, outbox } = this
     // A job is nobody's call: transactions around whoever started the worker are none of its business.
     const outside = {
-      execute: (job: ClaimedJob, listener?: RunListener) =>
-        outsideAmbientScopes(() => executor.execute(job, listener)),
+      execute: (job: ClaimedJob, listener?: RunListener) => outsideAmbientScopes(() => executor.execute(job, listener)),
       summarize: executor.summarize.bind(executor),
+      reading: executor.reading.bind(executor),
     }
     const worker = new Worker({ handler, executor: outside, events, logger, outbox }, options, once)
     this.workers.add(worker)

@@ -126,10 +126,32 @@ export interface ConsumeOptions {
   readonly pollInterval: number
   /** End when nothing is due any more; what was released or failed meanwhile is not taken again. */
   readonly once: boolean
+  /**
+   * Which rows are most likely needed by what is claimed next, for a handler in the same database that can read them
+   * along with the claim. Asked before each.
+   */
+  reading?(): RowReading | undefined
   /** The store has the outcome of this job. */
   applied(job: ClaimedJob, outcome: Outcome): void
   /** Somebody else has this job now; its outcome was not stored. */
   lost(job: ClaimedJob): void
+}
+
+/** A read of rows that jobs name by their keys. */
+export interface RowReading {
+  /** Of these jobs, as stored. */
+  readonly entity: string
+  /** @param keys an SQL expression, an array of keys as they are stored */
+  select(keys: string): string
+}
+
+/** Rows that came along with a claim, and were read after it. */
+export interface RowsRead {
+  readonly reading: RowReading
+  /** As the driver makes them. */
+  readonly rows: readonly object[]
+  /** By `performance.now()`. */
+  readonly at: number
 }
 
 /** A running `consume`. */
@@ -163,6 +185,8 @@ export interface ClaimedJob {
   readonly releasedSince?: number
   /** Aborts with the lease. */
   readonly signal?: AbortSignal
+  /** What was read along with its claim: its row may be among it. */
+  readonly read?: RowsRead
   /** Stores how far the job has come. */
   progress?(value: unknown): void
 }

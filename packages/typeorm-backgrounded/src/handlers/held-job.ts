@@ -1,6 +1,6 @@
 import { LeaseLostError } from '../errors'
 import { LazyAbort } from '../lazy-abort'
-import type { ClaimedJob } from './handler'
+import type { ClaimedJob, RowsRead } from './handler'
 
 /** What a store's claim says of a job. */
 interface Claimed {
@@ -27,6 +27,7 @@ export class HeldJob<Claim extends Claimed> implements ClaimedJob {
     /** Its last worker did: it is not run, only given an outcome. */
     readonly died: boolean,
     private readonly storeProgress: (claim: Claim, value: unknown) => void,
+    readonly read?: RowsRead,
   ) {
     this.id = claim.id
     this.queue = claim.queue

@@ -2,9 +2,11 @@ import type { DataSource, EntityManager, EntityMetadata, ObjectLiteral } from 't
 import { Batcher, runInHalves } from '../batcher'
 import { isConnectionError, isDataError } from '../database-errors'
 import { InvalidKeyError } from '../errors'
+import type { ClaimedJob, RowReading } from '../handlers/handler'
 import type { JsonObject } from '../job/json'
 import { keyOf, keyText, whereOf } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
+import { ReadRows } from './read-rows'
 import { RowsByKey, type LoadOptions } from './rows-by-key'
 
 interface Request {
@@ -15,14 +17,22 @@ interface Request {
 /** The row that a key names, nothing where it is gone, or why nobody knows. */
 export type Found = { readonly entity: ObjectLiteral | undefined } | { readonly error: unknown }
 
+/** Rows of one class, loaded with the same options. */
+interface Kind {
+  readonly batcher: Batcher<Request, Found>
+  readonly reading: RowReading | undefined
+  readonly read: ReadRows
+}
+
 /**
  * Loads rows by key, batched: one `find` per class and options is on its way, what is asked for meanwhile goes
  * with the next. Reads the primary, past every cache, and gives every request an object of its own.
  */
 export class EntityLoader {
-  private readonly batchers = new Map<string, Batcher<Request, Found>>()
+  private readonly kinds = new Map<string, Kind>()
   /** The same ones, at hand. */
-  private readonly known = new Map<MarkedEntity, Map<LoadOptions, Batcher<Request, Found>>>()
+  private readonly known = new Map<MarkedEntity, Map<LoadOptions, Kind>>()
+  private last: Kind | undefined
 
   constructor(
     private readonly dataSource: DataSource,
@@ -30,29 +40,44 @@ export class EntityLoader {
     private readonly testManager: () => EntityManager | undefined = () => undefined,
   ) {}
 
+  /** Of the rows that were loaded for a job last, for a store that can read them along with its claim. */
+  get reading(): RowReading | undefined {
+    return this.testManager() ? undefined : this.last?.reading
+  }
+
   /**
    * The row of a job's key, or InvalidKeyError or the database's error in place of it.
    * @throws InvalidKeyError for a key that is none of this entity
    */
   load(entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<Found> {
-    const where = whereOf(entity.metadata, key)
-    return this.batcher(entity, options).add({ where, key: keyText(key) })
+    return this.kind(entity, options).batcher.add(requestOf(entity, key))
   }
 
-  private batcher(entity: MarkedEntity, options: LoadOptions): Batcher<Request, Found> {
-    let known = this.known.get(entity)
-    if (!known) this.known.set(entity, (known = new Map<LoadOptions, Batcher<Request, Found>>()))
-    let batcher = known.get(options)
-    if (!batcher) {
-      const id = JSON.stringify([entity.name, options.relations, options.withDeleted])
-      batcher = this.batchers.get(id) ?? this.newBatcher(entity, options)
-      this.batchers.set(id, batcher)
-      known.set(options, batcher)
+  /** The same, of the row that `job` is about: it may have come along with the claim. */
+  async loadFor(job: ClaimedJob, entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<Found> {
+    const request = requestOf(entity, key)
+    const kind = (this.last = this.kind(entity, options))
+    if (job.read && job.read.reading === kind.reading) {
+      const row = await kind.read.take(job.read, request.key)
+      if (row) return { entity: row }
     }
-    return batcher
+    return kind.batcher.add(request)
   }
 
-  private newBatcher({ name, metadata }: MarkedEntity, options: LoadOptions): Batcher<Request, Found> {
+  private kind(entity: MarkedEntity, options: LoadOptions): Kind {
+    let known = this.known.get(entity)
+    if (!known) this.known.set(entity, (known = new Map<LoadOptions, Kind>()))
+    let kind = known.get(options)
+    if (!kind) {
+      const id = JSON.stringify([entity.name, options.relations, options.withDeleted])
+      kind = this.kinds.get(id) ?? this.newKind(entity, options)
+      this.kinds.set(id, kind)
+      known.set(options, kind)
+    }
+    return kind
+  }
+
+  private newKind({ name, metadata }: MarkedEntity, options: LoadOptions): Kind {
     // Two jobs on one row must not share an object: the second goes with the next batch.
     const admission = () => {
       const keys = new Set<string>()
@@ -65,18 +90,23 @@ export class EntityLoader {
       return { error: new InvalidKeyError(`The database refuses the key ${key} of ${name}.`, { cause }) }
     }
     const run = (requests: readonly Request[]) => runInHalves(requests, find, failed, isConnectionError)
-    return new Batcher<Request, Found>(run, { items: 500, admission })
+    return {
+      batcher: new Batcher<Request, Found>(run, { items: 500, admission }),
+      reading: rows.reading(name),
+      read: new ReadRows((raw) =>
+        this.withPrimary(async (manager) => byKey(metadata, await rows.hydrate(manager, raw))),
+      ),
+    }
   }
 
   private find(metadata: EntityMetadata, rows: RowsByKey, requests: readonly Request[]): Promise<Found[]> {
     return this.withPrimary(async (manager) => {
       const wheres = requests.map(({ where }) => where)
-      const byKey = new Map<string, ObjectLiteral>()
-      for (const row of await rows.find(manager, wheres)) byKey.set(keyText(keyOf(metadata, row)), row)
+      const entities = byKey(metadata, await rows.find(manager, wheres))
       const found: Found[] = []
       for (const { key, where } of requests) {
         // Databases compare and print keys in their own ways: no batch declares a row gone.
-        found.push({ entity: byKey.get(key) ?? (await rows.findOne(manager, where)) })
+        found.push({ entity: entities.get(key) ?? (await rows.findOne(manager, where)) })
       }
       return found
     })
@@ -92,6 +122,15 @@ export class EntityLoader {
       await runner.release()
     }
   }
+}
+
+/** @throws InvalidKeyError */
+function requestOf({ metadata }: MarkedEntity, key: JsonObject): Request {
+  return { where: whereOf(metadata, key), key: keyText(key) }
+}
+
+function byKey(metadata: EntityMetadata, rows: readonly ObjectLiteral[]): Map<string, ObjectLiteral> {
+  return new Map(rows.map((row) => [keyText(keyOf(metadata, row)), row]))
 }
 
 /** @throws what kept the row from being loaded */

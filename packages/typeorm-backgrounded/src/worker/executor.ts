@@ -9,14 +9,14 @@ import {
   WorkerStoppingError,
 } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
-import type { ClaimedJob, Outcome } from '../handlers/handler'
+import type { ClaimedJob, Outcome, RowReading } from '../handlers/handler'
 import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
-import type { JsonValue } from '../job/json'
+import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
-import { entityOf, type EntityLoader } from './entity-loader'
+import { entityOf, type EntityLoader, type Found } from './entity-loader'
 import { runInJob } from './job-context'
 import { DiscardJob, SnoozeJob } from './outcomes'
 import type { LoadOptions } from './rows-by-key'
@@ -78,7 +78,7 @@ export class Executor {
       let receiver: object, args: unknown[]
       try {
         receiver = run.received.key
-          ? present(run, entityOf(await this.host.loader.load(run.method.entity, run.received.key, run.method.options)))
+          ? present(run, entityOf(await this.load(run, run.received.key)))
           : run.method.entity.target
         args = run.received.types ? await this.arguments(run.received.args, run.received.types) : run.received.args
       } catch (error) {
@@ -96,6 +96,11 @@ export class Executor {
     } finally {
       listener.ended()
     }
+  }
+
+  /** Of the rows that the next jobs are likely to need. */
+  reading(): RowReading | undefined {
+    return this.host.loader.reading
   }
 
   /** What events say about a job, as far as it can be read. */
@@ -124,6 +129,10 @@ export class Executor {
     const attempts = received.attempts ?? method.options.attempts
     const summary = { id: job.id, entity, key, method: name, queue: job.queue, attempt: job.attempt, attempts }
     return { job, received, method, summary }
+  }
+
+  private load({ job, method }: Run, key: JsonObject): Promise<Found> {
+    return this.host.loader.loadFor(job, method.entity, key, method.options)
   }
 
   private async arguments(args: JsonValue[], types: Readonly<Record<string, string>>): Promise<unknown[]> {

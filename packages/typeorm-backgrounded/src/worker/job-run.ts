@@ -1,5 +1,5 @@
 import type { RunningJobSummary } from '../events'
-import type { ClaimedJob } from '../handlers/handler'
+import type { ClaimedJob, RowsRead } from '../handlers/handler'
 import { LazyAbort } from '../lazy-abort'
 import type { RunListener } from './executor'
 
@@ -39,6 +39,10 @@ export class JobRun implements ClaimedJob, RunListener {
 
   get releasedSince(): number | undefined {
     return this.job.releasedSince
+  }
+
+  get read(): RowsRead | undefined {
+    return this.job.read
   }
 
   get signal(): AbortSignal {

@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager, EntityMetadata, FindManyOptions, ObjectLiteral, QueryRunner } from 'typeorm'
+import type { RowReading } from '../handlers/handler'
 import type { ResolvedMethodOptions } from '../options'
 import { RepeatedFind } from './repeated-find'
 
@@ -36,6 +37,18 @@ export class RowsByKey {
     const values = wheres.map((where) => where[column] as unknown)
     if (repeated && values.every(isPlain)) return repeated.run(manager.queryRunner as QueryRunner, values)
     return manager.find<ObjectLiteral>(this.metadata.target, { ...this.options, where: [...wheres] })
+  }
+
+  /** A reading of such rows for the jobs of `entity`, where one statement with plain keys is all that it takes. */
+  reading(entity: string): RowReading | undefined {
+    const select = this.repeated?.selectByKeys()
+    return select && { entity, select }
+  }
+
+  /** @param raw what the database answered to a reading of these rows */
+  hydrate(manager: EntityManager, raw: readonly object[]): Promise<ObjectLiteral[]> {
+    const { repeated } = this
+    return repeated ? repeated.hydrate(manager.queryRunner as QueryRunner, raw) : Promise.resolve([])
   }
 
   async findOne(manager: EntityManager, where: ObjectLiteral): Promise<ObjectLiteral | undefined> {

@@ -23,7 +23,7 @@ export interface WorkerOptions {
 
 export interface WorkerHost {
   readonly handler: Handler
-  readonly executor: Pick<Executor, 'execute' | 'summarize'>
+  readonly executor: Pick<Executor, 'execute' | 'summarize' | 'reading'>
   readonly events: BackgroundedEvents
   readonly logger: Logger
   readonly outbox?: Relay
@@ -151,6 +151,7 @@ export class Worker {
       concurrency: this.options.concurrency,
       pollInterval: milliseconds(this.options.pollInterval ?? 1_000, 'pollInterval'),
       once: this.once,
+      reading: () => this.host.executor.reading(),
       applied: (job, outcome) => this.applied(job, outcome),
       lost: (job) => {
         const { summary } = this.ended(job)

@@ -160,10 +160,11 @@ function onPostgres(due: number, later: number): void {
   const inOne = ['default', 'default', ...exchange.slice(2), 0, 0, '00000000-0000-0000-0000-000000000000']
 
   const statements: [string, () => [string, unknown[]]][] = [
-    ['a claim', () => [sql.exchangeAnew, exchange]],
-    ['a claim from marks on', () => [sql.exchangeOnwards, [...exchange, ...mark]]],
-    ['a claim from the mark of one level on', () => [sql.exchangeInOne, inOne]],
-    ['a claim of one queue', () => [sql.exchangeAnew, ['default', ['default'], ...exchange.slice(2)]]],
+    ['a claim', () => [sql.exchangeAnew.alone, exchange]],
+    ['a claim from marks on', () => [sql.exchangeOnwards.alone, [...exchange, ...mark]]],
+    ['a claim from the mark of one level on', () => [sql.exchangeInOne.alone, inOne]],
+    ['a claim whose rows are read along', () => [sql.exchangeInOne.toRead, [...inOne, 'User']]],
+    ['a claim of one queue', () => [sql.exchangeAnew.alone, ['default', ['default'], ...exchange.slice(2)]]],
     ['the reaping of dead workers', () => [sql.reap, [WORKER, 1, 20_000, 'default']]],
     ['what a worker holds', () => [sql.held, ['default', WORKER]]],
     ['the pruning of completed jobs', () => [sql.prune, ['default', 1000]]],
@@ -180,7 +181,7 @@ function onPostgres(due: number, later: number): void {
   it('an acknowledgement finds its jobs by the primary key', async () => {
     const { rows } = await client.query<{ id: string }>(`SELECT id FROM backgrounded_jobs ORDER BY id LIMIT ${SLOTS}`)
     const ids = rows.map(({ id }) => id)
-    const { lines, blocks } = await plan(sql.exchangeAnew, [...exchange.slice(0, 5), ids, ids.map(() => 1)])
+    const { lines, blocks } = await plan(sql.exchangeAnew.alone, [...exchange.slice(0, 5), ids, ids.map(() => 1)])
     expect(lines).to.match(/Index Scan using "?PK_/)
     expect(blocks, lines).to.be.lessThan(FEW)
   })

@@ -1,4 +1,5 @@
 import { ServerConnection, type Connector } from '../server/connection'
+import { queryAndRead, type BothRows } from './query-and-reading'
 import { statementName } from './statement-name'
 
 /** The part of `pg`'s Client that is used here. */
@@ -59,6 +60,20 @@ export class PostgresConnection {
    */
   async query<Row>(text: string, values: readonly unknown[], timeout: number): Promise<Row[]> {
     return this.connection.use((client) => this.run<Row>(client, text, values), timeout)
+  }
+
+  /**
+   * The same, and a second statement in the same message, which sees what the first has done.
+   * @throws StoreUnavailableError, or the driver's error: then neither has been done
+   */
+  async queryAndRead<Row>(
+    text: string,
+    values: readonly unknown[],
+    reading: string,
+    timeout: number,
+  ): Promise<BothRows<Row>> {
+    const { Client } = this.options
+    return this.connection.use((client) => queryAndRead<Row>(client, Client, text, values, reading), timeout)
   }
 
   /** As a finished query: of a description, pg makes a copy, which takes as long as a lone job's run. */

@@ -17,7 +17,8 @@ import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
 import { PostgresConnection, type PostgresClient } from './connection'
 import { Notifications } from './notifications'
-import { PostgresJobs, type PostgresJobsOptions, type Query } from './postgres-jobs'
+import { PostgresJobs, TIMEOUT as EXCHANGE_WITHIN, type PostgresWorkerOptions, type Query } from './postgres-jobs'
+import { ReadingAlong } from './reading-along'
 import { statementName } from './statement-name'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
 import { TransactionRows } from './transaction-rows'
@@ -31,6 +32,13 @@ export interface PostgresDatabaseOptions {
 
 const TIMEOUT = 10_000
 const INSPECT_WITHIN = 60_000
+
+/** What decides which rows a statement sees. */
+const SIGHT = "SELECT current_setting('search_path') AS path, current_user AS role"
+interface Sight {
+  readonly path: string
+  readonly role: string
+}
 
 /** The jobs of one data source on Postgres 13 or later. */
 export class PostgresDatabase implements JobDatabase {
@@ -101,7 +109,7 @@ export class PostgresDatabase implements JobDatabase {
         })
       : this.connection()
     const worker = randomUUID()
-    const settings: Omit<PostgresJobsOptions, 'query'> = {
+    const settings: PostgresWorkerOptions = {
       sql: this.sql,
       source: host.source,
       worker,
@@ -109,10 +117,29 @@ export class PostgresDatabase implements JobDatabase {
       queues: options.queues === '*' ? null : options.queues,
       lease: this.options.lease,
     }
-    const jobs = new PostgresJobs({ ...settings, query: this.routed(connection) })
+    const jobs = new PostgresJobs(
+      { ...settings, query: this.routed(connection) },
+      this.readingAlong(connection, options),
+    )
     const startHeartbeat = (onGap: () => void) => this.startHeartbeat(settings, jobs, options, onGap)
     const parts = { jobs, arrivals, startHeartbeat, close: () => connection.close() }
     return new LeasedStore(host, parts, options, this.options.lease)
+  }
+
+  /** A drain is over soon, and behind a pooler the keys may be left in another session. */
+  private readingAlong(connection: PostgresConnection, { reading, once }: ConsumeOptions): ReadingAlong | undefined {
+    if (!reading || once || !this.options.listen) return undefined
+    const { dataSource, logger } = this.host
+    return new ReadingAlong({
+      wanted: () => (this.host.testRunner() ? undefined : reading()),
+      async isAsPool() {
+        const [own] = await connection.query<Sight>(SIGHT, [], TIMEOUT)
+        const [pool] = await dataSource.query<Sight[]>(SIGHT)
+        return own?.path === pool?.path && own?.role === pool?.role
+      },
+      query: (text, values, along) => connection.queryAndRead(text, values, along, EXCHANGE_WITHIN),
+      logger,
+    })
   }
 
   async read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
@@ -164,7 +191,7 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private startHeartbeat(
-    jobs: Omit<PostgresJobsOptions, 'query'>,
+    jobs: PostgresWorkerOptions,
     table: PostgresJobs,
     { once }: ConsumeOptions,
     onGap: () => void,

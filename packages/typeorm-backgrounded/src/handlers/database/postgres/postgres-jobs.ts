@@ -1,9 +1,11 @@
+import type { RowReading, RowsRead } from '../../handler'
 import { claimedRow, type ClaimedRow } from '../claimed-row'
 import { longestGap } from '../server/gap'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
 import type { Settlement } from '../settlement'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
-import type { PostgresStatements } from './statements'
+import type { ReadingAlong } from './reading-along'
+import type { ExchangeStatement, PostgresStatements } from './statements'
 
 export type Query = <Row>(text: string, values: readonly unknown[], timeout: number) => Promise<Row[]>
 
@@ -19,11 +21,17 @@ export interface PostgresJobsOptions {
   readonly lease: number
 }
 
-const TIMEOUT = 15_000
+export type PostgresWorkerOptions = Omit<PostgresJobsOptions, 'query'>
+
+/** ms */
+export const TIMEOUT = 15_000
 
 /** The job table of a Postgres database, as one worker works on it. */
 export class PostgresJobs implements LeasedJobs {
-  constructor(private readonly options: PostgresJobsOptions) {}
+  constructor(
+    private readonly options: PostgresJobsOptions,
+    private readonly along?: ReadingAlong,
+  ) {}
 
   async beat(): Promise<boolean> {
     const { sql, worker, source, name, lease } = this.options
@@ -39,12 +47,17 @@ export class PostgresJobs implements LeasedJobs {
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
     const { queues } = this.options
-    const rows = await this.query<ExchangedRow>(...this.exchangeOf(request))
+    const { statement, values } = this.exchangeOf(request)
+    const reading = request.slots > 0 ? this.along?.next() : undefined
+    const { rows, read } = (await this.exchangeAndRead(statement, values, reading)) ?? {
+      rows: await this.query<ExchangedRow>(statement.alone, values),
+    }
     const of = (kind: ExchangedRow['kind']) => rows.filter((row) => row.kind === kind)
     return {
       claimed: of('claimed').map(claimedRow).sort(inOrder(queues)),
       lost: new Set(of('lost').map(({ id }) => id)),
       levels: of('level').map((row) => ({ ...claimedRow(row), wait: Number(row.wait) }) as unknown as Level),
+      read,
     }
   }
 
@@ -88,15 +101,28 @@ export class PostgresJobs implements LeasedJobs {
     return pruned.length < PRUNED_AT_ONCE
   }
 
-  private exchangeOf({ done, slots, lease, levels }: ExchangeRequest): [text: string, values: unknown[]] {
+  /** Nothing: without the rows, then. */
+  private async exchangeAndRead(
+    { toRead }: ExchangeStatement,
+    values: readonly unknown[],
+    reading: RowReading | undefined,
+  ): Promise<{ rows: ExchangedRow[]; read?: RowsRead } | undefined> {
+    return reading && this.along?.query<ExchangedRow>(reading, toRead, [...values, reading.entity])
+  }
+
+  private exchangeOf({ done, slots, lease, levels }: ExchangeRequest): {
+    statement: ExchangeStatement
+    values: unknown[]
+  } {
     const { sql, source, worker, queues } = this.options
     const claim = [worker, lease, slots, done.map(({ id }) => id), done.map((each) => each.lease)]
-    if (!levels) return [sql.exchangeAnew, [source, queues, ...claim]]
+    if (!levels) return { statement: sql.exchangeAnew, values: [source, queues, ...claim] }
     const [level, ...more] = levels
     if (level?.suspect !== 0 || more.length > 0)
-      return [sql.exchangeOnwards, [source, queues, ...claim, ...columnsOf(levels)]]
+      return { statement: sql.exchangeOnwards, values: [source, queues, ...claim, ...columnsOf(levels)] }
     // The usual case: planned for several levels, it takes a tenth longer.
-    return [sql.exchangeInOne, [source, level.queue, ...claim, level.priority, bigint(level.runAt), level.id]]
+    const mark = [level.priority, bigint(level.runAt), level.id]
+    return { statement: sql.exchangeInOne, values: [source, level.queue, ...claim, ...mark] }
   }
 
   private query<Row extends object = Record<string, unknown>>(

@@ -9,9 +9,21 @@ export const NOW = '(extract(epoch from statement_timestamp()) * 1000)::bigint'
 /** This moment, also in a transaction that began long ago. */
 const MOMENT = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
+/** ms */
+const READ_WITHIN = 500
+const KEYS = 'backgrounded.keys'
+/** The stored keys of what an exchange has just claimed `toRead`: an array of texts. */
+export const CLAIMED_KEYS = `nullif(current_setting('${KEYS}', true), '')::text[]`
+
 /** Every statement of the Postgres job store, by name. The index that serves each is named beside it. */
 export function postgresStatements(tables: JobTables) {
   return { ...callStatements(tables), ...claimStatements(tables), ...workerStatements(tables) }
+}
+
+export interface ExchangeStatement {
+  readonly alone: string
+  /** For a reading of rows that follows it. One parameter more: of which entity's jobs. */
+  readonly toRead: string
 }
 
 export type PostgresStatements = ReturnType<typeof postgresStatements>
@@ -100,14 +112,26 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `${exchanged} UNION ALL SELECT 'level', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
     `FROM level`
 
+  /** What follows in the same message holds up the claim: it does not wait for a lock for long. */
+  const leavingKeys = (entity: string) =>
+    `UNION ALL SELECT 'keys', NULL, ${noJob({})} FROM (SELECT set_config('lock_timeout', '${READ_WITHIN}', true) || ` +
+    `set_config('${KEYS}', coalesce((SELECT array_agg(${c.key})::text FROM claimed WHERE ${c.entity} = ${entity}), ''), false) AS left_behind) AS no_row ` +
+    `WHERE left_behind IS NULL`
+  const exchanging = (sql: string, entity: string): ExchangeStatement => ({
+    alone: sql,
+    toRead: `${sql} ${leavingKeys(entity)}`,
+  })
+
   return {
-    exchangeAnew: `WITH ${allLevels}, ${exchange}`,
-    exchangeOnwards: `WITH ${knownLevels}, ${exchange}`,
+    exchangeAnew: exchanging(`WITH ${allLevels}, ${exchange}`, '$8'),
+    exchangeOnwards: exchanging(`WITH ${knownLevels}, ${exchange}`, '$13'),
     /** The hot index. Says nothing of the level. */
-    exchangeInOne:
+    exchangeInOne: exchanging(
       `WITH due AS MATERIALIZED (SELECT j.${c.id} AS id FROM ${table} j WHERE ${waiting('j')} AND j.${c.suspect} = 0 AND j.${c.queue} = $2 ` +
-      `AND j.${c.priority} = $8 AND (j.${c.runAt}, j.${c.id}) >= ($9, $10) AND j.${c.runAt} <= ${NOW} AND NOT ${isPaused('$2')} ` +
-      `ORDER BY j.${c.runAt}, j.${c.id} LIMIT $5 FOR UPDATE SKIP LOCKED), ${exchanged}`,
+        `AND j.${c.priority} = $8 AND (j.${c.runAt}, j.${c.id}) >= ($9, $10) AND j.${c.runAt} <= ${NOW} AND NOT ${isPaused('$2')} ` +
+        `ORDER BY j.${c.runAt}, j.${c.id} LIMIT $5 FOR UPDATE SKIP LOCKED), ${exchanged}`,
+      '$11',
+    ),
     /** The hot index. */
     claimSuspect:
       `WITH level AS (SELECT 1 AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +

@@ -1,6 +1,6 @@
 import type { Pulse } from '../../heartbeat/heart'
 import { PostgresConnection, type ClientConstructor } from './connection'
-import { PostgresJobs, type PostgresJobsOptions } from './postgres-jobs'
+import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 
 /** Cloneable, unless the connection options hold functions. */
 export interface PulseData {
@@ -8,14 +8,14 @@ export interface PulseData {
   readonly pg: string
   /** pg's own. */
   readonly client: object
-  readonly jobs: Omit<PostgresJobsOptions, 'query'>
+  readonly jobs: PostgresWorkerOptions
 }
 
 /** Beats for a worker, over a connection of its own. What is wrong with it, the worker's own will say. */
 export function postgresPulse({ pg, client, jobs }: PulseData): Pulse {
   const { Client } = require(pg) as { Client: ClientConstructor }
   const connection = new PostgresConnection({ Client, client, ownsSession: false })
-  const query: PostgresJobsOptions['query'] = (text, values, timeout) => connection.query(text, values, timeout)
+  const query: Query = (text, values, timeout) => connection.query(text, values, timeout)
   const table = new PostgresJobs({ ...jobs, query })
   return { beat: () => table.beat(), close: () => connection.close() }
 }

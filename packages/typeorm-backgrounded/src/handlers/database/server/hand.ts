@@ -1,4 +1,5 @@
 import { removeFrom } from '../../../remove-from'
+import type { RowsRead } from '../../handler'
 import { HeldJob } from '../../held-job'
 import type { ClaimedRow, HeldRow } from '../claimed-row'
 import type { Fence } from './leased-jobs'
@@ -11,9 +12,9 @@ export class Hand {
   constructor(private readonly storeProgress: (fence: Fence, value: unknown) => void) {}
 
   /** @param died their last worker did: they are not run, only given an outcome */
-  take(rows: Iterable<ClaimedRow>, died = false): void {
+  take(rows: Iterable<ClaimedRow>, died = false, read?: RowsRead): void {
     for (const row of rows) {
-      const job = new HeldJob(row, row, died, this.storeProgress)
+      const job = new HeldJob(row, row, died, this.storeProgress, read)
       this.held.push(job)
       this.found.push(job)
     }

@@ -1,3 +1,4 @@
+import type { RowsRead } from '../../handler'
 import type { ClaimedRow } from '../claimed-row'
 import type { Settlement } from '../settlement'
 
@@ -49,6 +50,8 @@ export interface ExchangeReply {
   readonly lost: ReadonlySet<string>
   /** Those with waiting jobs, as they were before the claim. */
   readonly levels: readonly Level[]
+  /** Rows that the claimed jobs may need. */
+  readonly read?: RowsRead
 }
 
 /** The waiting jobs of one queue and one priority: nothing waits in it before `runAt` and `id`. */

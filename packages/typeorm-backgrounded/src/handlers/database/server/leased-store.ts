@@ -182,7 +182,7 @@ export class LeasedStore implements JobStore<HeldRow> {
     const start = performance.now()
     const reply = await this.parts.jobs.exchange({ done, slots, lease: ++this.leases, levels })
     const now = performance.now()
-    this.hand.take(reply.claimed)
+    this.hand.take(reply.claimed, false, reply.read)
     if (now - start > this.lease) this.isUnsure = true // by now, others may have taken it for dead
     this.lastContact = start
     if (slots > 0) this.levels.looked(levels === undefined, now - start, reply)

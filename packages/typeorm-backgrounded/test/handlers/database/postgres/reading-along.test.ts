@@ -1,0 +1,210 @@
+import { randomUUID } from 'node:crypto'
+import { expect } from 'chai'
+import { Column, DeleteDateColumn, Entity, PrimaryColumn, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
+import {
+  Backgrounded,
+  backgrounded,
+  backgroundedEvents,
+  createWorker,
+  withBackgrounded,
+  type InBackground,
+} from '../../../../src'
+import { DatabaseHandler, type DatabaseHandlerOptions } from '../../../../src/handlers/database'
+import { SESSION } from '../../../../src/handlers/database/postgres/connection'
+import { RowsByKey } from '../../../../src/worker/rows-by-key'
+import { createPostgres, requirePostgres } from '../../../support/postgres'
+import { silent } from '../../../support/program'
+import { until } from '../../../support/worker-process'
+
+const ran: { on: object; told: string }[] = []
+
+@Entity()
+class Parcel {
+  @PrimaryGeneratedColumn() id!: number
+  @Column() label!: string
+  @DeleteDateColumn() deletedAt?: Date
+
+  @Backgrounded()
+  send(to: string): void {
+    ran.push({ on: this, told: `${this.label} ${to}` })
+  }
+  declare sendBackgrounded: InBackground<Parcel['send']>
+}
+
+@Entity()
+class Letter {
+  @PrimaryColumn('uuid') id!: string
+  @Column() text!: string
+
+  @Backgrounded()
+  post(): void {
+    ran.push({ on: this, told: this.text })
+  }
+  declare postBackgrounded: InBackground<Letter['post']>
+}
+
+describe('the rows of claimed jobs on Postgres', () => {
+  let dataSource: DataSource
+  let drop: () => Promise<void>
+  let worker: ReturnType<typeof createWorker> | undefined
+  let loads: number
+
+  before(async function () {
+    await requirePostgres(this)
+  })
+  const open = async (options?: DatabaseHandlerOptions) => {
+    ;({ dataSource, drop } = await createPostgres([Parcel, Letter], { poolSize: 4 }))
+    await withBackgrounded(dataSource, { handler: new DatabaseHandler(options), logger: silent }).initialize()
+    pool().on('acquire', () => loads++)
+  }
+  beforeEach(async () => {
+    ran.length = 0
+    loads = 0
+    await open()
+  })
+  afterEach(async () => {
+    await worker?.stop()
+    worker = undefined
+    await drop()
+  })
+
+  const pool = () => (dataSource.driver as unknown as { master: NodeJS.EventEmitter }).master
+  const parcel = (label: string) => dataSource.manager.save(Object.assign(new Parcel(), { label }))
+  const start = async (concurrency = 10) => {
+    worker = createWorker(dataSource, { concurrency, pollInterval: 60_000 })
+    void worker.run()
+    await worker.ready
+  }
+  const done = (count: number) => until(() => ran.length >= count)
+  const told = () => ran.map((each) => each.told)
+  /** One job after the other, until a row has come along with its claim. */
+  const startReading = async (row: Parcel) => {
+    await start()
+    for (let before = -1; loads !== before;) {
+      before = loads
+      await row.sendBackgrounded('first')
+      await done(ran.length + 1)
+    }
+    ran.length = 0
+  }
+  const insertJob = (entity: string, key: string) =>
+    dataSource.query('INSERT INTO backgrounded_jobs (id, entity, key, method) VALUES ($1, $2, $3, $4) RETURNING id', [
+      randomUUID(),
+      entity,
+      key,
+      entity === 'Letter' ? 'post' : 'send',
+    ]) as Promise<{ id: string }[]>
+
+  it('come along with the claim, as they are at that time', async () => {
+    const row = await parcel('a')
+    await startReading(row)
+    for (const label of ['b', 'c', 'd']) {
+      await dataSource.query('UPDATE parcel SET label = $1', [label])
+      const before = loads
+      await row.sendBackgrounded('home')
+      await done(ran.length + 1)
+      expect(loads).to.equal(before)
+    }
+    expect(told()).to.deep.equal(['b home', 'c home', 'd home'])
+  })
+
+  it('are loaded by the pool for another class, and come along from then on', async () => {
+    await startReading(await parcel('a'))
+    const letter = await dataSource.manager.save(Object.assign(new Letter(), { id: randomUUID(), text: 'dear' }))
+    const before = loads
+    for (let number = 1; number <= 3; number++) {
+      await letter.postBackgrounded()
+      await done(number)
+    }
+    expect(told()).to.deep.equal(['dear', 'dear', 'dear'])
+    expect(loads).to.equal(before + 1)
+  })
+
+  it('are an object for each job', async () => {
+    const row = await parcel('a')
+    await startReading(row)
+    await backgrounded([row, row, row]).send('home')
+    await done(3)
+    expect(new Set(ran.map(({ on }) => on))).to.have.length(3)
+  })
+
+  it('are missing when they are gone or soft-deleted', async () => {
+    const [row, gone, deleted] = [await parcel('a'), await parcel('gone'), await parcel('deleted')]
+    await startReading(row)
+    const reasons: string[] = []
+    backgroundedEvents(dataSource).on('discarded', ({ reason }) => reasons.push(reason))
+    const keys = [{ id: gone.id }, { id: deleted.id }]
+    await dataSource.manager.softRemove(deleted)
+    await dataSource.manager.delete(Parcel, gone.id)
+    for (const key of keys) await insertJob('Parcel', JSON.stringify(key))
+    await row.sendBackgrounded('home')
+    await done(1)
+    await until(() => reasons.length === 2)
+    expect(reasons.sort()).to.deep.equal(keys.map((key) => `Parcel ${JSON.stringify(key)} is gone.`).sort())
+  })
+
+  for (const key of ['{"id":', '{"id":"x"}', '{"id":99999999999999999999}', '{}', '{"id":{"id":1}}', '[]']) {
+    it(`are there for their jobs beside one with the key ${key}`, async () => {
+      const row = await parcel('a')
+      await startReading(row)
+      const failed: string[] = []
+      backgroundedEvents(dataSource).on('failed', ({ job }) => failed.push(job.id))
+      const [{ id } = { id: '' }] = await insertJob('Parcel', key)
+      await row.sendBackgrounded('home')
+      await done(1)
+      await until(() => failed.length === 1)
+      expect(failed).to.deep.equal([id])
+      expect(told()).to.deep.equal(['a home'])
+    })
+  }
+
+  it('hold up no other job while their table is locked', async () => {
+    const row = await parcel('a')
+    await startReading(row)
+    const letter = await dataSource.manager.save(Object.assign(new Letter(), { id: randomUUID(), text: 'dear' }))
+    const holder = dataSource.createQueryRunner()
+    await holder.startTransaction()
+    await holder.query('LOCK TABLE parcel')
+    await row.sendBackgrounded('late')
+    await letter.postBackgrounded()
+    await done(1)
+    expect(told()).to.deep.equal(['dear'])
+    await holder.commitTransaction()
+    await holder.release()
+    await done(2)
+    expect(told()).to.deep.equal(['dear', 'a late'])
+  })
+
+  it("are read by the pool where its connections see other tables than the worker's own", async () => {
+    await dataSource.query('CREATE SCHEMA other')
+    await dataSource.query('CREATE TABLE other.parcel (LIKE parcel INCLUDING ALL)')
+    await dataSource.query("INSERT INTO other.parcel (id, label) VALUES (1, 'other')")
+    const row = await parcel('a')
+    pool().on('connect', (client: { query(sql: string): unknown }) => client.query('SET search_path TO other, public'))
+    const runners = [dataSource.createQueryRunner(), dataSource.createQueryRunner()]
+    for (const runner of runners) await runner.query('SET search_path TO other, public')
+    for (const runner of runners) await runner.release()
+    await start()
+    for (let number = 1; number <= 5; number++) {
+      const before = loads
+      await row.sendBackgrounded('home')
+      await done(number)
+      expect(loads).to.be.greaterThan(before)
+    }
+    expect(new Set(told())).to.deep.equal(new Set(['other home']))
+  })
+
+  it('are found by their index, however many the table has', async () => {
+    await dataSource.query("INSERT INTO parcel (label) SELECT 'p' FROM generate_series(1, 50000)")
+    const reading = new RowsByKey(dataSource, dataSource.getMetadata(Parcel), { withDeleted: false }).reading('Parcel')
+    const keys = `ARRAY['{"id":5}', '{"id":6}']`
+    const runner = dataSource.createQueryRunner()
+    await runner.query(SESSION)
+    const lines = (await runner.query(`EXPLAIN ${reading?.select(keys)}`)) as { 'QUERY PLAN': string }[]
+    const rows = (await runner.query(reading?.select(keys) ?? '')) as object[]
+    await runner.query('RESET ALL')
+    await runner.release()
+    expect(lines.map((line) => line['QUERY PLAN']).join('\n')).to.match(/^Index Scan using "PK_/)
+    expect(rows).to.have.length(2)
+  })
+})
