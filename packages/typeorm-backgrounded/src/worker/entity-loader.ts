@@ -2,7 +2,7 @@ import type { DataSource, EntityManager, EntityMetadata, ObjectLiteral } from 't
 import { Batcher, runInHalves } from '../batcher'
 import { isConnectionError, isDataError } from '../database-errors'
 import { InvalidKeyError } from '../errors'
-import type { ClaimedJob, RowReading } from '../handlers/handler'
+import type { ClaimedJob, RowReading, RowsRead } from '../handlers/handler'
 import type { JsonObject } from '../job/json'
 import { keyOf, keyText, whereOf } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
@@ -54,14 +54,10 @@ export class EntityLoader {
   }
 
   /** The same, of the row that `job` is about: it may have come along with the claim. */
-  async loadFor(job: ClaimedJob, entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<Found> {
+  loadFor({ read }: ClaimedJob, entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<Found> {
     const request = requestOf(entity, key)
     const kind = (this.last = this.kind(entity, options))
-    if (job.read && job.read.reading === kind.reading) {
-      const row = await kind.read.take(job.read, request.key)
-      if (row) return { entity: row }
-    }
-    return kind.batcher.add(request)
+    return read && read.reading === kind.reading ? takeOrLoad(kind, read, request) : kind.batcher.add(request)
   }
 
   private kind(entity: MarkedEntity, options: LoadOptions): Kind {
@@ -122,6 +118,11 @@ export class EntityLoader {
       await runner.release()
     }
   }
+}
+
+async function takeOrLoad({ read, batcher }: Kind, rows: RowsRead, request: Request): Promise<Found> {
+  const entity = await read.take(rows, request.key)
+  return entity ? { entity } : batcher.add(request)
 }
 
 /** @throws InvalidKeyError */
