@@ -61,6 +61,8 @@ export type {
   Outcome,
   Piggyback,
   Relayed,
+  RowReading,
+  RowsRead,
 } from './handlers/handler'
 export { NullHandler } from './handlers/null'
 export { SynchronousHandler } from './handlers/synchronous'
