@@ -30,7 +30,8 @@ export function inAmbientScope(callback: TransactionCallback, open: OpenScope): 
   return (manager) => {
     const opened = manager.queryRunner && open(manager.queryRunner)
     if (!opened) return callback(manager)
-    return storage.run({ ...opened, outer: storage.getStore() }, () => callback(manager))
+    const { dataSource, transaction } = opened
+    return storage.run({ dataSource, transaction, outer: storage.getStore() }, () => callback(manager))
   }
 }
 

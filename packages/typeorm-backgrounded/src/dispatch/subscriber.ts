@@ -28,10 +28,14 @@ export function subscribers(
   methods: MethodTable,
   touched: Touched,
 ): EntitySubscriberInterface[] {
-  const memories = rootsOf(methods.marked).map((root) => memorySubscriber(root, buffer))
+  const own: EntitySubscriberInterface[] = []
+  const hasListeners = dataSource.entityMetadatas.some(({ listeners }) => listeners.length > 0)
+  const mayCall = () => hasListeners || dataSource.subscribers.some((each) => !own.includes(each))
+  const memories = rootsOf(methods.marked).map((root) => memorySubscriber(root, buffer, mayCall))
   const watched = methods.marked.filter(({ methods }) => [...methods.values()].some(({ afterCommit }) => afterCommit))
   const changes = rootsOf(watched).map((root) => changeSubscriber(root, touched))
-  return [edgeSubscriber(dataSource, buffer), ...memories, ...changes]
+  own.push(edgeSubscriber(dataSource, buffer), ...memories, ...changes)
+  return own
 }
 
 function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): EntitySubscriberInterface {
@@ -53,23 +57,54 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
   }
 }
 
-/** Remembers in which transaction an entity was loaded or saved. */
-function memorySubscriber(root: Class, buffer: TransactionBuffer): EntitySubscriberInterface<object> {
+/**
+ * Remembers in which transaction an entity was loaded or saved.
+ * @param mayCall something may make calls in the middle of a save: a listener of an entity, or another subscriber
+ */
+function memorySubscriber(
+  root: Class,
+  buffer: TransactionBuffer,
+  mayCall: () => boolean,
+): EntitySubscriberInterface<object> {
   const remember = (entity: object | undefined, queryRunner: QueryRunner) => {
     if (entity && queryRunner.isTransactionActive) buffer.remember(entity, queryRunner)
   }
   const loaded = (entity: object, event?: { queryRunner: QueryRunner }) => event && remember(entity, event.queryRunner)
+  const written = ({ entity, queryRunner }: { entity?: object; queryRunner: QueryRunner }) =>
+    remember(entity, queryRunner)
+  const before = () => (mayCall() ? written : undefined)
+  // TypeORM computes what is to be saved all over again after a hook before the write.
+  const after = () => (mayCall() ? undefined : written)
   return {
     listenTo: () => root,
     // TypeORM makes an event for every row that is loaded, unless there is no hook.
     get afterLoad() {
       return buffer.mayBeOpen ? loaded : undefined
     },
-    // Before the write, so that a call in the entity's @AfterInsert or in the user's subscriber is found.
-    beforeInsert: ({ entity, queryRunner }) => remember(entity, queryRunner),
-    beforeUpdate: ({ entity, queryRunner }) => remember(entity, queryRunner),
-    beforeSoftRemove: ({ entity, queryRunner }) => remember(entity, queryRunner),
-    beforeRecover: ({ entity, queryRunner }) => remember(entity, queryRunner),
+    get beforeInsert() {
+      return before()
+    },
+    get beforeUpdate() {
+      return before()
+    },
+    get beforeSoftRemove() {
+      return before()
+    },
+    get beforeRecover() {
+      return before()
+    },
+    get afterInsert() {
+      return after()
+    },
+    get afterUpdate() {
+      return after()
+    },
+    get afterSoftRemove() {
+      return after()
+    },
+    get afterRecover() {
+      return after()
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../job/envelope'
 import { shared } from '../metadata/registry'
 import { withResolver } from '../pause'
+import { removeFrom } from '../remove-from'
 import { depthOf, OpenTransaction, type TransactionWriting } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
@@ -55,7 +56,7 @@ export class TransactionBuffer {
 
   /** The open transaction in which this very entity was loaded or saved. */
   holding(entity: object): OpenTransaction | undefined {
-    const begun = this.begun.findLast(({ seen }) => seen.has(entity))
+    const begun = this.last?.seen.has(entity) ? this.last : this.begun.findLast(({ seen }) => seen.has(entity))
     return begun && this.current(begun.runner)
   }
 
@@ -134,7 +135,7 @@ export class TransactionBuffer {
   /** Returns the jobs that the transaction held. */
   private forget(runner: QueryRunner): readonly HeldJob[] {
     const begun = this.find(runner)
-    if (begun) this.begun.splice(this.begun.indexOf(begun), 1)
+    if (begun) removeFrom(this.begun, begun)
     this.last = undefined
     if (this.ends.size > 0) {
       this.ends.get(runner)?.resolve()

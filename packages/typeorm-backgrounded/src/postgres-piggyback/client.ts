@@ -19,7 +19,9 @@ export interface Connection {
   readonly parsedStatements: Record<string, string | undefined>
   parse(statement: { name: string; text: string; types: readonly never[] }): void
   bind(values: { portal: string; statement: string; values: readonly (string | null)[] }): void
+  describe(portal: { type: 'P'; name: string }): void
   execute(portal: { portal: string; rows: number }): void
+  sync(): void
 }
 
 /** The part of `pg`'s Query: what a client's queue is made of. */

@@ -1,5 +1,6 @@
 import { isConnectionError } from '../database-errors'
 import type { Connection, Query, QueryConstructor, Statement } from './client'
+import { execute } from './message'
 
 /** A statement that travels with another one, and goes before it. */
 export interface Passenger {
@@ -83,10 +84,4 @@ function derived(Base: QueryConstructor): Carrying {
 /** Without one of the server's (a lost connection, pg's own timeout), nobody knows what was executed. */
 function isAnswer(error: unknown): boolean {
   return typeof (error as { code?: unknown } | undefined)?.code === 'string' && !isConnectionError(error)
-}
-
-function execute(connection: Connection, { name = '', text, values }: Statement): void {
-  if (connection.parsedStatements[name] !== text) connection.parse({ name, text, types: [] })
-  connection.bind({ portal: '', statement: name, values })
-  connection.execute({ portal: '', rows: 0 })
 }

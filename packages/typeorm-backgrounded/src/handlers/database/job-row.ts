@@ -53,7 +53,11 @@ export function newRow(job: JobEnvelope, largestPayload = LARGEST_PAYLOAD): NewR
 
 /** Bytes of a row's texts. */
 export function sizeOf({ args, types, key, meta }: NewRow): number {
-  return [args, types, key, meta].reduce((sum, text) => sum + Buffer.byteLength(text ?? ''), 0)
+  return bytes(args) + bytes(types) + bytes(key) + bytes(meta)
+}
+
+function bytes(text: string | null): number {
+  return text === null ? 0 : Buffer.byteLength(text)
 }
 
 /** Rows that travel in one statement: it is short enough for others to have their turn. */

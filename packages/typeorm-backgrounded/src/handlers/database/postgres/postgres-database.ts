@@ -81,7 +81,7 @@ export class PostgresDatabase implements JobDatabase {
       ownsSession: this.options.listen,
       statementOf: (rows) => {
         const { text, values } = insertion(this.sql.insertFresh, rows)
-        logger.logQuery(text, [...values], transaction)
+        logger.logQuery(text, values as unknown[], transaction)
         return { name: this.nameOf(text), text, values: values.map(asText) }
       },
       failed: (error, { text, values }) => {

@@ -1,3 +1,5 @@
+import type { Connection, Query, QueryConstructor } from '../../../postgres-piggyback/client'
+import { execute } from '../../../postgres-piggyback/message'
 import type { ClientConstructor, PostgresClient } from './connection'
 import { statementName } from './statement-name'
 
@@ -7,27 +9,7 @@ export interface BothRows<Row> {
   readonly read: readonly object[]
 }
 
-type Result = { readonly rows: unknown[] }
-
-/** The parts of pg's Query and Connection that are used here. */
-interface Query {
-  name?: string
-  text: string
-  prepare(connection: Connection): void
-  handleCommandComplete(message: unknown, connection: unknown): void
-}
-
-interface Connection {
-  readonly parsedStatements: Record<string, string | undefined>
-  parse(statement: { name: string; text: string; types: readonly never[] }): void
-  bind(values: { portal: string; statement: string; values: readonly never[] }): void
-  describe(portal: { type: 'P'; name: string }): void
-  execute(portal: { portal: string; rows: number }): void
-  sync(): void
-}
-
-type Answered = (error: Error | null, results: Result | readonly Result[]) => void
-type QueryConstructor = new (text: string, values: readonly unknown[], callback: Answered) => Query
+type Answered = (error: unknown, results?: unknown) => void
 type WithReading = new (text: string, values: readonly unknown[], reading: string, callback: Answered) => Query
 
 const made = new WeakMap<QueryConstructor, WithReading>()
@@ -50,17 +32,18 @@ export function queryAndRead<Row>(
   const Both = Derived
   return new Promise((resolve, reject) => {
     const query = new Both(text, values, reading, (error, results) => {
-      if (error) return reject(error)
-      const [first, second] = results as readonly [Result, Result]
-      resolve({ rows: first.rows as Row[], read: second.rows as object[] })
+      if (error) return reject(error as Error)
+      const [first, second] = results as readonly [{ rows: Row[] }, { rows: object[] }]
+      resolve({ rows: first.rows, read: second.rows })
     })
     void client.query(query)
   })
 }
 
+/** pg's Query, which makes a list of the results of several statements. */
 function derived(Base: QueryConstructor): WithReading {
   return class extends Base {
-    private readonly own: string
+    private isReading = false
 
     constructor(
       text: string,
@@ -69,24 +52,21 @@ function derived(Base: QueryConstructor): WithReading {
       callback: Answered,
     ) {
       super(text, values, callback)
-      this.own = statementName(text)
-      this.name = this.own
+      this.name = statementName(text)
     }
 
-    override prepare(connection: Connection): void {
-      super.prepare(Object.create(connection, { sync: { value() {} } }) as Connection)
-      const name = statementName(this.reading)
-      if (connection.parsedStatements[name] !== this.reading) connection.parse({ name, text: this.reading, types: [] })
-      connection.bind({ portal: '', statement: name, values: [] })
-      connection.describe({ type: 'P', name: '' })
+    /** In place of pg's own, which would end the message. */
+    _getRows(connection: Connection): void {
       connection.execute({ portal: '', rows: 0 })
+      execute(connection, { name: statementName(this.reading), text: this.reading, values: [] }, { isDescribed: true })
       connection.sync()
     }
 
     /** pg remembers what a connection has parsed by the name of the query that is being answered. */
     override handleCommandComplete(message: unknown, connection: unknown): void {
       super.handleCommandComplete(message, connection)
-      if (this.name !== this.own) return
+      if (this.isReading) return
+      this.isReading = true
       this.name = statementName(this.reading)
       this.text = this.reading
     }
