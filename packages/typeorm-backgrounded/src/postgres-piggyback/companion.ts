@@ -5,6 +5,7 @@ import { carrying, type Passenger } from './with-passengers'
 const BEGIN: Statement = { text: 'START TRANSACTION', values: [] }
 const PARSED_BEGIN: Statement = { ...BEGIN, name: 'backgrounded_begin' }
 const COMMIT: Statement = { text: 'COMMIT', values: [] }
+const PARSED_COMMIT: Statement = { ...COMMIT, name: 'backgrounded_commit' }
 /** As pg answers a BEGIN. */
 const BEGUN = { command: 'START', rowCount: null, rows: [], fields: [] }
 
@@ -31,7 +32,7 @@ export class Companion {
       return Promise.resolve(BEGUN)
     }
     if (!this.isBeginning && !this.load) return this.send(...args)
-    if (this.Query && isCommit(args)) return this.carry(COMMIT)
+    if (this.Query && isCommit(args)) return this.carry(this.ownsSession ? PARSED_COMMIT : COMMIT)
     if (this.Query && !this.load && isPlain(args)) return this.carry({ text: args[0], values: args[1] })
     this.sendLoad()
     this.sendBegin()
@@ -56,6 +57,7 @@ export class Companion {
       const Carrying = carrying(this.Query as NonNullable<typeof this.Query>)
       const query = new Carrying(text, values, (error, result) => (error ? reject(error as Error) : resolve(result)))
       query.name = name
+      query.isBare = values.length === 0
       query.passengers = this.passengers()
       this.send(query)
     })

@@ -9,7 +9,13 @@ export interface Passenger {
   arrived?(error?: unknown): void
 }
 
-type Carrying = new (...args: ConstructorParameters<QueryConstructor>) => Query & { passengers: readonly Passenger[] }
+interface Carrier {
+  passengers: readonly Passenger[]
+  /** It has no parameters and no rows, so nobody asks the server what they are like. */
+  isBare: boolean
+}
+
+type Carrying = new (...args: ConstructorParameters<QueryConstructor>) => Query & Carrier
 
 const made = new WeakMap<QueryConstructor, Carrying>()
 
@@ -27,6 +33,7 @@ export function carrying(Base: QueryConstructor): Carrying {
 function derived(Base: QueryConstructor): Carrying {
   return class extends Base {
     passengers: readonly Passenger[] = []
+    isBare = false
     private arrivals = 0
     private own: Pick<Query, 'name' | 'text'> | undefined
 
@@ -34,13 +41,19 @@ function derived(Base: QueryConstructor): Carrying {
       connection.stream.cork()
       try {
         for (const { statement } of this.passengers) execute(connection, statement)
-        const refused = super.submit(connection)
+        const refused = this.isBare ? this.submitBare(connection) : super.submit(connection)
         this.own = { name: this.name, text: this.text }
         this.show()
         return refused
       } finally {
         connection.stream.uncork()
       }
+    }
+
+    private submitBare(connection: Connection): null {
+      execute(connection, { name: this.name, text: this.text, values: [] })
+      connection.sync()
+      return null
     }
 
     override requiresPreparation(): boolean {

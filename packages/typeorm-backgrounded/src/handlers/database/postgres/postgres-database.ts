@@ -82,7 +82,7 @@ export class PostgresDatabase implements JobDatabase {
       statementOf: (rows) => {
         const { text, values } = insertion(this.sql.insertFresh, rows)
         logger.logQuery(text, values as unknown[], transaction)
-        return { name: this.nameOf(text), text, values: values.map(asText) }
+        return { name: this.nameOf(text), text, values }
       },
       failed: (error, { text, values }) => {
         logger.logQueryError(error as Error, text, [...values], transaction)
@@ -250,21 +250,23 @@ export class PostgresDatabase implements JobDatabase {
 function insertion(
   { one, many }: PostgresStatements['insert'],
   rows: readonly NewRow[],
-): { text: string; values: readonly unknown[] } {
+): { text: string; values: readonly (string | null)[] } {
   const [row] = rows
   return row && rows.length === 1
     ? { text: one, values: valuesOf(row) }
     : { text: many, values: [JSON.stringify(rows)] }
 }
 
-function valuesOf(row: NewRow): unknown[] {
+/** As texts, which is what goes over the wire. */
+function valuesOf(row: NewRow): (string | null)[] {
   const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
     row
-  return [id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts]
+  const call = [id, source, entity, key, method, args, types, queue, String(priority)]
+  return [...call, asText(runAt), String(delay), String(enqueuedAt), meta, asText(attempts)]
 }
 
-function asText(value: unknown): string | null {
-  return value === null ? null : String(value as string | number)
+function asText(value: number | null): string | null {
+  return value === null ? null : String(value)
 }
 
 /** `$1`, `$2`, … in place of each `?`. */
