@@ -72,40 +72,19 @@ function memorySubscriber(
   const loaded = (entity: object, event?: { queryRunner: QueryRunner }) => event && remember(entity, event.queryRunner)
   const written = ({ entity, queryRunner }: { entity?: object; queryRunner: QueryRunner }) =>
     remember(entity, queryRunner)
-  const before = () => (mayCall() ? written : undefined)
-  // TypeORM computes what is to be saved all over again after a hook before the write.
-  const after = () => (mayCall() ? undefined : written)
-  return {
+  const subscriber: EntitySubscriberInterface<object> = {
     listenTo: () => root,
     // TypeORM makes an event for every row that is loaded, unless there is no hook.
     get afterLoad() {
       return buffer.mayBeOpen ? loaded : undefined
     },
-    get beforeInsert() {
-      return before()
-    },
-    get beforeUpdate() {
-      return before()
-    },
-    get beforeSoftRemove() {
-      return before()
-    },
-    get beforeRecover() {
-      return before()
-    },
-    get afterInsert() {
-      return after()
-    },
-    get afterUpdate() {
-      return after()
-    },
-    get afterSoftRemove() {
-      return after()
-    },
-    get afterRecover() {
-      return after()
-    },
   }
+  for (const event of ['Insert', 'Update', 'SoftRemove', 'Recover']) {
+    // After a hook before the write, TypeORM computes all over again what is to be written.
+    Object.defineProperty(subscriber, `before${event}`, { get: () => (mayCall() ? written : undefined) })
+    Object.defineProperty(subscriber, `after${event}`, { get: () => (mayCall() ? undefined : written) })
+  }
+  return subscriber
 }
 
 /** Tells of every change of a row, for `@AfterCommitBackgrounded`. */
