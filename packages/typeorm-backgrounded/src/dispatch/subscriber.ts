@@ -28,14 +28,10 @@ export function subscribers(
   methods: MethodTable,
   touched: Touched,
 ): EntitySubscriberInterface[] {
-  const own: EntitySubscriberInterface[] = []
-  const hasListeners = dataSource.entityMetadatas.some(({ listeners }) => listeners.length > 0)
-  const mayCall = () => hasListeners || dataSource.subscribers.some((each) => !own.includes(each))
-  const memories = rootsOf(methods.marked).map((root) => memorySubscriber(root, buffer, mayCall))
+  const memories = rootsOf(methods.marked).map((root) => memorySubscriber(root, buffer))
   const watched = methods.marked.filter(({ methods }) => [...methods.values()].some(({ afterCommit }) => afterCommit))
   const changes = rootsOf(watched).map((root) => changeSubscriber(root, touched))
-  own.push(edgeSubscriber(dataSource, buffer), ...memories, ...changes)
-  return own
+  return [edgeSubscriber(dataSource, buffer), ...memories, ...changes]
 }
 
 function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): EntitySubscriberInterface {
@@ -57,34 +53,24 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
   }
 }
 
-/**
- * Remembers in which transaction an entity was loaded or saved.
- * @param mayCall something may make calls in the middle of a save: a listener of an entity, or another subscriber
- */
-function memorySubscriber(
-  root: Class,
-  buffer: TransactionBuffer,
-  mayCall: () => boolean,
-): EntitySubscriberInterface<object> {
+/** Remembers in which transaction an entity was loaded or saved. */
+function memorySubscriber(root: Class, buffer: TransactionBuffer): EntitySubscriberInterface<object> {
   const remember = (entity: object | undefined, queryRunner: QueryRunner) => {
     if (entity && queryRunner.isTransactionActive) buffer.remember(entity, queryRunner)
   }
   const loaded = (entity: object, event?: { queryRunner: QueryRunner }) => event && remember(entity, event.queryRunner)
-  const written = ({ entity, queryRunner }: { entity?: object; queryRunner: QueryRunner }) =>
-    remember(entity, queryRunner)
-  const subscriber: EntitySubscriberInterface<object> = {
+  return {
     listenTo: () => root,
     // TypeORM makes an event for every row that is loaded, unless there is no hook.
     get afterLoad() {
       return buffer.mayBeOpen ? loaded : undefined
     },
+    // Before the write, so that a call in the entity's @AfterInsert or in the user's subscriber is found.
+    beforeInsert: ({ entity, queryRunner }) => remember(entity, queryRunner),
+    beforeUpdate: ({ entity, queryRunner }) => remember(entity, queryRunner),
+    beforeSoftRemove: ({ entity, queryRunner }) => remember(entity, queryRunner),
+    beforeRecover: ({ entity, queryRunner }) => remember(entity, queryRunner),
   }
-  for (const event of ['Insert', 'Update', 'SoftRemove', 'Recover']) {
-    // After a hook before the write, TypeORM computes all over again what is to be written.
-    Object.defineProperty(subscriber, `before${event}`, { get: () => (mayCall() ? written : undefined) })
-    Object.defineProperty(subscriber, `after${event}`, { get: () => (mayCall() ? undefined : written) })
-  }
-  return subscriber
 }
 
 /** Tells of every change of a row, for `@AfterCommitBackgrounded`. */

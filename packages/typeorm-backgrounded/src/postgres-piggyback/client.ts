@@ -17,6 +17,7 @@ export interface PiggybackClient {
 export interface Connection {
   readonly stream: { cork(): void; uncork(): void; destroy(): void }
   readonly parsedStatements: Record<string, string | undefined>
+  readonly submittedNamedStatements: Record<string, string | undefined>
   parse(statement: { name: string; text: string; types: readonly never[] }): void
   bind(values: { portal: string; statement: string; values: readonly (string | null)[] }): void
   describe(portal: { type: 'P'; name: string }): void
@@ -32,7 +33,7 @@ export interface Query {
   handleRowDescription(message: unknown): void
   handleDataRow(message: unknown): void
   handleCommandComplete(message: unknown, connection: unknown): void
-  handleError(error: unknown, connection: unknown): void
+  handleError(error: unknown, connection: Connection): void
   requiresPreparation(): boolean
 }
 

@@ -3,9 +3,7 @@ import type { Load } from './piggyback'
 import { carrying, type Passenger } from './with-passengers'
 
 const BEGIN: Statement = { text: 'START TRANSACTION', values: [] }
-const PARSED_BEGIN: Statement = { ...BEGIN, name: 'backgrounded_begin' }
 const COMMIT: Statement = { text: 'COMMIT', values: [] }
-const PARSED_COMMIT: Statement = { ...COMMIT, name: 'backgrounded_commit' }
 /** As pg answers a BEGIN. */
 const BEGUN = { command: 'START', rowCount: null, rows: [], fields: [] }
 
@@ -17,10 +15,7 @@ export class Companion {
   private readonly send: PiggybackClient['query']
   private readonly Query: ReturnType<typeof queriesOf>
 
-  constructor(
-    private readonly client: PiggybackClient,
-    private readonly ownsSession: boolean,
-  ) {
+  constructor(private readonly client: PiggybackClient) {
     this.send = client.query.bind(client)
     this.Query = queriesOf(client)
   }
@@ -32,7 +27,7 @@ export class Companion {
       return Promise.resolve(BEGUN)
     }
     if (!this.isBeginning && !this.load) return this.send(...args)
-    if (this.Query && isCommit(args)) return this.carry(this.ownsSession ? PARSED_COMMIT : COMMIT)
+    if (this.Query && isCommit(args)) return this.carry(COMMIT)
     if (this.Query && !this.load && isPlain(args)) return this.carry({ text: args[0], values: args[1] })
     this.sendLoad()
     this.sendBegin()
@@ -54,34 +49,40 @@ export class Companion {
   /** What waits goes in one message with this statement. */
   private carry({ name, text, values }: Pick<Statement, 'name' | 'text'> & { values: readonly unknown[] }): unknown {
     return new Promise((resolve, reject) => {
+      const { isBeginning, load } = this
+      this.isBeginning = false
+      this.load = undefined
+      let hasBegun = !isBeginning
+      const begin: Passenger = { statement: BEGIN, arrived: (error) => (hasBegun = error === undefined) }
       const Carrying = carrying(this.Query as NonNullable<typeof this.Query>)
-      const query = new Carrying(text, values, (error, result) => (error ? reject(error as Error) : resolve(result)))
+      const query = new Carrying(text, values, (error, result) => {
+        if (error && !hasBegun) this.destroy()
+        return error ? reject(error as Error) : resolve(result)
+      })
       query.name = name
       query.isBare = values.length === 0
-      query.passengers = this.passengers()
+      query.passengers = [...(isBeginning ? [begin] : []), ...(load ? [passengerOf(load)] : [])]
       this.send(query)
     })
-  }
-
-  private passengers(): readonly Passenger[] {
-    const { isBeginning, load } = this
-    const passengers: Passenger[] = []
-    if (isBeginning) passengers.push({ statement: this.ownsSession ? PARSED_BEGIN : BEGIN })
-    if (load) passengers.push({ statement: load.statement(), arrived: (error) => load.arrived(error) })
-    this.isBeginning = false
-    this.load = undefined
-    return passengers
   }
 
   private sendBegin(): void {
     if (!this.isBeginning || !this.Query) return
     this.isBeginning = false
     const begin: Query = new this.Query(BEGIN.text, [], (error) => {
-      // Whatever is behind it in the queue must not run outside of a transaction.
-      if (error) this.client.connection?.stream?.destroy()
+      if (error) this.destroy()
     })
     this.send(begin)
   }
+
+  /** What is behind a BEGIN that failed must not run outside of a transaction. */
+  private destroy(): void {
+    this.client.connection?.stream?.destroy()
+  }
+}
+
+function passengerOf(load: Load): Passenger {
+  return { statement: load.statement(), arrived: (error) => load.arrived(error), lost: () => load.lost() }
 }
 
 /** As TypeORM begins. */

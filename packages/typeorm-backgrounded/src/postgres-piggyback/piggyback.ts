@@ -3,12 +3,12 @@ import { Companion } from './companion'
 
 /** A statement that waits for the next one of its connection, to go just before it. */
 export interface Load {
-  /** Nobody else uses the session, as behind a pooler: what it has parsed once, it knows later. */
-  readonly ownsSession: boolean
   /** Asked for when it leaves. Nobody looks at the rows of its answer. */
   statement(): Statement
-  /** The database has executed the statement, or refused it. Not called when nobody knows. */
+  /** The database has executed the statement, or refused it. */
   arrived(error?: unknown): void
+  /** Nobody knows what became of it. */
+  lost(): void
 }
 
 const COMPANION = Symbol('companion')
@@ -21,7 +21,7 @@ type Accompanied = PiggybackClient & { readonly [COMPANION]: Companion }
  */
 export function piggyback(client: PiggybackClient, load: Load): void {
   sendLoad(client)
-  const companion = isAccompanied(client) ? client[COMPANION] : accompany(client, load.ownsSession)
+  const companion = isAccompanied(client) ? client[COMPANION] : accompany(client)
   companion.load = load
 }
 
@@ -40,8 +40,8 @@ function isAccompanied(client: PiggybackClient): client is Accompanied {
 }
 
 /** Once for each client: they live in a pool, and see many transactions. */
-function accompany(client: PiggybackClient, ownsSession: boolean): Companion {
-  const companion = new Companion(client, ownsSession)
+function accompany(client: PiggybackClient): Companion {
+  const companion = new Companion(client)
   Object.defineProperty(client, COMPANION, { value: companion })
   client.query = (...args) => companion.query(args)
   return companion

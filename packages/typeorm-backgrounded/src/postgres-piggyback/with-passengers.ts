@@ -5,8 +5,10 @@ import { execute } from './message'
 /** A statement that travels with another one, and goes before it. */
 export interface Passenger {
   readonly statement: Statement
-  /** The database has executed it, or refused it. Not called when nobody knows. */
+  /** The database has executed it, or refused it. */
   arrived?(error?: unknown): void
+  /** Nobody knows what became of it. */
+  lost?(): void
 }
 
 interface Carrier {
@@ -76,8 +78,13 @@ function derived(Base: QueryConstructor): Carrying {
       passenger.arrived?.()
     }
 
-    override handleError(error: unknown, connection: unknown): void {
-      if (isAnswer(error)) this.passenger?.arrived?.(error)
+    override handleError(error: unknown, connection: Connection): void {
+      const { passenger } = this
+      // The session has been swept clean: the next one parses anew.
+      if (this.name && codeOf(error) === '26000') connection.parsedStatements[this.name] = undefined
+      if (passenger && this.own?.name) connection.submittedNamedStatements[this.own.name] = undefined
+      if (isAnswer(error)) passenger?.arrived?.(error)
+      else passenger?.lost?.()
       super.handleError(error, connection)
     }
 
@@ -96,5 +103,10 @@ function derived(Base: QueryConstructor): Carrying {
 
 /** Without one of the server's (a lost connection, pg's own timeout), nobody knows what was executed. */
 function isAnswer(error: unknown): boolean {
-  return typeof (error as { code?: unknown } | undefined)?.code === 'string' && !isConnectionError(error)
+  return codeOf(error) !== undefined && !isConnectionError(error)
+}
+
+function codeOf(error: unknown): string | undefined {
+  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown }
+  return typeof severity === 'string' && typeof code === 'string' ? code : undefined
 }

@@ -78,7 +78,6 @@ export class PostgresDatabase implements JobDatabase {
     if (!client) return undefined
     const { logger } = this.host.dataSource
     return new TransactionRows(client, {
-      ownsSession: this.options.listen,
       statementOf: (rows) => {
         const { text, values } = insertion(this.sql.insertFresh, rows)
         logger.logQuery(text, values as unknown[], transaction)

@@ -14,6 +14,11 @@ export interface ReadingParts {
   readonly logger: Logger
 }
 
+/** The server said so, and has undone the claim. Of all else, as of what a type parser throws, nobody knows. */
+function isRefusal(error: unknown): boolean {
+  return typeof (error as { severity?: unknown } | undefined)?.severity === 'string' && !isConnectionError(error)
+}
+
 /** ms without a reading that has failed. */
 const PAUSE = 60_000
 
@@ -43,10 +48,10 @@ export class ReadingAlong {
       const { rows, read } = await this.parts.query<Row>(text, values, known.text)
       return { rows, read: { reading, rows: read, at: performance.now() } }
     } catch (error) {
-      if (isConnectionError(error)) throw error
       if (isConflictError(error)) return undefined // it was none of the reading's
       known.pausedUntil = performance.now() + PAUSE
       this.parts.logger.debug({ err: error, entity: reading.entity }, 'rows could not be read along with a claim')
+      if (!isRefusal(error)) throw error
       return undefined
     }
   }

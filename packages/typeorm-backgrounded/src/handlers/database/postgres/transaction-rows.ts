@@ -7,7 +7,6 @@ import { isRow, newRow, RowGroup, type NewRow } from '../job-row'
 
 /** How rows become a statement. */
 export interface RowWriting {
-  readonly ownsSession: boolean
   statementOf(rows: readonly NewRow[]): Statement
   /** @returns the error as a caller is to see it */
   failed(error: unknown, statement: Statement): unknown
@@ -54,10 +53,6 @@ class Group implements Load {
 
   constructor(private readonly writing: RowWriting) {}
 
-  get ownsSession(): boolean {
-    return this.writing.ownsSession
-  }
-
   /** False: it goes with the next one. */
   take(row: NewRow, refused: (error: unknown) => void): boolean {
     if (!this.isWaiting || !this.group.take(row)) return false
@@ -85,5 +80,9 @@ class Group implements Load {
       for (const refused of this.refusals) refused(failure)
     }
     this.whenArrived?.resolve()
+  }
+
+  lost(): void {
+    this.arrived()
   }
 }

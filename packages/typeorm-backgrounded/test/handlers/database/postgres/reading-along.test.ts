@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
+import { types } from 'pg'
 import { Column, DeleteDateColumn, Entity, PrimaryColumn, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import {
   Backgrounded,
@@ -52,8 +53,8 @@ describe('the rows of claimed jobs on Postgres', () => {
   before(async function () {
     await requirePostgres(this)
   })
-  const open = async (options?: DatabaseHandlerOptions) => {
-    ;({ dataSource, drop } = await createPostgres([Parcel, Letter], { poolSize: 4 }))
+  const open = async (options?: DatabaseHandlerOptions, extra = {}) => {
+    ;({ dataSource, drop } = await createPostgres([Parcel, Letter], { poolSize: 4, extra }))
     await withBackgrounded(dataSource, { handler: new DatabaseHandler(options), logger: silent }).initialize()
     pool().on('acquire', () => loads++)
   }
@@ -157,6 +158,30 @@ describe('the rows of claimed jobs on Postgres', () => {
       expect(told()).to.deep.equal(['a home'])
     })
   }
+
+  it('keep no job from its retry when a type parser refuses them', async () => {
+    await drop()
+    const VARCHAR = 1043
+    const getTypeParser = (oid: number, format: 'text') =>
+      oid === VARCHAR
+        ? (label: string) => {
+            if (label === 'odd') throw new Error('no such label')
+            return label
+          }
+        : (types.getTypeParser(oid, format) as unknown)
+    await open({}, { types: { getTypeParser } })
+    const [row, odd] = [await parcel('a'), await parcel('b')]
+    await startReading(row)
+    await dataSource.query('UPDATE parcel SET label = $1 WHERE id = $2', ['odd', odd.id])
+    const retried: string[] = []
+    backgroundedEvents(dataSource).on('retried', ({ job }) => retried.push(job.id))
+    const { id } = await odd.sendBackgrounded('never')
+    await row.sendBackgrounded('home')
+    await done(1)
+    await until(() => retried.length === 1)
+    expect(retried).to.deep.equal([id])
+    expect(told()).to.deep.equal(['a home'])
+  })
 
   it('hold up no other job while their table is locked', async () => {
     const row = await parcel('a')

@@ -177,6 +177,39 @@ describe('the calls of a transaction on Postgres', () => {
       expect(await labels()).to.deep.equal(['a'])
     })
 
+    it("keep what is behind them from running alone when pg's own timeout comes first", async () => {
+      await runner.release()
+      await drop()
+      await open({}, { query_timeout: 200 })
+      await openRunner()
+      await failureOf(runner.query('SELECT pg_sleep(0.6)')) // the server still works on it
+      await runner.startTransaction()
+      const first = failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']))
+      const second = failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['c']))
+      expect(await first).to.be.instanceOf(QueryFailedError)
+      expect(await second).to.be.instanceOf(QueryFailedError)
+      expect(await failureOf(backgrounded(row, { manager: runner.manager }).send('never'))).to.equal(undefined)
+      await runner.rollbackTransaction().catch(() => {})
+      expect(await labels()).to.deep.equal(['a'])
+      expect(await drained()).to.deep.equal(['a first'])
+    })
+
+    it('survive a session that was swept clean', async () => {
+      await runner.query('DISCARD ALL')
+      await runner.startTransaction()
+      await backgrounded(row, { manager: runner.manager }).send('never')
+      const failure = await failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']))
+      expect(failure).to.be.instanceOf(QueryFailedError)
+      await runner.rollbackTransaction()
+      expect(await labels()).to.deep.equal(['a'])
+      for (const word of ['home', 'away']) {
+        await runner.startTransaction()
+        await backgrounded(row, { manager: runner.manager }).send(word)
+        await runner.commitTransaction()
+      }
+      expect(await drained()).to.deep.equal(['a away', 'a first', 'a home'])
+    })
+
     it('cost behind a pooler no more, and need no statement that it may not know', async () => {
       await runner.release()
       await drop()
