@@ -142,6 +142,11 @@ export class OpenTransaction {
   }
 }
 
+/** It was in a transaction when its connection was lost: that is rolled back, and will never be told of its end. */
+export function isLost(runner: QueryRunner): boolean {
+  return runner.isReleased && runner.isTransactionActive
+}
+
 /** How many levels deep the runner is: 0 outside, 1 in a transaction, 2 in its first savepoint. */
 export function depthOf(runner: QueryRunner): number {
   // Protected, and there in every 0.3 and 1.x; the public flag does not tell a savepoint from its transaction.

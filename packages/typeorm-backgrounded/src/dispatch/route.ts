@@ -1,11 +1,11 @@
-import type { DataSource } from 'typeorm'
-import { AmbiguousDataSourceError, NotAttachedError } from '../errors'
+import type { DataSource, QueryRunner } from 'typeorm'
+import { AmbiguousDataSourceError, EnqueueError, NotAttachedError } from '../errors'
 import { shared } from '../metadata/registry'
 import type { CallOptions } from '../options'
 import { ambientScope } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
 import { classOf, type Receiver } from './envelope-maker'
-import type { OpenTransaction } from './open-transaction'
+import { isLost, type OpenTransaction } from './open-transaction'
 
 /** Where a call goes. */
 export interface Route {
@@ -28,7 +28,7 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
 /**
  * Finds the data source and the transaction of a call: what the call says, the transaction in which this very
  * entity was loaded or saved, the `transaction(…)` callback around the call, or none.
- * @throws NotAttachedError, AmbiguousDataSourceError
+ * @throws NotAttachedError, AmbiguousDataSourceError, EnqueueError in a transaction whose connection was lost
  */
 export function routeOf(receiver: Receiver, options?: CallOptions): Route {
   const manager = options?.manager
@@ -41,6 +41,7 @@ export function routeOf(receiver: Receiver, options?: CallOptions): Route {
 function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['manager']>): Route {
   const dispatcher = dispatcherOf(manager)
   if (!dispatcher) throw NotAttachedError.forEntity(classOf(receiver).name)
+  if (manager.queryRunner) checkConnected(manager.queryRunner)
   return { dispatcher, transaction: manager.queryRunner && dispatcher.transactions.current(manager.queryRunner) }
 }
 
@@ -55,10 +56,17 @@ function routeByEntity(receiver: Receiver): Route | undefined {
 function routeByAmbient(receiver: Receiver): Route | undefined {
   for (let scope = ambientScope(); scope; scope = scope.outer) {
     const { dataSource, transaction } = scope
+    checkConnected(transaction.runner)
     const dispatcher = dispatchers.get(dataSource)
     if (dispatcher && transaction.isOpen && owns(dispatcher, receiver)) return { dispatcher, transaction }
   }
   return undefined
+}
+
+/** Sent at once, the job would run although everything around it was rolled back. */
+function checkConnected(runner: QueryRunner): void {
+  if (!isLost(runner)) return
+  throw new EnqueueError('The connection of this transaction was lost, and with it what was done in it: start anew.')
 }
 
 function routeByOwner(receiver: Receiver): Route {

@@ -1,10 +1,11 @@
-import { expect } from 'chai'
+import { AssertionError, expect } from 'chai'
 import { AfterInsert, Column, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import {
   Backgrounded,
   backgrounded,
   backgroundedEvents,
   drain,
+  EnqueueError,
   settled,
   SynchronousHandler,
   withBackgrounded,
@@ -291,10 +292,12 @@ for (const { name: storeName, needsPostgres, open } of stores) {
             const [{ pid }] = (await manager.query('SELECT pg_backend_pid() AS pid')) as [{ pid: number }]
             await row.greetBackgrounded('never')
             await administer(`SELECT pg_terminate_backend(${pid})`)
-            await manager.query('SELECT 1')
+            await manager.query('SELECT 1').catch(() => {})
+            const late = await row.greetBackgrounded('late').catch((error: unknown) => error)
+            expect(late).to.be.instanceOf(EnqueueError)
           })
           .catch((error: unknown) => error)
-        expect(failure).to.be.instanceOf(Error)
+        expect(failure).to.be.instanceOf(Error).and.not.to.be.instanceOf(AssertionError)
         expect(await outcome()).to.deep.equal([])
         await row.greetBackgrounded('later')
         expect(await outcome()).to.deep.equal(['row later'])

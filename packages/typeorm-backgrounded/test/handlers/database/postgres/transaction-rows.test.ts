@@ -182,13 +182,14 @@ describe('the calls of a transaction on Postgres', () => {
       await drop()
       await open({}, { query_timeout: 200 })
       await openRunner()
-      await failureOf(runner.query('SELECT pg_sleep(0.6)')) // the server still works on it
+      await failureOf(runner.query('SELECT pg_sleep(0.5)')) // the server still works on it
       await runner.startTransaction()
-      const first = failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']))
-      const second = failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['c']))
-      expect(await first).to.be.instanceOf(QueryFailedError)
-      expect(await second).to.be.instanceOf(QueryFailedError)
-      expect(await failureOf(backgrounded(row, { manager: runner.manager }).send('never'))).to.equal(undefined)
+      for (const label of ['b', 'c']) {
+        const failure = await failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', [label]))
+        expect(failure).to.be.instanceOf(QueryFailedError)
+      }
+      const call = backgrounded(row, { manager: runner.manager }).send('never')
+      expect(await failureOf(call)).to.be.instanceOf(EnqueueError)
       await runner.rollbackTransaction().catch(() => {})
       expect(await labels()).to.deep.equal(['a'])
       expect(await drained()).to.deep.equal(['a first'])
