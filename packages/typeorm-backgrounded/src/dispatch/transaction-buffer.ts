@@ -56,7 +56,7 @@ export class TransactionBuffer {
 
   /** The open transaction in which this very entity was loaded or saved. */
   holding(entity: object): OpenTransaction | undefined {
-    const begun = this.last?.seen.has(entity) ? this.last : this.begun.findLast(({ seen }) => seen.has(entity))
+    const begun = this.begun.findLast(({ seen }) => seen.has(entity))
     return begun && this.current(begun.runner)
   }
 

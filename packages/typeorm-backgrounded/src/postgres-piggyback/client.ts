@@ -48,3 +48,13 @@ export function queriesOf({ constructor, connection, pipeline }: PiggybackClient
   if (pipeline || connection?.parsedStatements === undefined || typeof connection.bind !== 'function') return undefined
   return (constructor as { Query?: QueryConstructor }).Query
 }
+
+/** Makes something of pg's Query once, however often it is asked for. */
+export function oncePerClass<T extends object>(make: (Base: QueryConstructor) => T): (Base: QueryConstructor) => T {
+  const made = new WeakMap<QueryConstructor, T>()
+  return (Base) => {
+    const known = made.get(Base) ?? make(Base)
+    made.set(Base, known)
+    return known
+  }
+}

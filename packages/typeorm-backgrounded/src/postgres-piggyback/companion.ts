@@ -22,12 +22,12 @@ export class Companion {
 
   /** In place of the client's own. */
   query(args: readonly unknown[]): unknown {
-    if (this.Query && isBegin(args)) {
+    if (this.Query && isOnly(BEGIN, args)) {
       this.isBeginning = true
       return Promise.resolve(BEGUN)
     }
     if (!this.isBeginning && !this.load) return this.send(...args)
-    if (this.Query && isCommit(args)) return this.carry(COMMIT)
+    if (this.Query && isOnly(COMMIT, args)) return this.carry(COMMIT)
     if (this.Query && !this.load && isPlain(args)) return this.carry({ text: args[0], values: args[1] })
     this.sendLoad()
     this.sendBegin()
@@ -85,17 +85,9 @@ function passengerOf(load: Load): Passenger {
   return { statement: load.statement(), arrived: (error) => load.arrived(error), lost: () => load.lost() }
 }
 
-/** As TypeORM begins. */
-function isBegin(args: readonly unknown[]): boolean {
-  return isBare(args, BEGIN.text)
-}
-
-function isCommit(args: readonly unknown[]): boolean {
-  return isBare(args, COMMIT.text)
-}
-
-function isBare([text, ...rest]: readonly unknown[], statement: string): boolean {
-  return text === statement && rest.every((each) => each === undefined)
+/** As TypeORM begins and commits. */
+function isOnly(statement: Statement, [text, ...rest]: readonly unknown[]): boolean {
+  return text === statement.text && rest.every((each) => each === undefined)
 }
 
 /** One statement, since it has values, as TypeORM sends it. */

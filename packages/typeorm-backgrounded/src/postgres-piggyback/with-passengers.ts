@@ -1,5 +1,5 @@
-import { isConnectionError } from '../database-errors'
-import type { Connection, Query, QueryConstructor, Statement } from './client'
+import { codeOf, isAnswer } from './answer'
+import { oncePerClass, type Connection, type Query, type QueryConstructor, type Statement } from './client'
 import { execute } from './message'
 
 /** A statement that travels with another one, and goes before it. */
@@ -19,14 +19,8 @@ interface Carrier {
 
 type Carrying = new (...args: ConstructorParameters<QueryConstructor>) => Query & Carrier
 
-const made = new WeakMap<QueryConstructor, Carrying>()
-
 /** pg's Query, with statements that go before its own in one message. */
-export function carrying(Base: QueryConstructor): Carrying {
-  let Derived = made.get(Base)
-  if (!Derived) made.set(Base, (Derived = derived(Base)))
-  return Derived
-}
+export const carrying = oncePerClass(derived)
 
 /**
  * One Sync at the end: after an error, the server skips everything up to it.
@@ -99,14 +93,4 @@ function derived(Base: QueryConstructor): Carrying {
       this.text = text
     }
   }
-}
-
-/** Without one of the server's (a lost connection, pg's own timeout), nobody knows what was executed. */
-function isAnswer(error: unknown): boolean {
-  return codeOf(error) !== undefined && !isConnectionError(error)
-}
-
-function codeOf(error: unknown): string | undefined {
-  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown }
-  return typeof severity === 'string' && typeof code === 'string' ? code : undefined
 }

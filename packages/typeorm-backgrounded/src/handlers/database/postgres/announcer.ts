@@ -69,16 +69,7 @@ export class Announcer {
   }
 }
 
-/** One after the other, they are nearly always of one level. */
-let last = { queue: '', priority: 0, payload: announcement({ queue: '', priority: 0 }) }
-
-function payloadOf({ queue, priority }: Pick<JobEnvelope, 'queue' | 'priority'>): string {
-  if (queue !== last.queue || priority !== last.priority)
-    last = { queue, priority, payload: announcement({ queue, priority }) }
-  return last.payload
-}
-
 function payloadsOf(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): readonly string[] {
-  const payloads = jobs.map(payloadOf)
+  const payloads = jobs.map(announcement)
   return payloads.length > 1 ? [...new Set(payloads)] : payloads
 }

@@ -64,7 +64,7 @@ export class PostgresConnection {
 
   /**
    * The same, and a second statement in the same message, which sees what the first has done.
-   * @throws StoreUnavailableError, or the driver's error: then neither has been done
+   * @throws StoreUnavailableError, or the driver's error: when it is the server's, neither has been done
    */
   async queryAndRead<Row>(
     text: string,

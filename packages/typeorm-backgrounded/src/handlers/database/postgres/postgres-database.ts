@@ -17,7 +17,7 @@ import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
 import { PostgresConnection, type PostgresClient } from './connection'
 import { Notifications } from './notifications'
-import { PostgresJobs, TIMEOUT as EXCHANGE_WITHIN, type PostgresWorkerOptions, type Query } from './postgres-jobs'
+import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 import { ReadingAlong } from './reading-along'
 import { statementName } from './statement-name'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
@@ -136,7 +136,7 @@ export class PostgresDatabase implements JobDatabase {
         const [pool] = await dataSource.query<Sight[]>(SIGHT)
         return own?.path === pool?.path && own?.role === pool?.role
       },
-      query: (text, values, along) => connection.queryAndRead(text, values, along, EXCHANGE_WITHIN),
+      query: connection.queryAndRead.bind(connection),
       logger,
     })
   }

@@ -1,4 +1,3 @@
-import type { RowReading, RowsRead } from '../../handler'
 import { claimedRow, type ClaimedRow } from '../claimed-row'
 import { longestGap } from '../server/gap'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
@@ -24,7 +23,7 @@ export interface PostgresJobsOptions {
 export type PostgresWorkerOptions = Omit<PostgresJobsOptions, 'query'>
 
 /** ms */
-export const TIMEOUT = 15_000
+const TIMEOUT = 15_000
 
 /** The job table of a Postgres database, as one worker works on it. */
 export class PostgresJobs implements LeasedJobs {
@@ -49,15 +48,16 @@ export class PostgresJobs implements LeasedJobs {
     const { queues } = this.options
     const { statement, values } = this.exchangeOf(request)
     const reading = request.slots > 0 ? this.along?.next() : undefined
-    const { rows, read } = (await this.exchangeAndRead(statement, values, reading)) ?? {
-      rows: await this.query<ExchangedRow>(statement.alone, values),
-    }
+    const withRows =
+      reading &&
+      (await this.along?.query<ExchangedRow>(reading, statement.toRead, [...values, reading.entity], TIMEOUT))
+    const rows = withRows?.rows ?? (await this.query<ExchangedRow>(statement.alone, values))
     const of = (kind: ExchangedRow['kind']) => rows.filter((row) => row.kind === kind)
     return {
       claimed: of('claimed').map(claimedRow).sort(inOrder(queues)),
       lost: new Set(of('lost').map(({ id }) => id)),
       levels: of('level').map((row) => ({ ...claimedRow(row), wait: Number(row.wait) }) as unknown as Level),
-      read,
+      read: withRows?.read,
     }
   }
 
@@ -99,15 +99,6 @@ export class PostgresJobs implements LeasedJobs {
   async prune(age: number): Promise<boolean> {
     const pruned = await this.query(this.options.sql.prune, [this.options.source, age])
     return pruned.length < PRUNED_AT_ONCE
-  }
-
-  /** Nothing: without the rows, then. */
-  private async exchangeAndRead(
-    { toRead }: ExchangeStatement,
-    values: readonly unknown[],
-    reading: RowReading | undefined,
-  ): Promise<{ rows: ExchangedRow[]; read?: RowsRead } | undefined> {
-    return reading && this.along?.query<ExchangedRow>(reading, toRead, [...values, reading.entity])
   }
 
   private exchangeOf({ done, slots, lease, levels }: ExchangeRequest): {

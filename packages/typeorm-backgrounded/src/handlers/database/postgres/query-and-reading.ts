@@ -1,4 +1,10 @@
-import type { Connection, Query, QueryConstructor } from '../../../postgres-piggyback/client'
+import {
+  oncePerClass,
+  type Answered,
+  type Connection,
+  type Query,
+  type QueryConstructor,
+} from '../../../postgres-piggyback/client'
 import { execute } from '../../../postgres-piggyback/message'
 import type { ClientConstructor, PostgresClient } from './connection'
 import { statementName } from './statement-name'
@@ -9,14 +15,13 @@ export interface BothRows<Row> {
   readonly read: readonly object[]
 }
 
-type Answered = (error: unknown, results?: unknown) => void
 type WithReading = new (text: string, values: readonly unknown[], reading: string, callback: Answered) => Query
 
-const made = new WeakMap<QueryConstructor, WithReading>()
+const withReading = oncePerClass(derived)
 
 /**
- * Sends a statement and, in the same message, one that reads what it left behind. One transaction: when the reading
- * fails, nothing was done.
+ * Sends a statement and, in the same message, one that reads what it left behind. One transaction: when the server
+ * refuses either, nothing was done.
  * @throws the driver's error
  */
 export function queryAndRead<Row>(
@@ -26,10 +31,7 @@ export function queryAndRead<Row>(
   values: readonly unknown[],
   reading: string,
 ): Promise<BothRows<Row>> {
-  const Base = Query as unknown as QueryConstructor
-  let Derived = made.get(Base)
-  if (!Derived) made.set(Base, (Derived = derived(Base)))
-  const Both = Derived
+  const Both = withReading(Query as unknown as QueryConstructor)
   return new Promise((resolve, reject) => {
     const query = new Both(text, values, reading, (error, results) => {
       if (error) return reject(error as Error)

@@ -1,5 +1,6 @@
-import { isConflictError, isConnectionError } from '../../../database-errors'
+import { isConflictError } from '../../../database-errors'
 import type { Logger } from '../../../logger'
+import { isAnswer } from '../../../postgres-piggyback/answer'
 import type { RowReading, RowsRead } from '../../handler'
 import type { BothRows } from './query-and-reading'
 import { CLAIMED_KEYS } from './statements'
@@ -10,13 +11,13 @@ export interface ReadingParts {
   /** Whether the rows are the same to this connection as to those of the data source's pool. */
   readonly isAsPool: () => Promise<boolean>
   /** Sends both in one message. */
-  readonly query: <Row>(text: string, values: readonly unknown[], reading: string) => Promise<BothRows<Row>>
+  readonly query: <Row>(
+    text: string,
+    values: readonly unknown[],
+    reading: string,
+    timeout: number,
+  ) => Promise<BothRows<Row>>
   readonly logger: Logger
-}
-
-/** The server said so, and has undone the claim. Of all else, as of what a type parser throws, nobody knows. */
-function isRefusal(error: unknown): boolean {
-  return typeof (error as { severity?: unknown } | undefined)?.severity === 'string' && !isConnectionError(error)
 }
 
 /** ms without a reading that has failed. */
@@ -42,16 +43,17 @@ export class ReadingAlong {
     reading: RowReading,
     text: string,
     values: readonly unknown[],
+    timeout: number,
   ): Promise<{ rows: Row[]; read: RowsRead } | undefined> {
     const known = this.of(reading)
     try {
-      const { rows, read } = await this.parts.query<Row>(text, values, known.text)
+      const { rows, read } = await this.parts.query<Row>(text, values, known.text, timeout)
       return { rows, read: { reading, rows: read, at: performance.now() } }
     } catch (error) {
       if (isConflictError(error)) return undefined // it was none of the reading's
       known.pausedUntil = performance.now() + PAUSE
       this.parts.logger.debug({ err: error, entity: reading.entity }, 'rows could not be read along with a claim')
-      if (!isRefusal(error)) throw error
+      if (!isAnswer(error)) throw error
       return undefined
     }
   }

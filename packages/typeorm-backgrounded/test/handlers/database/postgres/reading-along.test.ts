@@ -88,6 +88,11 @@ describe('the rows of claimed jobs on Postgres', () => {
     }
     ran.length = 0
   }
+  const jobsThat = (event: 'failed' | 'retried') => {
+    const ids: string[] = []
+    backgroundedEvents(dataSource).on(event, ({ job }: { job: { id: string } }) => void ids.push(job.id))
+    return ids
+  }
   const insertJob = (entity: string, key: string) =>
     dataSource.query('INSERT INTO backgrounded_jobs (id, entity, key, method) VALUES ($1, $2, $3, $4) RETURNING id', [
       randomUUID(),
@@ -148,8 +153,7 @@ describe('the rows of claimed jobs on Postgres', () => {
     it(`are there for their jobs beside one with the key ${key}`, async () => {
       const row = await parcel('a')
       await startReading(row)
-      const failed: string[] = []
-      backgroundedEvents(dataSource).on('failed', ({ job }) => failed.push(job.id))
+      const failed = jobsThat('failed')
       const [{ id } = { id: '' }] = await insertJob('Parcel', key)
       await row.sendBackgrounded('home')
       await done(1)
@@ -173,8 +177,7 @@ describe('the rows of claimed jobs on Postgres', () => {
     const [row, odd] = [await parcel('a'), await parcel('b')]
     await startReading(row)
     await dataSource.query('UPDATE parcel SET label = $1 WHERE id = $2', ['odd', odd.id])
-    const retried: string[] = []
-    backgroundedEvents(dataSource).on('retried', ({ job }) => retried.push(job.id))
+    const retried = jobsThat('retried')
     const { id } = await odd.sendBackgrounded('never')
     await row.sendBackgrounded('home')
     await done(1)
