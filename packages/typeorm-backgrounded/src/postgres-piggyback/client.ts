@@ -13,9 +13,16 @@ export interface PiggybackClient {
   readonly pipeline?: boolean
 }
 
+/** The part of a socket. */
+export interface Stream {
+  readonly writable: boolean
+  write(bytes: Uint8Array): boolean
+  destroy(): void
+}
+
 /** The part of `pg`'s Connection: the messages of PostgreSQL's protocol. */
 export interface Connection {
-  readonly stream: { cork(): void; uncork(): void; destroy(): void }
+  stream: Stream
   readonly parsedStatements: Record<string, string | undefined>
   readonly submittedNamedStatements: Record<string, string | undefined>
   parse(statement: { name: string; text: string; types: readonly never[] }): void

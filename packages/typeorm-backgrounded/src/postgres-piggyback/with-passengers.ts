@@ -1,6 +1,7 @@
 import { codeOf, isAnswer } from './answer'
 import { oncePerClass, type Connection, type Query, type QueryConstructor, type Statement } from './client'
 import { execute } from './message'
+import { inOneWrite } from './one-write'
 
 /** A statement that travels with another one, and goes before it. */
 export interface Passenger {
@@ -34,16 +35,15 @@ function derived(Base: QueryConstructor): Carrying {
     private own: Pick<Query, 'name' | 'text'> | undefined
 
     override submit(connection: Connection): unknown {
-      connection.stream.cork()
-      try {
-        for (const { statement } of this.passengers) execute(connection, statement)
-        const refused = this.isBare ? this.submitBare(connection) : super.submit(connection)
-        this.own = { name: this.name, text: this.text }
-        this.show()
-        return refused
-      } finally {
-        connection.stream.uncork()
-      }
+      const refused = inOneWrite(connection, () => this.compose(connection))
+      this.own = { name: this.name, text: this.text }
+      this.show()
+      return refused
+    }
+
+    private compose(connection: Connection): unknown {
+      for (const { statement } of this.passengers) execute(connection, statement)
+      return this.isBare ? this.submitBare(connection) : super.submit(connection)
     }
 
     private submitBare(connection: Connection): null {

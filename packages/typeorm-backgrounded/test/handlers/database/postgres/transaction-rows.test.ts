@@ -177,6 +177,20 @@ describe('the calls of a transaction on Postgres', () => {
       expect(await labels()).to.deep.equal(['a'])
     })
 
+    it('say so when the first statement has a value that cannot be sent', async () => {
+      const unsendable = {
+        toPostgres() {
+          throw new RangeError('no such value')
+        },
+      }
+      await runner.startTransaction()
+      const failure = await failureOf(runner.query('SELECT $1::text', [unsendable]))
+      expect(failure).to.be.instanceOf(QueryFailedError).with.property('message').that.includes('no such value')
+      expect(await failureOf(runner.query(insert))).to.be.instanceOf(Error)
+      await runner.rollbackTransaction().catch(() => {})
+      expect(await labels()).to.deep.equal(['a'])
+    })
+
     it("keep what is behind them from running alone when pg's own timeout comes first", async () => {
       await runner.release()
       await drop()
