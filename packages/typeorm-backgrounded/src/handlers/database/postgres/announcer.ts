@@ -4,6 +4,19 @@ import { announcement } from './notifications'
 
 /** ms */
 const SPACING = 5
+/** ms, where calls come so fast that a worker finds many each time it is told. */
+const BUSY_SPACING = 20
+/** Calls a ms. */
+const BUSY = 1
+
+/** Something was told a moment ago. */
+interface Turn {
+  readonly end: NodeJS.Timeout
+  /** ms */
+  readonly length: number
+  /** How often it was to be told again since. */
+  asked: number
+}
 
 /**
  * Tells workers of jobs that have been committed: never within a caller's transaction, since all transactions that
@@ -11,8 +24,7 @@ const SPACING = 5
  * all.
  */
 export class Announcer {
-  /** What was told a moment ago, and whether it has to be told again. */
-  private readonly recent = new Map<string, { again: boolean; readonly turn: NodeJS.Timeout }>()
+  private readonly recent = new Map<string, Turn>()
 
   constructor(
     private readonly notify: (payload: string) => Promise<unknown>,
@@ -38,26 +50,28 @@ export class Announcer {
   async close(): Promise<void> {
     const recent = [...this.recent]
     this.recent.clear()
-    for (const [, { turn }] of recent) clearTimeout(turn)
-    await Promise.all(recent.map(([payload, { again }]) => again && this.tell(payload)))
+    for (const [, { end }] of recent) clearTimeout(end)
+    await Promise.all(recent.map(([payload, { asked }]) => asked > 0 && this.tell(payload)))
   }
 
   private send(payload: string): void {
-    const recent = this.recent.get(payload)
-    if (recent) recent.again = true
+    const turn = this.recent.get(payload)
+    if (turn) turn.asked++
     else if (this.takeTurn(payload)) void this.tell(payload)
   }
 
-  private takeTurn(payload: string): boolean {
+  private takeTurn(payload: string, length = SPACING): boolean {
     if (this.recent.has(payload)) return false
-    this.recent.set(payload, { again: false, turn: setTimeout(() => this.endTurn(payload), SPACING) })
+    this.recent.set(payload, { end: setTimeout(() => this.endTurn(payload), length), length, asked: 0 })
     return true
   }
 
   private endTurn(payload: string): void {
-    const { again } = this.recent.get(payload) ?? {}
+    const { asked, length } = this.recent.get(payload) as Turn
     this.recent.delete(payload)
-    if (again) this.send(payload)
+    if (asked === 0) return
+    this.takeTurn(payload, asked >= BUSY * length ? BUSY_SPACING : SPACING)
+    void this.tell(payload)
   }
 
   private async tell(payload: string): Promise<void> {
