@@ -54,12 +54,12 @@ export class Dispatcher {
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
     this.batcher = new Batcher((jobs) => this.store(jobs))
     this.transactions = new TransactionBuffer({
-      piggyback: (runner) => handler.piggyback?.(runner),
+      piggyback: (runner) => (outbox ?? handler).piggyback?.(runner),
       write: handler.capabilities.transactional
         ? (jobs, runner) => handler.enqueue(jobs, runner)
         : outbox && ((jobs, runner) => outbox.write(jobs, runner)),
       refused: (envelope, error) => this.reportFailure(envelope, error),
-      committed: (jobs, runner) => this.committed(jobs, runner),
+      committed: (jobs, runner, whenWritten) => this.committed(jobs, runner, whenWritten),
       rolledBackByCommit: (jobs) => this.rolledBackByCommit(jobs),
     })
   }
@@ -216,11 +216,12 @@ export class Dispatcher {
     }
   }
 
-  private committed(jobs: readonly HeldJob[], runner: QueryRunner): void {
+  private committed(jobs: readonly HeldJob[], runner: QueryRunner, whenWritten?: Promise<void>): void {
     const { outbox } = this.host
     const written = jobs.filter(({ isWritten }) => isWritten).map(({ envelope }) => envelope)
     const waiting = jobs.filter(({ isWritten }) => !isWritten).map(({ envelope }) => envelope)
-    if (outbox && written.length > 0) this.track(outbox.push(written))
+    const push = (store: Outbox) => (whenWritten ? whenWritten.then(() => store.push(written)) : store.push(written))
+    if (outbox && written.length > 0) this.track(push(outbox))
     else if (written.length > 0) this.announce(written)
     if (waiting.length > 0) this.deliver(waiting, runner)
   }

@@ -16,7 +16,8 @@ export interface HeldJob {
 }
 
 export interface BufferHost extends TransactionWriting {
-  committed(jobs: readonly HeldJob[], runner: QueryRunner): void
+  /** @param written resolves when the last of them is; nothing: they are */
+  committed(jobs: readonly HeldJob[], runner: QueryRunner, written?: Promise<void>): void
   /** The database said COMMIT and meant ROLLBACK. */
   rolledBackByCommit(jobs: readonly HeldJob[]): void
 }
@@ -101,9 +102,9 @@ export class TransactionBuffer {
     if (!transaction) return
     const { wasRolledBackByCommit } = transaction
     // There is something where it was called while the COMMIT was on its way.
-    void (wasRolledBackByCommit ? transaction.dropped() : transaction.written())
+    const late = wasRolledBackByCommit ? transaction.dropped() : transaction.written()
     if (wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
-    else this.host.committed(jobs, runner)
+    else this.host.committed(jobs, runner, late)
   }
 
   rolledBack(runner: QueryRunner): void {

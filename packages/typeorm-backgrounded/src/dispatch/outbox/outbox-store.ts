@@ -1,4 +1,5 @@
 import type { QueryRunner } from 'typeorm'
+import type { Statement } from '../../postgres-piggyback/client'
 
 /** A job on its way into the outbox. */
 export interface NewRow {
@@ -17,6 +18,8 @@ export interface TakenRow extends NewRow {
 export interface OutboxStore {
   /** Writes inside the caller's transaction. Relays leave the rows alone for `lease` ms. */
   write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void>
+  /** What `write` sends, where it can travel with the transaction's own statements. */
+  statement?(rows: readonly NewRow[], lease: number): Statement
   /** Writes outside of any transaction, for relays to take at once. */
   keep(rows: readonly NewRow[]): Promise<void>
   /**

@@ -1,8 +1,10 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../dialect'
 import { UnsupportedDatabaseError } from '../../errors'
-import type { EnqueueResult } from '../../handlers/handler'
+import type { EnqueueResult, Piggyback } from '../../handlers/handler'
 import type { JobEnvelope } from '../../job/envelope'
+import { TransactionRows } from '../../postgres-piggyback/transaction-rows'
+import { inGroups } from '../../row-group'
 import { Delivery, LEASE, type DeliveryHost } from './delivery'
 import { MariaDbOutbox } from './mariadb-outbox'
 import { explained } from './missing-table'
@@ -16,9 +18,6 @@ export interface OutboxHost extends DeliveryHost {
   readonly dataSource: DataSource
   isInsideTestTransaction(): boolean
 }
-
-/** Bytes of payloads in one statement. */
-const LARGEST_GROUP = 1_000_000
 
 const STORES: Readonly<Record<Dialect, new (dataSource: DataSource, host: OutboxStoreHost) => OutboxStore>> = {
   sqlite: SqliteOutbox,
@@ -35,7 +34,7 @@ export class Outbox {
   private readonly delivery: Delivery
 
   /** @throws UnsupportedDatabaseError */
-  constructor(host: OutboxHost) {
+  constructor(private readonly host: OutboxHost) {
     const { dataSource, source } = host
     const isInsideTestTransaction = () => host.isInsideTestTransaction()
     this.store = new STORES[supportedDialect(dataSource)](dataSource, { source, explained, isInsideTestTransaction })
@@ -58,16 +57,30 @@ export class Outbox {
    * @throws MissingTableError, or the database's error
    */
   write(jobs: readonly JobEnvelope[], runner: QueryRunner): Promise<EnqueueResult[]> {
-    return insertInGroups(jobs, async (group, rows) => {
-      const until = performance.now() + LEASE
-      await this.store.write(rows, LEASE, runner).catch(rethrow)
-      for (const job of group) this.delivery.hasInHand(job, until)
+    return insertInGroups(jobs, (pairs) => {
+      this.takeInHand(pairs)
+      return this.store.write(rowsOf(pairs), LEASE, runner).catch(rethrow)
+    })
+  }
+
+  /** Writes jobs with the transaction's own statements. Nothing: this database's cannot carry any. */
+  piggyback(transaction: QueryRunner): Piggyback | undefined {
+    const statement = this.store.statement?.bind(this.store)
+    if (!statement) return undefined
+    return TransactionRows.of<Pair>(transaction, this.host.dataSource.logger, {
+      rowOf: pairOf,
+      sizeOf,
+      statementOf: (pairs) => {
+        this.takeInHand(pairs)
+        return statement(rowsOf(pairs), LEASE)
+      },
+      explained,
     })
   }
 
   /** Keeps jobs that the handler could not be reached for: relays take them. */
   keep(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
-    return insertInGroups(jobs, (_, rows) => this.store.keep(rows).catch(rethrow))
+    return insertInGroups(jobs, (pairs) => this.store.keep(rowsOf(pairs)).catch(rethrow))
   }
 
   /** Pushes jobs that were written and committed; what fails stays for the relays. Never rejects. */
@@ -85,36 +98,40 @@ export class Outbox {
     await this.delivery.close()
     this.store.close()
   }
+
+  /** The lease of the rows begins a bit later, when they are written. */
+  private takeInHand(pairs: readonly Pair[]): void {
+    const until = performance.now() + LEASE
+    for (const { job } of pairs) this.delivery.hasInHand(job, until)
+  }
 }
 
-type Insert = (jobs: readonly JobEnvelope[], rows: readonly NewRow[]) => Promise<void>
+interface Pair {
+  readonly job: JobEnvelope
+  readonly row: NewRow
+}
 
-async function insertInGroups(jobs: readonly JobEnvelope[], insert: Insert): Promise<EnqueueResult[]> {
-  const results: EnqueueResult[] = []
-  let group: { job: JobEnvelope; row: NewRow }[] = []
-  let size = 0
-  const flush = async () => {
-    if (group.length > 0)
-      await insert(
-        group.map(({ job }) => job),
-        group.map(({ row }) => row),
-      )
-    group = []
-    size = 0
-  }
-  for (const job of jobs) {
-    const payload = payloadOf(job)
-    if (payload instanceof Error) {
-      results.push({ state: 'failed', error: payload })
-      continue
-    }
-    if (size + payload.length > LARGEST_GROUP) await flush()
-    group.push({ job, row: { id: job.id, payload } })
-    size += payload.length
-    results.push({ state: 'deferred' })
-  }
-  await flush()
-  return results
+function pairOf(job: JobEnvelope): Pair | Error {
+  const payload = payloadOf(job)
+  return payload instanceof Error ? payload : { job, row: { id: job.id, payload } }
+}
+
+function rowsOf(pairs: readonly Pair[]): NewRow[] {
+  return pairs.map(({ row }) => row)
+}
+
+function sizeOf({ row }: Pair): number {
+  return Buffer.byteLength(row.payload)
+}
+
+async function insertInGroups(
+  jobs: readonly JobEnvelope[],
+  insert: (pairs: readonly Pair[]) => Promise<void>,
+): Promise<EnqueueResult[]> {
+  const pairs = jobs.map(pairOf)
+  const fitting = pairs.filter((pair): pair is Pair => !(pair instanceof Error))
+  for (const group of inGroups(fitting, sizeOf)) await insert(group)
+  return pairs.map((pair) => (pair instanceof Error ? { state: 'failed', error: pair } : { state: 'deferred' }))
 }
 
 function rethrow(error: unknown): never {

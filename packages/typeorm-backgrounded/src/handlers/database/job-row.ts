@@ -4,10 +4,6 @@ import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 import type { EnqueueResult } from '../handler'
 
-/** Bytes of texts in one statement. */
-const LARGEST_GROUP = 1_000_000
-const MOST_ROWS = 500
-
 /** A job on its way into the table. */
 export interface NewRow {
   readonly id: string
@@ -58,36 +54,6 @@ export function sizeOf({ args, types, key, meta }: NewRow): number {
 
 function bytes(text: string | null): number {
   return text === null ? 0 : Buffer.byteLength(text)
-}
-
-/** Rows that travel in one statement: it is short enough for others to have their turn. */
-export class RowGroup {
-  readonly rows: NewRow[] = []
-  private size = 0
-
-  /** @param largest bytes of texts; one row may have more */
-  constructor(private readonly largest = LARGEST_GROUP) {}
-
-  /** False: it goes with the next group. */
-  take(row: NewRow): boolean {
-    const size = this.size + sizeOf(row)
-    if (this.rows.length > 0 && (this.rows.length >= MOST_ROWS || size > this.largest)) return false
-    this.rows.push(row)
-    this.size = size
-    return true
-  }
-}
-
-/** @param largest bytes of texts in one group */
-export function inGroups(rows: readonly NewRow[], largest = LARGEST_GROUP): (readonly NewRow[])[] {
-  const groups: RowGroup[] = []
-  for (const row of rows) {
-    if (groups.at(-1)?.take(row)) continue
-    const group = new RowGroup(Math.min(largest, LARGEST_GROUP))
-    group.take(row)
-    groups.push(group)
-  }
-  return groups.map((group) => group.rows)
 }
 
 /** One result per job, in order: what was refused, and of the others which the table had already. */

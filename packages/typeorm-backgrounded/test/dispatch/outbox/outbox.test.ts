@@ -127,6 +127,32 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(await rows()).to.deep.equal([])
     })
 
+    if (store === postgres)
+      it('has a call that comes while the COMMIT is on its way, and is empty once Redis has the job', async () => {
+        // The row is there well after the commit.
+        await dataSource.query(
+          `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN new; END';
+        CREATE TRIGGER slow BEFORE INSERT ON backgrounded_outbox FOR EACH ROW EXECUTE FUNCTION slow()`,
+        )
+        const runner = dataSource.createQueryRunner()
+        await runner.startTransaction()
+        const { connection } = (await runner.connect()) as { connection: { query: (text: string) => void } }
+        const { query } = connection
+        let late: Promise<unknown> | undefined
+        connection.query = (text) => {
+          connection.query = query
+          connection.query(text)
+          late = backgrounded(letter, { manager: runner.manager }).post('late')
+        }
+        await runner.commitTransaction()
+        await late
+        await settled(dataSource)
+        await runner.release()
+        expect(await rows()).to.deep.equal([])
+        await drain(dataSource)
+        expect(ran).to.deep.equal(['late'])
+      })
+
     it('takes a call while Redis is down, in a transaction and outside, and it runs when Redis is back', async () => {
       await attach(await unreachable())
       const receipt = await backgrounded(letter).post('outside')

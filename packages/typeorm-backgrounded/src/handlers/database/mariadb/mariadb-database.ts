@@ -3,12 +3,13 @@ import type { QueryRunner } from 'typeorm'
 import { InvalidOptionError } from '../../../errors'
 import type { JobEnvelope } from '../../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../../job/largest-payload'
+import { inGroups } from '../../../row-group'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { inGroups, isRow, newRow, resultsOf, type NewRow } from '../job-row'
+import { isRow, newRow, resultsOf, sizeOf, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { workerName } from '../server/worker-name'
@@ -53,7 +54,7 @@ export class MariaDbDatabase implements JobDatabase {
     // Escaped for a statement, a text may be twice as long.
     const rows = jobs.map((job) => newRow(job, Math.min(LARGEST_PAYLOAD, Math.floor(packet / 2) - 16_384)))
     const inserted = new Set<string>()
-    for (const group of inGroups(rows.filter(isRow), packet / 4)) {
+    for (const group of inGroups(rows.filter(isRow), sizeOf, packet / 4)) {
       for (const id of await this.insert(session, group)) inserted.add(id)
     }
     if (!transaction) this.committed(jobs)

@@ -2,12 +2,13 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
 import type { ConsumeOptions, EnqueueResult, HandlerHost, Piggyback } from '../../handler'
-import type { PiggybackClient } from '../../../postgres-piggyback/client'
+import { TransactionRows } from '../../../postgres-piggyback/transaction-rows'
+import { inGroups } from '../../../row-group'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { inGroups, isRow, newRow, resultsOf, type NewRow } from '../job-row'
+import { isRow, newRow, resultsOf, sizeOf, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { retried } from '../server/retry'
@@ -21,7 +22,6 @@ import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres
 import { ReadingAlong } from './reading-along'
 import { statementName } from './statement-name'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
-import { TransactionRows } from './transaction-rows'
 import type { PulseData } from './worker-pulse'
 
 export interface PostgresDatabaseOptions {
@@ -67,26 +67,21 @@ export class PostgresDatabase implements JobDatabase {
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
     const rows = jobs.map((job) => newRow(job))
     const inserted = new Set<string>()
-    for (const group of inGroups(rows.filter(isRow))) {
+    for (const group of inGroups(rows.filter(isRow), sizeOf)) {
       for (const { id } of await this.insert(group, transaction)) inserted.add(id)
     }
     return resultsOf(rows, inserted)
   }
 
   piggyback(transaction: QueryRunner): Piggyback | undefined {
-    const { databaseConnection: client } = transaction as QueryRunner & { databaseConnection?: PiggybackClient }
-    if (!client) return undefined
-    const { logger } = this.host.dataSource
-    return new TransactionRows(client, {
+    return TransactionRows.of<NewRow>(transaction, this.host.dataSource.logger, {
+      rowOf: (job) => newRow(job),
+      sizeOf,
       statementOf: (rows) => {
         const { text, values } = insertion(this.sql.insertFresh, rows)
-        logger.logQuery(text, values as unknown[], transaction)
         return { name: this.nameOf(text), text, values }
       },
-      failed: (error, { text, values }) => {
-        logger.logQueryError(error as Error, text, [...values], transaction)
-        return explained(error)
-      },
+      explained,
     })
   }
 
