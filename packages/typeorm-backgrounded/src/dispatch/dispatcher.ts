@@ -218,12 +218,15 @@ export class Dispatcher {
 
   private committed(jobs: readonly HeldJob[], runner: QueryRunner, whenWritten?: Promise<void>): void {
     const { outbox } = this.host
-    const written = jobs.filter(({ isWritten }) => isWritten).map(({ envelope }) => envelope)
-    const waiting = jobs.filter(({ isWritten }) => !isWritten).map(({ envelope }) => envelope)
-    const push = (store: Outbox) => (whenWritten ? whenWritten.then(() => store.push(written)) : store.push(written))
-    if (outbox && written.length > 0) this.track(push(outbox))
+    const [held, written] = [ofFate(jobs, 'held'), ofFate(jobs, 'written')]
+    if (outbox && written.length > 0) this.track(this.push(jobs, outbox, whenWritten))
     else if (written.length > 0) this.announce(written)
-    if (waiting.length > 0) this.deliver(waiting, runner)
+    if (held.length > 0) this.deliver(held, runner)
+  }
+
+  private async push(jobs: readonly HeldJob[], outbox: Outbox, whenWritten?: Promise<void>): Promise<void> {
+    if (whenWritten) await whenWritten
+    await outbox.push(ofFate(jobs, 'written'))
   }
 
   private announce(written: readonly JobEnvelope[]): void {
@@ -270,6 +273,10 @@ export class Dispatcher {
   private get runsInline(): boolean {
     return this.host.handler.capabilities.consumes === 'inline'
   }
+}
+
+function ofFate(jobs: readonly HeldJob[], fate: HeldJob['fate']): JobEnvelope[] {
+  return jobs.filter((job) => job.fate === fate).map(({ envelope }) => envelope)
 }
 
 export function summaryOf({ id, entity, key, method, queue }: JobEnvelope): JobSummary {

@@ -4,12 +4,15 @@ import type { Piggyback } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
 import { Writes, type Write } from './writes'
 
+/** It waits for the commit; it is written in the transaction; or it could not be. */
+export type Fate = 'held' | 'written' | 'refused'
+
 /** A call that waits for the commit, or one that could not be written. */
 interface Entry {
   /** Of the savepoint it was made in; 1 is the transaction itself. */
   depth: number
   readonly envelope: JobEnvelope
-  readonly isWritten: boolean
+  fate: Fate
   /** Keeps several events on one row to one job. */
   readonly rowEvent?: string
 }
@@ -57,7 +60,7 @@ export class OpenTransaction {
    */
   add(envelope: JobEnvelope, rowEvent?: string): Promise<void> | undefined {
     const writer = this.writer()
-    const entry = { depth: depthOf(this.runner), envelope, rowEvent, isWritten: writer !== undefined }
+    const entry: Entry = { depth: depthOf(this.runner), envelope, rowEvent, fate: writer ? 'written' : 'held' }
     this.entries.push(entry)
     const refuse = (error: unknown) => this.refuse(entry, error)
     try {
@@ -121,7 +124,7 @@ export class OpenTransaction {
   }
 
   /** Over, one way or the other; returns the jobs that it held. */
-  end(): readonly { envelope: JobEnvelope; isWritten: boolean }[] {
+  end(): readonly Pick<Entry, 'envelope' | 'fate'>[] {
     this.hasEnded = true
     const { entries } = this
     this.entries = []
@@ -136,6 +139,7 @@ export class OpenTransaction {
   }
 
   private refuse(entry: Entry, error: unknown): void {
+    entry.fate = 'refused'
     this.entries = this.entries.filter((each) => each !== entry)
     this.fail(error, entry.depth)
     this.writing.refused(entry.envelope, error)

@@ -3,7 +3,7 @@ import type { JobEnvelope } from '../job/envelope'
 import { shared } from '../metadata/registry'
 import { withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
-import { depthOf, OpenTransaction, type TransactionWriting } from './open-transaction'
+import { depthOf, OpenTransaction, type Fate, type TransactionWriting } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
 /** How deep a test's own transaction is, around everything that the code under test does. */
@@ -12,12 +12,13 @@ const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunn
 /** A job that waited for its commit. */
 export interface HeldJob {
   readonly envelope: JobEnvelope
-  readonly isWritten: boolean
+  /** Of one that came late it may still change. */
+  readonly fate: Fate
 }
 
 export interface BufferHost extends TransactionWriting {
-  /** @param written resolves when the last of them is; nothing: they are */
-  committed(jobs: readonly HeldJob[], runner: QueryRunner, written?: Promise<void>): void
+  /** @param whenWritten settles the fate of those that came late; nothing: none did */
+  committed(jobs: readonly HeldJob[], runner: QueryRunner, whenWritten?: Promise<void>): void
   /** The database said COMMIT and meant ROLLBACK. */
   rolledBackByCommit(jobs: readonly HeldJob[]): void
 }

@@ -24,7 +24,8 @@ export interface Stream {
 export interface Connection {
   stream: Stream
   readonly parsedStatements: Record<string, string | undefined>
-  readonly submittedNamedStatements: Record<string, string | undefined>
+  /** Since pg 8.14. */
+  readonly submittedNamedStatements?: Record<string, string | undefined>
   parse(statement: { name: string; text: string; types: readonly never[] }): void
   bind(values: { portal: string; statement: string; values: readonly (string | null)[] }): void
   describe(portal: { type: 'P'; name: string }): void

@@ -6,14 +6,20 @@ import { RowGroup } from '../row-group'
 import type { PiggybackClient, Statement } from './client'
 import { piggyback, sendLoad, unload, type Load } from './piggyback'
 
+export interface Call<Row> {
+  readonly row: Row
+  /** When it was made, by `performance.now()`. */
+  readonly since: number
+}
+
 /** How the jobs of a transaction become statements. */
 export interface RowWriting<Row> {
   /** Or what is wrong with the job. */
   rowOf(job: JobEnvelope): Row | Error
   /** Bytes of a row's texts. */
   sizeOf(row: Row): number
-  /** Asked for when it leaves. */
-  statementOf(rows: readonly Row[]): Statement
+  /** Asked for when it leaves: a delay counts from the call. */
+  statementOf(calls: readonly Call<Row>[]): Statement
   /** @returns an error of the database as a caller is to see it */
   explained(error: unknown): unknown
 }
@@ -71,7 +77,7 @@ type Log = (statement: Statement, error?: unknown) => void
 
 /** The jobs of one statement. */
 class Group<Row extends object> implements Load {
-  private readonly group: RowGroup<Row>
+  private readonly group: RowGroup<Call<Row>>
   private readonly refusals: ((error: unknown) => void)[] = []
   private sent: Statement | undefined
   private hasArrived = false
@@ -81,12 +87,12 @@ class Group<Row extends object> implements Load {
     private readonly writing: RowWriting<Row>,
     private readonly log: Log,
   ) {
-    this.group = new RowGroup((row) => writing.sizeOf(row))
+    this.group = new RowGroup(({ row }) => writing.sizeOf(row))
   }
 
   /** False: it goes with the next one. */
   take(row: Row, refused: (error: unknown) => void): boolean {
-    if (!this.isWaiting || !this.group.take(row)) return false
+    if (!this.isWaiting || !this.group.take({ row, since: performance.now() })) return false
     this.refusals.push(refused)
     return true
   }

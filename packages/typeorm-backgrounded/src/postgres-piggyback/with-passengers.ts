@@ -76,7 +76,8 @@ function derived(Base: QueryConstructor): Carrying {
       const { passenger } = this
       // The session has been swept clean: the next one parses anew.
       if (this.name && codeOf(error) === '26000') connection.parsedStatements[this.name] = undefined
-      if (passenger && this.own?.name) connection.submittedNamedStatements[this.own.name] = undefined
+      const { submittedNamedStatements: submitted } = connection
+      if (passenger && this.own?.name && submitted) submitted[this.own.name] = undefined
       if (isAnswer(error)) passenger?.arrived?.(error)
       else passenger?.lost?.()
       super.handleError(error, connection)

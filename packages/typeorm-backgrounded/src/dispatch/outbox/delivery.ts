@@ -26,8 +26,8 @@ const BATCH = 500
 
 /** Takes jobs from the outbox to the handler: each once, whoever dies on the way, and whoever else is at it. */
 export class Delivery {
-  /** Until when this process may push what it wrote, by `performance.now()`. */
-  private readonly inHand = new WeakMap<JobEnvelope, number>()
+  /** Until when this process may push what it wrote, and since when a delay counts, by `performance.now()`. */
+  private readonly inHand = new WeakMap<JobEnvelope, { readonly until: number; readonly since: number }>()
   private readonly pushes: Batcher<JobEnvelope, void | Promise<void>>
   private readonly underWay = new Set<Promise<void>>()
 
@@ -39,8 +39,8 @@ export class Delivery {
   }
 
   /** This process wrote the job, and may push it until then. */
-  hasInHand(job: JobEnvelope, until: number): void {
-    this.inHand.set(job, until)
+  hasInHand(job: JobEnvelope, until: number, since = until - LEASE): void {
+    this.inHand.set(job, { until, since })
   }
 
   /** Pushes jobs that this process wrote, and whose transaction has committed; what fails stays for the relays. */
@@ -73,7 +73,7 @@ export class Delivery {
     const lateEnd = late.length > 0 ? this.track(this.noteFailure(this.pushLate(late), late.length)) : undefined
     if (own.size > 0) {
       const until = performance.now() + Math.min(...[...own].map((job) => this.timeLeft(job)))
-      const jobsNow = [...own].map((job) => aged(job, LEASE - this.timeLeft(job)))
+      const jobsNow = [...own].map((job) => aged(job, performance.now() - (this.inHand.get(job)?.since ?? 0)))
       await this.noteFailure(this.deliver(jobsNow, until), own.size)
     }
     return jobs.map((job) => (own.has(job) ? undefined : lateEnd))
@@ -167,7 +167,7 @@ export class Delivery {
   }
 
   private timeLeft(job: JobEnvelope): number {
-    return (this.inHand.get(job) ?? -Infinity) - performance.now()
+    return (this.inHand.get(job)?.until ?? -Infinity) - performance.now()
   }
 
   private async noteFailure(work: Promise<unknown>, jobs: number): Promise<void> {

@@ -10,7 +10,7 @@ import { MariaDbOutbox } from './mariadb-outbox'
 import { explained } from './missing-table'
 import type { NewRow, OutboxStore, OutboxStoreHost } from './outbox-store'
 import { OUTBOX_TABLES } from './outbox-table'
-import { payloadOf } from './payload'
+import { payloadAfter, payloadOf } from './payload'
 import { PostgresOutbox } from './postgres-outbox'
 import { SqliteOutbox } from './sqlite-outbox'
 
@@ -57,9 +57,11 @@ export class Outbox {
    * @throws MissingTableError, or the database's error
    */
   write(jobs: readonly JobEnvelope[], runner: QueryRunner): Promise<EnqueueResult[]> {
-    return insertInGroups(jobs, (pairs) => {
-      this.takeInHand(pairs)
-      return this.store.write(rowsOf(pairs), LEASE, runner).catch(rethrow)
+    return insertInGroups(jobs, async (pairs) => {
+      const until = performance.now() + LEASE
+      await this.store.write(rowsOf(pairs), LEASE, runner).catch(rethrow)
+      // The lease of the rows began a bit later, when they were written.
+      for (const { job } of pairs) this.delivery.hasInHand(job, until)
     })
   }
 
@@ -70,9 +72,11 @@ export class Outbox {
     return TransactionRows.of<Pair>(transaction, this.host.dataSource.logger, {
       rowOf: pairOf,
       sizeOf,
-      statementOf: (pairs) => {
-        this.takeInHand(pairs)
-        return statement(rowsOf(pairs), LEASE)
+      statementOf: (calls) => {
+        const now = performance.now()
+        for (const { row, since } of calls) this.delivery.hasInHand(row.job, now + LEASE, since)
+        const rows = calls.map(({ row, since }) => ({ id: row.job.id, payload: payloadAfter(row, now - since) }))
+        return statement(rows, LEASE)
       },
       explained,
     })
@@ -98,30 +102,24 @@ export class Outbox {
     await this.delivery.close()
     this.store.close()
   }
-
-  /** The lease of the rows begins a bit later, when they are written. */
-  private takeInHand(pairs: readonly Pair[]): void {
-    const until = performance.now() + LEASE
-    for (const { job } of pairs) this.delivery.hasInHand(job, until)
-  }
 }
 
 interface Pair {
   readonly job: JobEnvelope
-  readonly row: NewRow
+  readonly payload: string
 }
 
 function pairOf(job: JobEnvelope): Pair | Error {
   const payload = payloadOf(job)
-  return payload instanceof Error ? payload : { job, row: { id: job.id, payload } }
+  return payload instanceof Error ? payload : { job, payload }
 }
 
 function rowsOf(pairs: readonly Pair[]): NewRow[] {
-  return pairs.map(({ row }) => row)
+  return pairs.map(({ job, payload }) => ({ id: job.id, payload }))
 }
 
-function sizeOf({ row }: Pair): number {
-  return Buffer.byteLength(row.payload)
+function sizeOf({ payload }: Pair): number {
+  return Buffer.byteLength(payload)
 }
 
 async function insertInGroups(

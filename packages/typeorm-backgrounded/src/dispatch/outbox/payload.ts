@@ -12,6 +12,11 @@ export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
     : PayloadTooLargeError.of(`${job.entity}.${job.method}`, bytes, LARGEST_PAYLOAD)
 }
 
+/** What a row keeps of a job that is written `ms` after its call. */
+export function payloadAfter({ job, payload }: { job: JobEnvelope; payload: string }, ms: number): string {
+  return job.delay === undefined ? payload : JSON.stringify(aged(job, Math.round(ms)))
+}
+
 /** What a row holds, with the defaults of a job that was written by hand. Nothing if it is no object at all. */
 export function jobOf(id: string, payload: string, source: string): JobEnvelope | undefined {
   const stored = parsed(payload)

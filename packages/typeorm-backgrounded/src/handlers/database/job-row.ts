@@ -47,6 +47,11 @@ export function newRow(job: JobEnvelope, largestPayload = LARGEST_PAYLOAD): NewR
   return tooLongName(row) ?? row
 }
 
+/** A row that is written `ms` after its call. */
+export function waited(row: NewRow, ms: number): NewRow {
+  return row.delay === 0 ? row : { ...row, delay: Math.max(0, Math.round(row.delay - ms)) }
+}
+
 /** Bytes of a row's texts. */
 export function sizeOf({ args, types, key, meta }: NewRow): number {
   return bytes(args) + bytes(types) + bytes(key) + bytes(meta)

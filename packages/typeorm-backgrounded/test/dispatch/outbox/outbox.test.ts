@@ -127,13 +127,13 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(await rows()).to.deep.equal([])
     })
 
-    if (store === postgres)
-      it('has a call that comes while the COMMIT is on its way, and is empty once Redis has the job', async () => {
-        // The row is there well after the commit.
-        await dataSource.query(
-          `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN new; END';
-        CREATE TRIGGER slow BEFORE INSERT ON backgrounded_outbox FOR EACH ROW EXECUTE FUNCTION slow()`,
+    if (store === postgres) {
+      const slowly = (end: string) =>
+        dataSource.query(
+          `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); ${end}; END';
+          CREATE TRIGGER slow BEFORE INSERT ON backgrounded_outbox FOR EACH ROW EXECUTE FUNCTION slow()`,
         )
+      const callWhileCommitting = async () => {
         const runner = dataSource.createQueryRunner()
         await runner.startTransaction()
         const { connection } = (await runner.connect()) as { connection: { query: (text: string) => void } }
@@ -148,10 +148,34 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
         await late
         await settled(dataSource)
         await runner.release()
-        expect(await rows()).to.deep.equal([])
         await drain(dataSource)
+      }
+
+      it('has a call that comes while the COMMIT is on its way, and is empty once Redis has the job', async () => {
+        await slowly('RETURN new')
+        await callWhileCommitting()
+        expect(await rows()).to.deep.equal([])
         expect(ran).to.deep.equal(['late'])
       })
+
+      it('refuses such a call when its row is refused', async () => {
+        await slowly(`RAISE EXCEPTION ''no''`)
+        await callWhileCommitting()
+        expect(events).to.deep.equal(['enqueueFailed'])
+        expect(ran).to.deep.equal([])
+      })
+
+      it('counts a delay from the call, however long the transaction goes on', async () => {
+        await dataSource.transaction(async (manager) => {
+          await backgrounded(letter, { manager, delay: 300 }).post('delayed')
+          const due = performance.now() + 300
+          await until(() => performance.now() > due)
+        })
+        await settled(dataSource)
+        await drain(dataSource)
+        expect(ran).to.deep.equal(['delayed'])
+      })
+    }
 
     it('takes a call while Redis is down, in a transaction and outside, and it runs when Redis is back', async () => {
       await attach(await unreachable())

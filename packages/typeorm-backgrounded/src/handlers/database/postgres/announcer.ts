@@ -4,9 +4,9 @@ import { announcement } from './notifications'
 
 /** ms */
 const SPACING = 5
-/** ms, where calls come so fast that a worker finds many each time it is told. */
+/** ms, where there is so much to tell that a worker finds many jobs each time. */
 const BUSY_SPACING = 20
-/** Calls a ms. */
+/** Commits a ms. */
 const BUSY = 1
 
 /** Something was told a moment ago. */
@@ -70,7 +70,7 @@ export class Announcer {
     const { asked, length } = this.recent.get(payload) as Turn
     this.recent.delete(payload)
     if (asked === 0) return
-    this.takeTurn(payload, asked >= BUSY * length ? BUSY_SPACING : SPACING)
+    this.takeTurn(payload, asked >= BUSY * length ? Math.min(2 * length, BUSY_SPACING) : SPACING)
     void this.tell(payload)
   }
 

@@ -8,7 +8,7 @@ import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { isRow, newRow, resultsOf, sizeOf, type NewRow } from '../job-row'
+import { isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { retried } from '../server/retry'
@@ -77,7 +77,9 @@ export class PostgresDatabase implements JobDatabase {
     return TransactionRows.of<NewRow>(transaction, this.host.dataSource.logger, {
       rowOf: (job) => newRow(job),
       sizeOf,
-      statementOf: (rows) => {
+      statementOf: (calls) => {
+        const now = performance.now()
+        const rows = calls.map(({ row, since }) => waited(row, now - since))
         const { text, values } = insertion(this.sql.insertFresh, rows)
         return { name: this.nameOf(text), text, values }
       },

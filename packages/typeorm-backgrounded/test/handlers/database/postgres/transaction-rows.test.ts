@@ -13,6 +13,7 @@ import {
 import { DatabaseHandler, type DatabaseHandlerOptions } from '../../../../src/handlers/database'
 import { administer, createPostgres, requirePostgres } from '../../../support/postgres'
 import { silent } from '../../../support/program'
+import { until } from '../../../support/worker-process'
 
 const ran: string[] = []
 
@@ -254,6 +255,16 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await dataSource.query(count)).to.deep.equal([{ n: 2 }])
   })
 
+  it('are due a delay after the call, however long the transaction goes on', async () => {
+    const row = await saved('a')
+    await dataSource.transaction(async (manager) => {
+      await backgrounded(row, { manager, delay: 300 }).send('delayed')
+      const due = performance.now() + 300
+      await until(() => performance.now() > due)
+    })
+    expect(await drained()).to.deep.equal(['a delayed'])
+  })
+
   it('are stored by a COMMIT that is written by hand', async () => {
     const runner = dataSource.createQueryRunner()
     await runner.startTransaction()
@@ -369,7 +380,8 @@ describe('the calls of a transaction on Postgres', () => {
 
   it('are stored when they come while the COMMIT is on its way, and never when it is a ROLLBACK', async () => {
     const row = await saved('a')
-    for (const end of ['commit', 'rollback'] as const) {
+    const ends = ['commit', 'rollback'] as const
+    for (const [end, options] of ends.flatMap((end) => [[end, {}] as const, [end, { delay: 1 }] as const])) {
       const runner = dataSource.createQueryRunner()
       await runner.startTransaction()
       const { connection } = (await runner.connect()) as { connection: { query: (text: string) => void } }
@@ -378,15 +390,15 @@ describe('the calls of a transaction on Postgres', () => {
       connection.query = (text) => {
         connection.query = query
         connection.query(text)
-        late.push(backgrounded(row, { manager: runner.manager }).send(end))
+        late.push(backgrounded(row, { ...options, manager: runner.manager }).send(end))
       }
       await (end === 'commit' ? runner.commitTransaction() : runner.rollbackTransaction())
       await Promise.all(late)
       await runner.release()
     }
-    expect(await drained()).to.deep.equal(['a commit'])
+    expect(await drained()).to.deep.equal(['a commit', 'a commit'])
     await dataSource.transaction(() => dataSource.query('SELECT 1')) // on both connections
-    expect(await drained()).to.deep.equal(['a commit'])
+    expect(await drained()).to.deep.equal(['a commit', 'a commit'])
   })
 
   it("are seen by TypeORM's logger", async () => {
