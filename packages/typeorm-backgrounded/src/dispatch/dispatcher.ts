@@ -9,9 +9,9 @@ import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
 import { outsideAmbientScopes } from './ambient-transaction'
 import { EnvelopeMaker } from './envelope-maker'
-import type { OpenTransaction } from './open-transaction'
+import type { HeldJob, OpenTransaction } from './open-transaction'
 import type { Outbox } from './outbox/outbox'
-import { TransactionBuffer, type HeldJob } from './transaction-buffer'
+import { TransactionBuffer } from './transaction-buffer'
 
 /** What a background call returns. */
 export interface JobReceipt {
@@ -225,7 +225,7 @@ export class Dispatcher {
   }
 
   private async push(jobs: readonly HeldJob[], outbox: Outbox, whenWritten?: Promise<void>): Promise<void> {
-    if (whenWritten) await whenWritten
+    await whenWritten // what came late may be refused
     await outbox.push(ofFate(jobs, 'written'))
   }
 

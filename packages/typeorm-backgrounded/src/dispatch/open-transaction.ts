@@ -4,15 +4,18 @@ import type { Piggyback } from '../handlers/handler'
 import type { JobEnvelope } from '../job/envelope'
 import { Writes, type Write } from './writes'
 
-/** It waits for the commit; it is written in the transaction; or it could not be. */
-export type Fate = 'held' | 'written' | 'refused'
+/** The job of a call in a transaction. */
+export interface HeldJob {
+  readonly envelope: JobEnvelope
+  /** It waits for the commit, is written in the transaction, or could not be: of one that came late, that is known later. */
+  readonly fate: 'held' | 'written' | 'refused'
+}
 
 /** A call that waits for the commit, or one that could not be written. */
-interface Entry {
+interface Entry extends HeldJob {
   /** Of the savepoint it was made in; 1 is the transaction itself. */
   depth: number
-  readonly envelope: JobEnvelope
-  fate: Fate
+  fate: HeldJob['fate']
   /** Keeps several events on one row to one job. */
   readonly rowEvent?: string
 }
@@ -124,7 +127,7 @@ export class OpenTransaction {
   }
 
   /** Over, one way or the other; returns the jobs that it held. */
-  end(): readonly Pick<Entry, 'envelope' | 'fate'>[] {
+  end(): readonly HeldJob[] {
     this.hasEnded = true
     const { entries } = this
     this.entries = []

@@ -1,20 +1,12 @@
 import type { QueryRunner } from 'typeorm'
-import type { JobEnvelope } from '../job/envelope'
 import { shared } from '../metadata/registry'
 import { withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
-import { depthOf, OpenTransaction, type Fate, type TransactionWriting } from './open-transaction'
+import { depthOf, OpenTransaction, type HeldJob, type TransactionWriting } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
 /** How deep a test's own transaction is, around everything that the code under test does. */
 const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunner, number>(), hasAny: false }))
-
-/** A job that waited for its commit. */
-export interface HeldJob {
-  readonly envelope: JobEnvelope
-  /** Of one that came late it may still change. */
-  readonly fate: Fate
-}
 
 export interface BufferHost extends TransactionWriting {
   /** @param whenWritten settles the fate of those that came late; nothing: none did */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Client } from 'pg'
-import { DataSource, type DataSourceOptions } from 'typeorm'
+import { DataSource, type DataSourceOptions, type QueryRunner } from 'typeorm'
 import { requireService } from './require-service'
 
 type Entities = NonNullable<DataSourceOptions['entities']>
@@ -57,4 +57,15 @@ export async function administer(sql: string, { username, ...address }: Postgres
 
 export async function requirePostgres(context: Mocha.Context): Promise<void> {
   await requireService(context, `Postgres on ${local.host}:${local.port}`, () => administer('SELECT 1'))
+}
+
+/** Does `work` when the next bare statement of a runner's connection, as its COMMIT is one, is on its way. */
+export async function whenSent(runner: QueryRunner, work: () => void): Promise<void> {
+  const { connection } = (await runner.connect()) as { connection: { query: (text: string) => void } }
+  const { query } = connection
+  connection.query = (text) => {
+    connection.query = query
+    connection.query(text)
+    work()
+  }
 }

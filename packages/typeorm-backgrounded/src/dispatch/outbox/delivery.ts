@@ -24,10 +24,17 @@ const MARGIN = 1_000
 const LONGEST_PAUSE = 5 * 60_000
 const BATCH = 500
 
+/** By `performance.now()`. */
+export interface InHand {
+  /** A delay counts from it. */
+  readonly calledAt: number
+  /** Or a bit earlier, since the lease of the row begins then. */
+  readonly writtenAt: number
+}
+
 /** Takes jobs from the outbox to the handler: each once, whoever dies on the way, and whoever else is at it. */
 export class Delivery {
-  /** Until when this process may push what it wrote, and since when a delay counts, by `performance.now()`. */
-  private readonly inHand = new WeakMap<JobEnvelope, { readonly until: number; readonly since: number }>()
+  private readonly inHand = new WeakMap<JobEnvelope, InHand>()
   private readonly pushes: Batcher<JobEnvelope, void | Promise<void>>
   private readonly underWay = new Set<Promise<void>>()
 
@@ -38,9 +45,9 @@ export class Delivery {
     this.pushes = new Batcher((jobs) => this.pushOwn(jobs), { items: BATCH })
   }
 
-  /** This process wrote the job, and may push it until then. */
-  hasInHand(job: JobEnvelope, until: number, since = until - LEASE): void {
-    this.inHand.set(job, { until, since })
+  /** This process wrote the job, and may push it for as long as the lease of its row. */
+  hasInHand(job: JobEnvelope, times: InHand): void {
+    this.inHand.set(job, times)
   }
 
   /** Pushes jobs that this process wrote, and whose transaction has committed; what fails stays for the relays. */
@@ -73,7 +80,7 @@ export class Delivery {
     const lateEnd = late.length > 0 ? this.track(this.noteFailure(this.pushLate(late), late.length)) : undefined
     if (own.size > 0) {
       const until = performance.now() + Math.min(...[...own].map((job) => this.timeLeft(job)))
-      const jobsNow = [...own].map((job) => aged(job, performance.now() - (this.inHand.get(job)?.since ?? 0)))
+      const jobsNow = [...own].map((job) => aged(job, this.age(job)))
       await this.noteFailure(this.deliver(jobsNow, until), own.size)
     }
     return jobs.map((job) => (own.has(job) ? undefined : lateEnd))
@@ -167,7 +174,12 @@ export class Delivery {
   }
 
   private timeLeft(job: JobEnvelope): number {
-    return (this.inHand.get(job)?.until ?? -Infinity) - performance.now()
+    return (this.inHand.get(job)?.writtenAt ?? -Infinity) + LEASE - performance.now()
+  }
+
+  private age(job: JobEnvelope): number {
+    const now = performance.now()
+    return now - (this.inHand.get(job)?.calledAt ?? now)
   }
 
   private async noteFailure(work: Promise<unknown>, jobs: number): Promise<void> {

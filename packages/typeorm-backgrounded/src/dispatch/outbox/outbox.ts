@@ -58,10 +58,9 @@ export class Outbox {
    */
   write(jobs: readonly JobEnvelope[], runner: QueryRunner): Promise<EnqueueResult[]> {
     return insertInGroups(jobs, async (pairs) => {
-      const until = performance.now() + LEASE
+      const now = performance.now()
       await this.store.write(rowsOf(pairs), LEASE, runner).catch(rethrow)
-      // The lease of the rows began a bit later, when they were written.
-      for (const { job } of pairs) this.delivery.hasInHand(job, until)
+      for (const { job } of pairs) this.delivery.hasInHand(job, { calledAt: now, writtenAt: now })
     })
   }
 
@@ -74,7 +73,7 @@ export class Outbox {
       sizeOf,
       statementOf: (calls) => {
         const now = performance.now()
-        for (const { row, since } of calls) this.delivery.hasInHand(row.job, now + LEASE, since)
+        for (const { row, since } of calls) this.delivery.hasInHand(row.job, { calledAt: since, writtenAt: now })
         const rows = calls.map(({ row, since }) => ({ id: row.job.id, payload: payloadAfter(row, now - since) }))
         return statement(rows, LEASE)
       },

@@ -7,6 +7,7 @@ import type { EnqueueResult, Handler } from '../../../src'
 import { BullHandler } from '../../../src/handlers/bull'
 import type { JobEnvelope } from '../../../src/job/envelope'
 import { freePort } from '../../support/free-port'
+import { whenSent } from '../../support/postgres'
 import { redisUrl, removeKeys, requireRedis, uniquePrefix } from '../../support/redis'
 import { mariaDb, postgres, sqliteFile, sqliteInMemory } from '../../support/stores'
 import { until } from '../../support/worker-process'
@@ -136,14 +137,8 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       const callWhileCommitting = async () => {
         const runner = dataSource.createQueryRunner()
         await runner.startTransaction()
-        const { connection } = (await runner.connect()) as { connection: { query: (text: string) => void } }
-        const { query } = connection
         let late: Promise<unknown> | undefined
-        connection.query = (text) => {
-          connection.query = query
-          connection.query(text)
-          late = backgrounded(letter, { manager: runner.manager }).post('late')
-        }
+        await whenSent(runner, () => (late = backgrounded(letter, { manager: runner.manager }).post('late')))
         await runner.commitTransaction()
         await late
         await settled(dataSource)

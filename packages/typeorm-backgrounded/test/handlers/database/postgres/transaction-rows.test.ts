@@ -11,7 +11,7 @@ import {
   type InBackground,
 } from '../../../../src'
 import { DatabaseHandler, type DatabaseHandlerOptions } from '../../../../src/handlers/database'
-import { administer, createPostgres, requirePostgres } from '../../../support/postgres'
+import { administer, createPostgres, requirePostgres, whenSent } from '../../../support/postgres'
 import { silent } from '../../../support/program'
 import { until } from '../../../support/worker-process'
 
@@ -384,16 +384,11 @@ describe('the calls of a transaction on Postgres', () => {
     for (const [end, options] of ends.flatMap((end) => [[end, {}] as const, [end, { delay: 1 }] as const])) {
       const runner = dataSource.createQueryRunner()
       await runner.startTransaction()
-      const { connection } = (await runner.connect()) as { connection: { query: (text: string) => void } }
-      const late: Promise<unknown>[] = []
-      const { query } = connection
-      connection.query = (text) => {
-        connection.query = query
-        connection.query(text)
-        late.push(backgrounded(row, { ...options, manager: runner.manager }).send(end))
-      }
+      let late: Promise<unknown> | undefined
+      const call = backgrounded(row, { ...options, manager: runner.manager })
+      await whenSent(runner, () => (late = call.send(end)))
       await (end === 'commit' ? runner.commitTransaction() : runner.rollbackTransaction())
-      await Promise.all(late)
+      await late
       await runner.release()
     }
     expect(await drained()).to.deep.equal(['a commit', 'a commit'])
