@@ -12,6 +12,7 @@ const directions = [
       'events.ts',
       'logger.ts',
       'batcher.ts',
+      'database-defects.ts',
       'database-errors.ts',
       'pause.ts',
       'sqlite-connection.ts',

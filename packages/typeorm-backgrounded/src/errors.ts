@@ -121,6 +121,16 @@ export class MissingTableError extends BackgroundedError {
   readonly code = 'MISSING_TABLE'
 }
 
+/** A table that the handler needs is in the database, and lacks a column or an index. */
+export class OutdatedTableError extends BackgroundedError {
+  readonly code = 'OUTDATED_TABLE'
+}
+
+/** The store understands a statement, and refuses it: a permission, a password, a version. `cause` is its own error. */
+export class StoreRefusedError extends BackgroundedError {
+  readonly code = 'STORE_REFUSED'
+}
+
 /** The handler does not work with this database. */
 export class UnsupportedDatabaseError extends BackgroundedError {
   readonly code = 'UNSUPPORTED_DATABASE'

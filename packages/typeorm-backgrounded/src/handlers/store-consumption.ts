@@ -1,7 +1,7 @@
-import { MissingTableError } from '../errors'
 import type { Logger } from '../logger'
 import { sleep, withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
+import { DefectGrace } from './defect-grace'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
 
 /** A store of jobs as the consumption loop needs it. */
@@ -53,6 +53,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   private outcomes: FinishedJob<Job>[] = []
   /** In a drain: released jobs stay claimed until the end, so that it does not take them again. */
   private heldBack: FinishedJob<Job>[] = []
+  private readonly defects = new DefectGrace()
   private isStopping = false
   private isHandedBack = false
   private pauses = 0
@@ -119,13 +120,14 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     try {
       const exchanged = await this.store.exchange(finished, slots)
       this.pauses = 0
+      this.defects.worked()
       this.firstContact.resolve()
       this.report(finished, exchanged.lost)
       return exchanged
     } catch (error) {
       // Whether the store has the outcomes is unknown: they are sent again.
       this.outcomes = [...finished.map((each) => ({ ...each, isRepeated: true })), ...this.outcomes]
-      if (this.options.once || error instanceof MissingTableError) throw error
+      if (this.options.once || this.defects.endsWorker(error)) throw error
       await this.pause(error)
       return undefined
     }

@@ -1,16 +1,16 @@
 import type { DataSource } from 'typeorm'
+import { withAdvice } from '../../database-defects'
 import { isMissingTableError } from '../../database-errors'
-import { MissingTableError } from '../../errors'
 
-/** The error itself, or where the outbox table is not in the database, what to do about it. */
+/** The error itself, or where the database can never do what it is asked for, what to do about it. */
 export function explained(error: unknown): unknown {
-  if (!isMissingTableError(error)) return error
-  return new MissingTableError(
-    'The table backgrounded_outbox is not in the database: generate and run a migration (typeorm migration:generate), print ' +
+  return withAdvice(error, {
+    tables: 'outbox tables',
+    missing:
+      'The table backgrounded_outbox is not in the database: generate and run a migration (typeorm migration:generate), print ' +
       'its SQL with typeorm-backgrounded schema, let the application create it with synchronize in development, or pass ' +
       '{ outbox: false } to withBackgrounded, after which a call whose process dies right after its commit is lost.',
-    { cause: error },
-  )
+  })
 }
 
 /** Whether the table may be about to come: migrations have yet to run, or TypeORM's own CLI is at work on one. */

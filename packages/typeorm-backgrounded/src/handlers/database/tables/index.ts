@@ -1,5 +1,5 @@
 import { DefaultNamingStrategy, type DataSource, type EntitySchema } from 'typeorm'
-import { isMissingTableError } from '../../../database-errors'
+import { withAdvice } from '../../../database-defects'
 import { dialectOf, type Dialect } from '../../../dialect'
 import { MissingTableError } from '../../../errors'
 import { tableNames, type TableNames } from '../../../table-names'
@@ -45,13 +45,13 @@ export function jobTables(dialect: Dialect, dataSource: DataSource): JobTables {
   }
 }
 
-/** The error itself, or where a table is not in the database, what to do about it. */
+/** The error itself, or where the database can never do what it is asked for, what to do about it. */
 export function explained(error: unknown): unknown {
-  if (!isMissingTableError(error)) return error
-  return new MissingTableError(
-    'A job table is not in the database: generate and run a migration (typeorm migration:generate), print its SQL with ' +
+  return withAdvice(error, {
+    tables: 'job tables',
+    missing:
+      'A job table is not in the database: generate and run a migration (typeorm migration:generate), print its SQL with ' +
       'typeorm-backgrounded schema, or let the application create it with synchronize in development. A worker never changes ' +
       'the schema.',
-    { cause: error },
-  )
+  })
 }
