@@ -20,6 +20,7 @@ const directions = [
       'dialect.ts',
       'column-types.ts',
       'lazy-abort.ts',
+      'reporting',
     ],
     from: [
       'job',

@@ -8,6 +8,7 @@ import type { EntityTargets, Handler } from './handlers/handler'
 import { consoleLogger, type Logger } from './logger'
 import { shared } from './metadata/registry'
 import { checkPluginOptions, type BackgroundedOptions } from './plugin-options'
+import { guarded } from './reporting/guarded-logger'
 import { Runtime } from './runtime'
 import type { WorkCounts, Worker, WorkerOptions } from './worker/worker'
 
@@ -186,7 +187,7 @@ function attachmentOf(dataSource: DataSource): Attachment {
 
 function newEvents(dataSource: DataSource): BackgroundedEvents {
   return new BackgroundedEvents((error, event) => {
-    const logger = attachments.get(dataSource)?.options.logger ?? consoleLogger
+    const logger = guarded(attachments.get(dataSource)?.options.logger ?? consoleLogger)
     logger.error({ err: error, event }, 'a listener of backgroundedEvents threw')
   })
 }

@@ -15,14 +15,3 @@ export const consoleLogger: Logger = {
   warn: (fields, message) => console.warn(`typeorm-backgrounded: ${message}`, fields),
   error: (fields, message) => console.error(`typeorm-backgrounded: ${message}`, fields),
 }
-
-/** Adds `fields` to every line of a logger that may have no `child` of its own. */
-export function childLogger(logger: Logger, fields: object): Logger {
-  if (logger.child) return logger.child(fields)
-  return {
-    debug: (more, message) => logger.debug({ ...fields, ...more }, message),
-    info: (more, message) => logger.info({ ...fields, ...more }, message),
-    warn: (more, message) => logger.warn({ ...fields, ...more }, message),
-    error: (more, message) => logger.error({ ...fields, ...more }, message),
-  }
-}

@@ -15,6 +15,7 @@ import { milliseconds } from './job/duration'
 import type { JsonObject } from './job/json'
 import { keyText } from './job/key-codec'
 import { consoleLogger, type Logger } from './logger'
+import { guarded } from './reporting/guarded-logger'
 import { MethodTable } from './metadata/method-table'
 import { shared } from './metadata/registry'
 import { usesOutbox, type BackgroundedOptions } from './plugin-options'
@@ -61,7 +62,8 @@ export class Runtime {
     private readonly events: BackgroundedEvents,
     testRunner: () => QueryRunner | undefined,
   ) {
-    const { handler, source = 'default', logger = consoleLogger } = options
+    const { handler, source = 'default' } = options
+    const logger = guarded(options.logger ?? consoleLogger)
     this.handler = handler
     this.logger = logger
     this.methods = new MethodTable(dataSource, options)

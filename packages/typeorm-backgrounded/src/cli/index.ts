@@ -2,6 +2,8 @@
 import { Command } from 'commander'
 import { schemaCommand } from './commands/schema'
 import { workerCommand } from './commands/worker'
+import { oneLine } from '../reporting/one-line'
+import { errorMessage } from '../reporting/safe-error'
 
 const { version } = require('typeorm-backgrounded/package.json') as { version: string }
 
@@ -12,6 +14,6 @@ const program = new Command('typeorm-backgrounded')
   .addCommand(schemaCommand())
 
 program.parseAsync().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error)
+  console.error(errorMessage(error).split('\n').map(oneLine).join('\n'))
   process.exit(1)
 })

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { InstanceChecker, type DataSource } from 'typeorm'
+import { errorMessage } from '../reporting/safe-error'
 
 /** Loads modules as the program in this directory would. */
 export function requireModules(modules: readonly string[]): void {
@@ -41,7 +42,7 @@ async function open(path: string): Promise<unknown> {
         { cause: error },
       )
     }
-    throw new Error(`Unable to open file: "${path}". ${(error as Error).message}`, { cause: error })
+    throw new Error(`Unable to open file: "${path}". ${errorMessage(error)}`, { cause: error })
   }
 }
 

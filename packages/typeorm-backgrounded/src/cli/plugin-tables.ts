@@ -2,6 +2,7 @@ import { DataSource, Table, type DataSourceOptions } from 'typeorm'
 import { pluginOf } from '../backgrounded'
 import { dialectOf, SUPPORTED_DATABASES } from '../dialect'
 import { UnsupportedDatabaseError } from '../errors'
+import { errorMessage } from '../reporting/safe-error'
 
 /**
  * The statements that create the plugin's tables in a database that has none of them, as this data source names them.
@@ -22,7 +23,7 @@ export async function tableStatements(dataSource: DataSource): Promise<string[]>
     await sibling.initialize()
   } catch (error) {
     throw new Error(
-      `The database cannot be reached, and its version decides on the statements: ${reasonOf(error)}. ` +
+      `The database cannot be reached, and its version decides on the statements: ${errorMessage(error)}. ` +
         'Start it, or give the data source one that it can connect to: nothing is written there.',
       { cause: error },
     )
@@ -70,10 +71,4 @@ async function createdBy(dataSource: DataSource): Promise<string[]> {
   runner.disableSqlMemory()
   await runner.release()
   return upQueries.map(({ query }) => `${query.trim().replace(/;$/, '')};`)
-}
-
-/** Node hides why no address of a host could be reached. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && !error.message) return error.errors.map(reasonOf).join(', ')
-  return error instanceof Error ? error.message : String(error)
 }

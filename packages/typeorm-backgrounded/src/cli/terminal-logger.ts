@@ -1,8 +1,20 @@
-import pino, { type Logger } from 'pino'
+import pino from 'pino'
 import pretty from 'pino-pretty'
+import type { Logger } from '../logger'
+import { guarded } from '../reporting/guarded-logger'
+
+export interface TerminalLogger extends Logger {
+  fatal(fields: object, message: string): void
+}
 
 /** Lines for people on a terminal, JSON for machines elsewhere. LOG_LEVEL sets the level, default info. */
-export function terminalLogger(): Logger {
+export function terminalLogger(): TerminalLogger {
+  const lines = linesByLevel()
+  const last: Logger = { ...lines, error: (fields, message) => lines.fatal(fields, message) }
+  return Object.assign(guarded(lines), { fatal: guarded(last).error.bind(undefined) })
+}
+
+function linesByLevel(): pino.Logger {
   const level = process.env.LOG_LEVEL ?? 'info'
   // Synchronous: a worker that is about to exit must have said why.
   if (!process.stdout.isTTY) return pino({ level }, pino.destination({ sync: true }))

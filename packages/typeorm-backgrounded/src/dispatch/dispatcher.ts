@@ -11,6 +11,7 @@ import { outsideAmbientScopes } from './ambient-transaction'
 import { EnvelopeMaker } from './envelope-maker'
 import type { HeldJob, OpenTransaction } from './open-transaction'
 import type { Outbox } from './outbox/outbox'
+import { errorMessage } from '../reporting/safe-error'
 import { TransactionBuffer } from './transaction-buffer'
 
 /** What a background call returns. */
@@ -260,10 +261,7 @@ export class Dispatcher {
 
   private asEnqueueError(error: unknown, { entity, method }: JobEnvelope): unknown {
     if (error instanceof BackgroundedError) return error
-    return new EnqueueError(
-      `${entity}.${method} could not be enqueued: ${(error as Error)?.message ?? String(error)}`,
-      { cause: error },
-    )
+    return new EnqueueError(`${entity}.${method} could not be enqueued: ${errorMessage(error)}`, { cause: error })
   }
 
   private get batches(): boolean {

@@ -1,4 +1,5 @@
 import { consoleLogger, type Logger } from '../logger'
+import { guarded } from '../reporting/guarded-logger'
 import { sleep } from '../pause'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
 import { StoreConsumption, type Exchanged, type FinishedJob } from './store-consumption'
@@ -77,7 +78,7 @@ export function consumeStore<Job extends ClaimedJob>(
 
   const wait = (signal: AbortSignal) => store.wait?.(signal) ?? sleep(options.pollInterval, signal)
   const close = () => store.close?.()
-  return new StoreConsumption({ exchange, wait, close }, options, execute, logger, options.concurrency ?? 10)
+  return new StoreConsumption({ exchange, wait, close }, options, execute, guarded(logger), options.concurrency ?? 10)
 }
 
 /** A job that is released has used no attempt. */

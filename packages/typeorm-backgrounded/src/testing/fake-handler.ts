@@ -9,10 +9,11 @@ import type {
   HandlerCapabilities,
   Outcome,
 } from '../handlers/handler'
-import { errorText } from '../handlers/error-text'
+import { errorText } from '../reporting/error-text'
 import { StoreConsumption, type Exchanged, type FinishedJob, type JobStore } from '../handlers/store-consumption'
 import { dueTime, type JobEnvelope } from '../job/envelope'
 import { consoleLogger } from '../logger'
+import { guarded } from '../reporting/guarded-logger'
 import { sleep } from '../pause'
 
 /** A job in the fake's memory. */
@@ -78,7 +79,7 @@ export class FakeHandler implements Handler, Consumable {
       wait: (signal) => sleep(Math.min(options.pollInterval, 10), signal),
       close: () => {},
     }
-    return new StoreConsumption(store, options, execute, consoleLogger, options.concurrency ?? 1)
+    return new StoreConsumption(store, options, execute, guarded(consoleLogger), options.concurrency ?? 1)
   }
 
   private readonly claims = new WeakMap<ClaimedJob, WaitingJob>()

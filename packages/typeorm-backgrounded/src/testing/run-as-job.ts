@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm'
 import { consoleLogger } from '../logger'
+import { guarded } from '../reporting/guarded-logger'
 import { runInJob, type CurrentJob } from '../worker/job-context'
 
 /**
@@ -19,7 +20,7 @@ export function runAsJob<T>(work: () => T, fields: Partial<CurrentJob> = {}): T 
       manager: undefined as unknown as EntityManager,
       signal: new AbortController().signal,
       progress: () => {},
-      log: consoleLogger,
+      log: guarded(consoleLogger),
       ...fields,
     },
     work,

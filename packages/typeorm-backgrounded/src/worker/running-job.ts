@@ -2,7 +2,8 @@ import type { EntityManager } from 'typeorm'
 import type { RunningJobSummary } from '../events'
 import type { ClaimedJob } from '../handlers/handler'
 import { LazyAbort } from '../lazy-abort'
-import { childLogger, type Logger } from '../logger'
+import type { Logger } from '../logger'
+import { childLogger } from '../reporting/guarded-logger'
 import type { CurrentJob } from './job-context'
 
 /** What a method sees of its job: made for each, so that whatever few methods ask for comes to be when they do. */

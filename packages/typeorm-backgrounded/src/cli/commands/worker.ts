@@ -4,10 +4,11 @@ import type { DataSource } from 'typeorm'
 import { runtimeOf, withDefaultLogger } from '../../backgrounded'
 import { UnsupportedDatabaseError } from '../../errors'
 import { milliseconds } from '../../job/duration'
+import { errorMessage } from '../../reporting/safe-error'
 import type { Worker } from '../../worker/worker'
 import { dataSourceOption, requireOption } from '../flags'
 import { loadDataSource, requireModules } from '../load-data-source'
-import { terminalLogger } from '../terminal-logger'
+import { terminalLogger, type TerminalLogger } from '../terminal-logger'
 
 interface Flags {
   readonly dataSource: string
@@ -18,8 +19,6 @@ interface Flags {
   readonly shutdownTimeout?: number
   readonly require: readonly string[]
 }
-
-type Log = ReturnType<typeof terminalLogger>
 
 export function workerCommand(): Command {
   return new Command('worker')
@@ -65,7 +64,7 @@ async function run(flags: Flags): Promise<void> {
     log.info(bannerOf(dataSource, worker, flags), flags.once ? 'draining' : 'worker started')
     await finished
   } catch (error) {
-    log.fatal({ err: error }, `the worker cannot go on: ${(error as Error).message}`)
+    log.fatal({ err: error }, `the worker cannot go on: ${errorMessage(error)}`)
     await dataSource.destroy().catch(() => {})
     return exit(1)
   }
@@ -83,7 +82,7 @@ function refuseInMemory({ options }: DataSource): void {
 let isStopping = false
 
 /** The first signal stops in order, the second one at once. */
-function stopOnSignals(worker: Worker, dataSource: DataSource, log: Log): void {
+function stopOnSignals(worker: Worker, dataSource: DataSource, log: TerminalLogger): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       if (isStopping) {
@@ -97,7 +96,7 @@ function stopOnSignals(worker: Worker, dataSource: DataSource, log: Log): void {
   }
 }
 
-async function stop(worker: Worker, dataSource: DataSource, log: Log): Promise<void> {
+async function stop(worker: Worker, dataSource: DataSource, log: TerminalLogger): Promise<void> {
   const { stillRunning } = await worker.stop({ exiting: true })
   if (stillRunning.length > 0) {
     log.warn({ jobs: stillRunning }, 'handed back jobs that did not end in time')

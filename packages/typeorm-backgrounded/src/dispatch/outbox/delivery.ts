@@ -3,6 +3,7 @@ import { isConnectionError } from '../../database-errors'
 import type { EnqueueResult, Handler, Relayed } from '../../handlers/handler'
 import type { JobEnvelope } from '../../job/envelope'
 import type { Logger } from '../../logger'
+import { errorLine } from '../../reporting/safe-error'
 import { sleep } from '../../pause'
 import type { OutboxStore, TakenRow } from './outbox-store'
 import { aged, jobOf } from './payload'
@@ -125,7 +126,7 @@ export class Delivery {
     }
     if (unreached.length === 0) return true
     const failure = results.find((result) => result.state === 'failed' && isConnectionError(result.error))
-    const reason = failure?.state === 'failed' ? String(failure.error) : ''
+    const reason = failure?.state === 'failed' ? errorLine(failure.error) : ''
     this.host.logger.warn({ reason, jobs: unreached.length }, 'jobs wait in the outbox: the handler cannot be reached')
     await this.store.giveBack(unreached, 0)
     return false
@@ -186,7 +187,7 @@ export class Delivery {
     try {
       await work
     } catch (error) {
-      this.host.logger.warn({ reason: String(error), jobs }, 'jobs wait in the outbox for a worker to relay them')
+      this.host.logger.warn({ reason: errorLine(error), jobs }, 'jobs wait in the outbox for a worker to relay them')
     }
   }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { sleep } from '../../pause'
 import { removeFrom } from '../../remove-from'
-import { errorText, storableText } from '../error-text'
+import { errorMessage } from '../../reporting/safe-error'
+import { errorText, storableText } from '../../reporting/error-text'
 import { Heartbeat } from '../heartbeat/heartbeat'
 import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../handler'
 import { HeldJob } from '../held-job'
@@ -234,6 +235,5 @@ function settlementOf(outcome: Outcome, job: ClaimedJob): Omit<Settlement, 'queu
 function errorOf(error: unknown): { reason: string; stacktrace: string } {
   const text = errorText(error)
   const [firstLine = text] = text.split('\n', 1)
-  const message = error instanceof Error && typeof error.message === 'string' ? storableText(error.message) : firstLine
-  return { reason: message || firstLine, stacktrace: JSON.stringify([text]) }
+  return { reason: storableText(errorMessage(error)) || firstLine, stacktrace: JSON.stringify([text]) }
 }

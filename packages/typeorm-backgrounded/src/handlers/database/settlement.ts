@@ -1,4 +1,4 @@
-import { errorText, storableText } from '../error-text'
+import { errorText, storableText } from '../../reporting/error-text'
 import type { ClaimedJob, JobState, Outcome } from '../handler'
 
 /** What becomes of a row whose job has not simply been completed and removed. */

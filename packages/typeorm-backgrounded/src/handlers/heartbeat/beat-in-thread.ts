@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
+import { oneLine } from '../../reporting/one-line'
 import { Heart, type Pulse } from './heart'
 import { LifeSign } from './life-sign'
 
@@ -34,7 +35,7 @@ function watch(sign: LifeSign, longestSilence: number): void {
 }
 
 function endProcess({ names }: LifeSign, silence: number): void {
-  const running = names || 'no method'
+  const running = oneLine(names) || 'no method'
   // Straight to the terminal: a stream of this thread would go by the main loop.
   writeSync(
     2,

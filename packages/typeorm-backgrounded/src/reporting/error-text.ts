@@ -1,0 +1,24 @@
+import { safeError, type SafeError } from './safe-error'
+
+const LIMIT = 10_000
+
+/** An error as stores keep it: name, message, stack and causes, clean of what text columns refuse, capped. */
+export function errorText(error: unknown): string {
+  return storableText(textOf(safeError(error)))
+}
+
+/** Text without NUL and lone surrogates, at most 10,000 characters. */
+export function storableText(text: string): string {
+  const capped = text.length > LIMIT ? `${text.slice(0, LIMIT - 1)}…` : text
+  return capped.replaceAll('\0', '\uFFFD').toWellFormed()
+}
+
+function textOf(error: SafeError): string {
+  const lines = [titleOf(error), error.frames]
+  if (error.cause) lines.push(`Caused by: ${textOf(error.cause)}`)
+  return lines.filter(Boolean).join('\n')
+}
+
+function titleOf({ name, message }: SafeError): string {
+  return [name, message].filter(Boolean).join(': ')
+}

@@ -1,0 +1,87 @@
+import { types } from 'node:util'
+import { loggableError } from './loggable-error'
+import { oneLine } from './one-line'
+import { capped, valueText } from './safe-error'
+import { withoutSecrets } from './without-secrets'
+
+const LONGEST_TEXT = 1_000
+const DEEPEST = 5
+/** In characters, of all that is in one line but its error. */
+const LARGEST_LINE = 50_000
+const TRUNCATED = '…'
+
+/**
+ * The fields of a line that this library logs, as plain data that any logger can print: what stands in a stored job may
+ * come from anybody, and what is thrown may be anything. Never throws.
+ */
+export function loggableFields(fields: object): object {
+  const room = { left: LARGEST_LINE }
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      name === 'err' ? loggableError(value) : plain(value, room, 0),
+    ]),
+  )
+}
+
+/** A text of a line: names of queues and methods come from stored jobs. */
+export function loggableText(text: unknown): string {
+  return oneLine(withoutSecrets(capped(String(text), 10_000)))
+}
+
+/**
+ * The fields of a line that the application logs, which are its own business, but for errors: a driver's hold passwords
+ * and arguments.
+ */
+export function withLoggableErrors(fields: unknown): unknown {
+  if (isError(fields)) return loggableError(fields)
+  if (typeof fields !== 'object' || fields === null || !Object.values(fields).some(isError)) return fields
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name, isError(value) ? loggableError(value) : (value as unknown)]),
+  )
+}
+
+function plain(value: unknown, room: { left: number }, depth: number): unknown {
+  room.left -= 8
+  if (room.left <= 0) return TRUNCATED
+  if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null) return value
+  if (isError(value)) return loggableError(value)
+  if (typeof value === 'object' && isPlain(value)) return depth >= DEEPEST ? TRUNCATED : plainObject(value, room, depth)
+  const text = oneLine(withoutSecrets(capped(valueText(value), Math.min(LONGEST_TEXT, room.left))))
+  room.left -= text.length
+  return text
+}
+
+function plainObject(value: object, room: { left: number }, depth: number): unknown {
+  if (Array.isArray(value)) {
+    const list: unknown[] = []
+    for (const each of value) {
+      list.push(plain(each, room, depth + 1))
+      if (room.left <= 0) break
+    }
+    return list
+  }
+  const object: Record<string, unknown> = {}
+  for (const name of Object.keys(value)) {
+    const shown = oneLine(capped(name, 100))
+    room.left -= shown.length
+    if (shown !== '__proto__') object[shown] = plain((value as Record<string, unknown>)[name], room, depth + 1)
+    if (room.left <= 0) break
+  }
+  return object
+}
+
+function isError(value: unknown): boolean {
+  try {
+    return types.isNativeError(value) || value instanceof Error
+  } catch {
+    return true // a revoked proxy: the copy says what can be said
+  }
+}
+
+function isPlain(value: object): boolean {
+  if (types.isProxy(value)) return false
+  if (Array.isArray(value)) return true
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}

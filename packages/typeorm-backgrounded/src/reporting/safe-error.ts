@@ -1,0 +1,159 @@
+import { inspect, types } from 'node:util'
+import { withoutSecrets } from './without-secrets'
+
+/** What may be said about whatever was thrown. Every text is capped and holds no password. */
+export interface SafeError {
+  /** Absent where a value that is not an error was thrown. */
+  readonly name?: string
+  readonly message: string
+  readonly code?: string | number
+  /** The lines of the stack below the message; `''` where there are none. */
+  readonly frames: string
+  readonly cause?: SafeError
+  /** Of an AggregateError. */
+  readonly errors?: readonly SafeError[]
+}
+
+const LONGEST_NAME = 100
+const LONGEST_TEXT = 10_000
+const DEEPEST_CAUSE = 3
+const MOST_ERRORS = 5
+const MOST_PROPERTIES = 20
+
+/**
+ * Reads an error without trusting it: getters may throw, a proxy may be revoked, a text may have 10 MB, and drivers
+ * add fields with passwords and values. Never throws.
+ */
+export function safeError(thrown: unknown, depth = 0): SafeError {
+  if (!isErrorLike(thrown)) return { message: shown(valueText(thrown)), frames: '' }
+  const errors = depth < DEEPEST_CAUSE ? errorsOf(thrown).map((each) => safeError(each, DEEPEST_CAUSE)) : []
+  const given = textOf(read(thrown, 'message'))
+  const message = given || errors.map((each) => each.message).join(', ')
+  const code = codeOf(thrown)
+  const cause = depth < DEEPEST_CAUSE ? read(thrown, 'cause') : undefined
+  return {
+    name: capped(textOf(read(thrown, 'name')) || 'Error', LONGEST_NAME),
+    message: shown(message),
+    ...(code !== undefined && { code }),
+    frames: framesOf(read(thrown, 'stack'), given),
+    ...(cause !== undefined && { cause: safeError(cause, depth + 1) }),
+    ...(errors.length > 0 && { errors }),
+  }
+}
+
+/** The name and the message in one text, for a reason that is kept or logged. Never throws. */
+export function errorLine(thrown: unknown): string {
+  const { name, message } = safeError(thrown, DEEPEST_CAUSE)
+  return [name, message].filter(Boolean).join(': ')
+}
+
+/** The message alone, for a sentence of one's own around it. Never throws. */
+export function errorMessage(thrown: unknown): string {
+  const { name, message } = safeError(thrown, DEEPEST_CAUSE)
+  return message || (name ?? '')
+}
+
+/** A password that the cap cuts in two must not be taken for something else. */
+function shown(text: string): string {
+  return capped(withoutSecrets(capped(text, 2 * LONGEST_TEXT)), LONGEST_TEXT)
+}
+
+export function capped(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length - 1)}…` : text
+}
+
+/** Errors of other realms too, as Jest makes them, and what libraries throw in the shape of one. */
+function isErrorLike(thrown: unknown): thrown is object {
+  if (typeof thrown !== 'object' || thrown === null) return false
+  try {
+    return types.isNativeError(thrown) || thrown instanceof Error || typeof read(thrown, 'message') === 'string'
+  } catch {
+    return false // a revoked proxy
+  }
+}
+
+function read(object: object, property: string): unknown {
+  try {
+    return (object as Record<string, unknown>)[property]
+  } catch {
+    return undefined
+  }
+}
+
+/** Of a name or a message, which may be anything. */
+function textOf(value: unknown): string {
+  return value === undefined || value === null ? '' : valueText(value)
+}
+
+/** Whatever it is, as a text of bearable length where it is not a text itself. Never throws. */
+export function valueText(value: unknown): string {
+  try {
+    switch (typeof value) {
+      case 'string':
+        return value
+      case 'bigint': // A text of ten million digits takes seconds to make.
+        return BigInt.asIntN(1024, value) === value ? String(value) : 'a bigint of more than 1,024 bits'
+      case 'object':
+        return value === null ? 'null' : objectText(value)
+      case 'function':
+        return `[function ${capped(String(value.name), LONGEST_NAME)}]`
+      default:
+        return String(value)
+    }
+  } catch {
+    return 'a value that cannot be shown'
+  }
+}
+
+/** Own properties only, without getters, and without functions that want to say themselves how they look. */
+function objectText(value: object): string {
+  if (types.isDate(value)) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString()
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`
+  const shown: unknown = Array.isArray(value)
+    ? value.slice(0, MOST_PROPERTIES)
+    : Object.fromEntries(
+        Object.keys(value)
+          .slice(0, MOST_PROPERTIES)
+          .map((name) => [name, Object.getOwnPropertyDescriptor(value, name)?.value]),
+      )
+  return inspect(shown, {
+    customInspect: false,
+    depth: 2,
+    maxArrayLength: MOST_PROPERTIES,
+    maxStringLength: 1_000,
+    breakLength: Infinity,
+  })
+}
+
+function codeOf(error: object): string | number | undefined {
+  const code = read(error, 'code')
+  if (typeof code === 'number') return code
+  return typeof code === 'string' && code !== '' ? capped(code, LONGEST_NAME) : undefined
+}
+
+function errorsOf(error: object): unknown[] {
+  try {
+    const errors = read(error, 'errors')
+    return Array.isArray(errors) ? errors.slice(0, MOST_ERRORS) : []
+  } catch {
+    return []
+  }
+}
+
+/** The stack repeats the message, however long that is: what counts is below. */
+function framesOf(stack: unknown, message: string): string {
+  if (typeof stack !== 'string') return ''
+  const at = message === '' ? -1 : stack.indexOf(message)
+  const below = at < 0 ? stack : stack.slice(at + message.length)
+  const first = below.search(/^\s*at /m)
+  if (first >= 0) return linesOf(below.slice(first))
+  return at < 0 ? '' : linesOf(below)
+}
+
+/** Places in files may look like an address with a password, as pnpm's paths do: they are left alone. */
+function linesOf(frames: string): string {
+  const lines = capped(frames, LONGEST_TEXT)
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== '')
+  return lines.map((line) => (/^\s*at /.test(line) ? line : withoutSecrets(line))).join('\n')
+}
