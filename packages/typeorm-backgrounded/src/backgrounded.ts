@@ -156,6 +156,7 @@ function followTransactions(dataSource: DataSource, attachment: Attachment): voi
       return transaction && { dataSource, transaction }
     },
     duringInsert: (rows, work) => attachment.runtime?.afterCommit.duringInsert(rows, work) ?? work(),
+    touched: (entities, touch, runner) => attachment.runtime?.dispatcher.touched(entities, touch, runner),
   })
 }
 

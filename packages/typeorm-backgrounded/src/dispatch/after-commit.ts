@@ -3,7 +3,7 @@ import type { JobEnvelope } from '../job/envelope'
 import { keyText } from '../job/key-codec'
 import type { MarkedMethod } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
-import type { Dispatcher } from './dispatcher'
+import { summaryOf, type Dispatcher } from './dispatcher'
 import { classOf } from './envelope-maker'
 import type { RowChange } from './subscriber'
 
@@ -74,7 +74,7 @@ export class AfterCommit {
     const key = keyText(envelope.key ?? {})
     if (this.isRunning(method.entity.name, key, method.name)) return
 
-    const transaction = this.dispatcher.transactions.current(queryRunner)
+    const transaction = this.dispatcher.transactions.following(queryRunner)
     if (!transaction) return this.enqueueOutside(envelope, change)
     const rowEvent = `${method.entity.name} ${key} ${method.name}`
     if (!transaction.hasRowEvent(rowEvent)) await this.dispatcher.submitInside(transaction, envelope, rowEvent)
@@ -88,7 +88,7 @@ export class AfterCommit {
     // On the same connection: waiting here for another one of the pool could wait for ever.
     const [result] = await handler.enqueue([envelope], queryRunner)
     if (result?.state === 'failed') throw result.error
-    this.dispatcher.host.events.emit('enqueued', { job: envelope })
+    this.dispatcher.host.events.emit('enqueued', { job: summaryOf(envelope) })
   }
 
   private fail({ queryRunner, entity }: RowChange, method: MarkedMethod, error: unknown): void {

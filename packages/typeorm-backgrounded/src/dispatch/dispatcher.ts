@@ -12,6 +12,7 @@ import { EnvelopeMaker } from './envelope-maker'
 import type { HeldJob, OpenTransaction } from './open-transaction'
 import type { Outbox } from './outbox/outbox'
 import { errorMessage } from '../reporting/safe-error'
+import { touchedEntities, type Touch } from './touched-entities'
 import { TransactionBuffer } from './transaction-buffer'
 
 /** What a background call returns. */
@@ -38,6 +39,9 @@ export interface DispatcherHost {
   readonly outbox?: Outbox
 }
 
+/** The databases on which TypeORM has one query runner for everything. */
+const ONE_CONNECTION = /sqlite|sqljs|expo|capacitor|cordova|nativescript|react-native/
+
 /** How long a call waits behind others that fail, in ms. */
 const PATIENCE = 5_000
 
@@ -51,10 +55,11 @@ export class Dispatcher {
   private firstFailure: { error: unknown } | undefined
 
   constructor(readonly host: DispatcherHost) {
-    const { handler, source, methods, now, outbox } = host
+    const { dataSource, handler, source, methods, now, outbox } = host
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
     this.batcher = new Batcher((jobs) => this.store(jobs))
     this.transactions = new TransactionBuffer({
+      sharesRunner: ONE_CONNECTION.test(dataSource.options.type),
       piggyback: (runner) => (outbox ?? handler).piggyback?.(runner),
       write: handler.capabilities.transactional
         ? (jobs, runner) => handler.enqueue(jobs, runner)
@@ -63,6 +68,15 @@ export class Dispatcher {
       committed: (jobs, runner, whenWritten) => this.committed(jobs, runner, whenWritten),
       rolledBackByCommit: (jobs) => this.rolledBackByCommit(jobs),
     })
+  }
+
+  /** Remembers in which transaction a manager's write touched these entities: a call on them follows it. */
+  touched(entities: unknown, touch: Touch, runner: QueryRunner | undefined): void {
+    const { transactions } = this
+    if (!transactions.mayBeOpen) return
+    const open = transactions.openRunner(runner)
+    if (!open) return
+    for (const entity of touchedEntities(this.host.methods, entities, touch)) transactions.remember(entity, open)
   }
 
   /**

@@ -1,11 +1,12 @@
-import type { DataSource, QueryRunner } from 'typeorm'
-import { AmbiguousDataSourceError, EnqueueError, NotAttachedError } from '../errors'
+import type { DataSource } from 'typeorm'
+import { AmbiguousDataSourceError, NotAttachedError } from '../errors'
 import { shared } from '../metadata/registry'
 import type { CallOptions } from '../options'
 import { ambientScope } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
 import { classOf, type Receiver } from './envelope-maker'
-import { isLost, type OpenTransaction } from './open-transaction'
+import { checkConnected } from './lost-transaction'
+import type { OpenTransaction } from './open-transaction'
 
 /** Where a call goes. */
 export interface Route {
@@ -33,23 +34,24 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
 export function routeOf(receiver: Receiver, options?: CallOptions): Route {
   const manager = options?.manager
   if (manager) return routeByManager(receiver, manager)
-  const holding = routeByEntity(receiver)
-  if (manager === null) return { dispatcher: holding?.dispatcher ?? soleOwner(receiver) }
-  return holding ?? routeByAmbient(receiver) ?? routeByOwner(receiver)
+  if (manager === null) return { dispatcher: dispatcherHolding(receiver) ?? soleOwner(receiver) }
+  return routeByEntity(receiver) ?? routeByAmbient(receiver) ?? routeByOwner(receiver)
 }
 
 function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['manager']>): Route {
   const dispatcher = dispatcherOf(manager)
   if (!dispatcher) throw NotAttachedError.forEntity(classOf(receiver).name)
-  if (manager.queryRunner) checkConnected(manager.queryRunner)
-  return { dispatcher, transaction: manager.queryRunner && dispatcher.transactions.current(manager.queryRunner) }
+  return { dispatcher, transaction: manager.queryRunner && dispatcher.transactions.following(manager.queryRunner) }
 }
 
 function routeByEntity(receiver: Receiver): Route | undefined {
-  for (const dispatcher of dispatchers.values()) {
-    const transaction = dispatcher.transactions.holding(receiver)
-    if (transaction) return { dispatcher, transaction }
-  }
+  const dispatcher = dispatcherHolding(receiver)
+  const transaction = dispatcher?.transactions.holding(receiver)
+  return dispatcher && transaction && { dispatcher, transaction }
+}
+
+function dispatcherHolding(receiver: Receiver): Dispatcher | undefined {
+  for (const dispatcher of dispatchers.values()) if (dispatcher.transactions.isHolding(receiver)) return dispatcher
   return undefined
 }
 
@@ -63,17 +65,11 @@ function routeByAmbient(receiver: Receiver): Route | undefined {
   return undefined
 }
 
-/** Sent at once, the job would run although everything around it was rolled back. */
-function checkConnected(runner: QueryRunner): void {
-  if (!isLost(runner)) return
-  throw new EnqueueError('The connection of this transaction was lost, and with it what was done in it: start anew.')
-}
-
 function routeByOwner(receiver: Receiver): Route {
   const dispatcher = soleOwner(receiver)
   // typeorm-transactional shows its ambient transaction in the data source's manager.
   const runner = dispatcher.host.dataSource.manager.queryRunner
-  return { dispatcher, transaction: runner && dispatcher.transactions.current(runner) }
+  return { dispatcher, transaction: runner && dispatcher.transactions.following(runner) }
 }
 
 function soleOwner(receiver: Receiver): Dispatcher {

@@ -1,21 +1,33 @@
 const RECENT = 1_000
 
-/** The entities that were loaded or saved in one transaction. */
-export class SeenEntities {
+/** The entities that were loaded or saved in one transaction, `owner`. */
+export class SeenEntities<Owner extends object> {
   /** The last ones in a list, which costs a find or a save next to nothing. */
   private recent: object[] = []
-  /** The others weakly, so that a transaction may walk any number of rows. */
-  private older?: WeakSet<object>
+  private last: object | undefined
+
+  constructor(
+    private readonly owner: Owner,
+    /** The others, weakly and for all transactions, so that one may walk any number of rows. */
+    private readonly older: WeakMap<object, Owner>,
+  ) {}
 
   add(entity: object): void {
+    if (entity === this.last) return
+    this.last = entity
     this.recent.push(entity)
-    if (this.recent.length <= RECENT) return
-    this.older ??= new WeakSet()
-    for (const each of this.recent) this.older.add(each)
-    this.recent = []
+    if (this.recent.length > RECENT) this.letGo()
   }
 
-  has(entity: object): boolean {
-    return this.recent.includes(entity) || this.older?.has(entity) === true
+  /** Whether it is one of the last. */
+  hasRecent(entity: object): boolean {
+    return this.recent.includes(entity)
+  }
+
+  /** From now on, none of them is kept alive by being seen. */
+  letGo(): void {
+    for (const each of this.recent) this.older.set(each, this.owner)
+    this.recent = []
+    this.last = undefined
   }
 }

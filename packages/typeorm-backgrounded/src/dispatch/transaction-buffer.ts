@@ -2,13 +2,16 @@ import type { QueryRunner } from 'typeorm'
 import { shared } from '../metadata/registry'
 import { withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
-import { depthOf, OpenTransaction, type HeldJob, type TransactionWriting } from './open-transaction'
+import { checkConnected } from './lost-transaction'
+import { depthOf, isLost, OpenTransaction, type HeldJob, type TransactionWriting } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
 /** How deep a test's own transaction is, around everything that the code under test does. */
 const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunner, number>(), hasAny: false }))
 
 export interface BufferHost extends TransactionWriting {
+  /** All code of the process is in one transaction, if in any: on SQLite. */
+  readonly sharesRunner: boolean
   /** @param whenWritten settles the fate of those that came late; nothing: none did */
   committed(jobs: readonly HeldJob[], runner: QueryRunner, whenWritten?: Promise<void>): void
   /** The database said COMMIT and meant ROLLBACK. */
@@ -16,11 +19,18 @@ export interface BufferHost extends TransactionWriting {
 }
 
 /** A runner between BEGIN and its end. */
-interface Begun {
-  readonly runner: QueryRunner
-  readonly seen: SeenEntities
+class Begun {
+  readonly seen: SeenEntities<Begun>
   /** Made for the first that asks. */
   transaction?: OpenTransaction
+  hasEnded = false
+
+  constructor(
+    readonly runner: QueryRunner,
+    seenIn: WeakMap<object, Begun>,
+  ) {
+    this.seen = new SeenEntities<Begun>(this, seenIn)
+  }
 }
 
 /** The open transactions of one data source that have, or may get, jobs. Told of every edge by the subscriber. */
@@ -31,6 +41,9 @@ export class TransactionBuffer {
    */
   private readonly begun: Begun[] = []
   private last: Begun | undefined
+  /** In which transaction an entity was seen that is not among the last of an open one. */
+  private readonly seenIn = new WeakMap<object, Begun>()
+  private hasLostOne = false
   private readonly ends = new Map<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
   constructor(private readonly host: BufferHost) {}
@@ -42,16 +55,40 @@ export class TransactionBuffer {
     return (begun.transaction ??= new OpenTransaction(runner, this.host))
   }
 
+  /**
+   * The same.
+   * @throws EnqueueError when its connection was lost
+   */
+  following(runner: QueryRunner): OpenTransaction | undefined {
+    checkConnected(runner)
+    return this.current(runner)
+  }
+
   /** Called for every row that is loaded or saved in a transaction: one comparison, for all but the first. */
   remember(entity: object, runner: QueryRunner): void {
     if (this.last?.runner !== runner) this.last = this.find(runner)
     this.last?.seen.add(entity)
+    if (this.hasLostOne) this.seenIn.delete(entity)
   }
 
-  /** The open transaction in which this very entity was loaded or saved. */
+  /** The open transaction of a manager with this runner, or without one: on SQLite all of a process share one. */
+  openRunner(runner: QueryRunner | undefined): QueryRunner | undefined {
+    const begun = runner ? this.find(runner) : this.host.sharesRunner ? this.begun.at(-1) : undefined
+    return begun && !isLost(begun.runner) ? begun.runner : undefined
+  }
+
+  /**
+   * The open transaction in which this very entity was loaded or saved.
+   * @throws EnqueueError when its connection was lost
+   */
   holding(entity: object): OpenTransaction | undefined {
-    const begun = this.begun.findLast(({ seen }) => seen.has(entity))
-    return begun && this.current(begun.runner)
+    const begun = this.seeing(entity)
+    return begun && this.following(begun.runner)
+  }
+
+  /** Whether there is such a transaction, be its connection lost or not. */
+  isHolding(entity: object): boolean {
+    return this.seeing(entity) !== undefined
   }
 
   /** Resolves when the runner is in no transaction. On SQLite all code of a process shares one runner. */
@@ -73,7 +110,8 @@ export class TransactionBuffer {
   beforeStart(runner: QueryRunner): Promise<void> | undefined {
     if (depthOf(runner) > 0) return this.find(runner)?.transaction?.written() // a savepoint begins
     for (const each of [...this.begun]) {
-      if (each.runner === runner || hasEnded(each.runner)) this.forget(each.runner) // it ended without telling
+      if (isLost(each.runner)) this.lose(each)
+      else if (each.runner === runner || !each.runner.isTransactionActive) this.forget(each.runner) // it ended without telling
     }
     if (tests.hasAny) tests.depths.delete(runner)
     this.begin(runner)
@@ -116,9 +154,14 @@ export class TransactionBuffer {
   }
 
   private begin(runner: QueryRunner): Begun {
-    const begun = { runner, seen: new SeenEntities() }
+    const begun = new Begun(runner, this.seenIn)
     this.begun.push(begun)
     return begun
+  }
+
+  private seeing(entity: object): Begun | undefined {
+    const begun = this.begun.findLast(({ seen }) => seen.hasRecent(entity)) ?? this.seenIn.get(entity)
+    return begun?.hasEnded ? undefined : begun
   }
 
   private find(runner: QueryRunner): Begun | undefined {
@@ -126,10 +169,21 @@ export class TransactionBuffer {
     return undefined
   }
 
+  /** Its connection was lost: what was seen in it is remembered, since a call on that must be refused. */
+  private lose(begun: Begun): void {
+    this.forget(begun.runner)
+    begun.hasEnded = false
+    begun.seen.letGo()
+    this.hasLostOne = true
+  }
+
   /** Returns the jobs that the transaction held. */
   private forget(runner: QueryRunner): readonly HeldJob[] {
     const begun = this.find(runner)
-    if (begun) removeFrom(this.begun, begun)
+    if (begun) {
+      removeFrom(this.begun, begun)
+      begun.hasEnded = true
+    }
     this.last = undefined
     if (this.ends.size > 0) {
       this.ends.get(runner)?.resolve()
@@ -160,8 +214,4 @@ function baseDepth(runner: QueryRunner): number {
 /** After an edge: there is still a transaction around. */
 function isInside(runner: QueryRunner): boolean {
   return runner.isTransactionActive && depthOf(runner) > baseDepth(runner)
-}
-
-function hasEnded(runner: QueryRunner): boolean {
-  return !runner.isTransactionActive || runner.isReleased
 }

@@ -11,7 +11,15 @@ import {
   type DataSource,
   type Relation,
 } from 'typeorm'
-import { AfterCommitBackgrounded, drain, settled, SynchronousHandler, withBackgrounded, type Handler } from '../../src'
+import {
+  AfterCommitBackgrounded,
+  backgroundedEvents,
+  drain,
+  settled,
+  SynchronousHandler,
+  withBackgrounded,
+  type Handler,
+} from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
 import { FakeHandler } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
@@ -184,6 +192,15 @@ for (const { name, handler, open, postgres } of stores) {
         'thumbnails b',
         'thumbnails c',
       ])
+    })
+
+    it('tells of a plain insert what events tell of every job, without its arguments', async () => {
+      const told: object[] = []
+      backgroundedEvents(dataSource).on('enqueued', ({ job }) => told.push(job))
+      await pictures().insert({ title: 'a' })
+      await outcome()
+      expect(told).to.have.length(2)
+      for (const job of told) expect(job).to.have.all.keys('id', 'entity', 'key', 'method', 'queue')
     })
 
     it('enqueues for rows that a cascade saves', async () => {

@@ -1,0 +1,39 @@
+import type { ObjectLiteral } from 'typeorm'
+import type { MethodTable } from '../metadata/method-table'
+import { classOf } from './envelope-maker'
+
+/** A way to write entities through a manager, or to get them from it. */
+export type Touch = 'save' | 'remove' | 'softRemove' | 'recover' | 'preload' | 'merge'
+
+type Relation = MethodTable['marked'][number]['metadata']['relations'][number]
+
+/** Whether it reaches the entities of a relation too. */
+const REACHES: Readonly<Record<Touch, (relation: Relation) => boolean>> = {
+  save: ({ isCascadeInsert, isCascadeUpdate }) => isCascadeInsert || isCascadeUpdate,
+  remove: ({ isCascadeRemove }) => isCascadeRemove,
+  softRemove: ({ isCascadeSoftRemove }) => isCascadeSoftRemove,
+  recover: ({ isCascadeRecover }) => isCascadeRecover,
+  preload: () => true,
+  merge: () => false,
+}
+
+/** The entities with marked methods that TypeORM touches: those that were given, and what a cascade reaches. */
+export function touchedEntities(methods: MethodTable, given: unknown, touch: Touch): Set<object> {
+  const seen = new Set<object>()
+  const marked = new Set<object>()
+  const waiting: unknown[] = [given]
+  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
+    if (Array.isArray(value)) waiting.push(...(value as unknown[]))
+    else if (typeof value === 'object' && value !== null && !seen.has(value)) {
+      seen.add(value)
+      const entity = methods.ofClass(classOf(value))
+      if (!entity) continue
+      if (entity.methods.size > 0) marked.add(value)
+      for (const relation of entity.metadata.relations) {
+        // A lazy one shows what it has loaded, and loads nothing.
+        if (REACHES[touch](relation)) waiting.push(relation.getEntityValue(value as ObjectLiteral) as unknown)
+      }
+    }
+  }
+  return marked
+}
