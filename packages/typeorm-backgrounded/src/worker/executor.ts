@@ -213,12 +213,13 @@ function outcomeOfMissing(run: Run, error: RowMissingError): Outcome {
 function retryOrFail({ job, method, summary }: Run, error: unknown): Outcome {
   if (job.attempt >= summary.attempts) return { state: 'failed', error }
   const { backoff } = method.options
+  const attemptsLeft = summary.attempts - job.attempt
   try {
     const delay = backoff === undefined ? defaultBackoff(job.attempt) : backoffDelay(backoff, job.attempt, error)
-    return { state: 'retried', delay, error }
+    return { state: 'retried', delay, error, attemptsLeft }
   } catch (cause) {
     const problem = new Error(`The backoff function failed: ${String(cause)}`, { cause: error })
-    return { state: 'retried', delay: defaultBackoff(job.attempt), error: problem }
+    return { state: 'retried', delay: defaultBackoff(job.attempt), error: problem, attemptsLeft }
   }
 }
 

@@ -140,7 +140,7 @@ describe('the executor', () => {
     })
 
     it('with a failure when the attempts are used', async () => {
-      expect(await run({ method: 'fail' }, { attempt: 9 })).to.include({ state: 'retried' })
+      expect(await run({ method: 'fail' }, { attempt: 9 })).to.include({ state: 'retried', attemptsLeft: 1 })
       expect(await run({ method: 'fail' }, { attempt: 10 })).to.deep.equal({ state: 'failed', error: thrown })
       expect(await run({ method: 'failWithList' }, { attempt: 3 })).to.include({ state: 'failed' })
     })
