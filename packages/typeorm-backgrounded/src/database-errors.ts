@@ -149,6 +149,19 @@ export function isAccessDeniedError(error: unknown): boolean {
   )
 }
 
+/** A statement of this Postgres transaction has failed before, so that the server takes no other one. */
+export function isAbortedTransactionError(error: unknown): boolean {
+  return causes(error).some(({ code }) => code === '25P02')
+}
+
+/**
+ * The server has refused a statement, and said so. After every other error (a lost connection, the driver's own timeout)
+ * nobody knows what was executed.
+ */
+export function isServerAnswer(error: unknown): boolean {
+  return causes(error).some(({ code }) => /^[0-9A-Z]{5}$/.test(code)) && !isConnectionError(error)
+}
+
 /** The table is not there. */
 export function isMissingTableError(error: unknown): boolean {
   return causes(error).some(

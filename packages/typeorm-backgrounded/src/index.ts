@@ -61,7 +61,6 @@ export type {
   JobQuery,
   JobState,
   Outcome,
-  Piggyback,
   Relayed,
   RowReading,
   RowsRead,

@@ -16,6 +16,10 @@ export class RowGroup<Row> {
     private readonly largest = LARGEST_GROUP,
   ) {}
 
+  static isFull(rows: number, bytes: number): boolean {
+    return rows >= MOST_ROWS || bytes >= LARGEST_GROUP
+  }
+
   /** False: it goes with the next group. */
   take(row: Row): boolean {
     const size = this.size + this.sizeOf(row)

@@ -18,6 +18,7 @@ import { consoleLogger, type Logger } from './logger'
 import { guarded } from './reporting/guarded-logger'
 import { MethodTable } from './metadata/method-table'
 import { shared } from './metadata/registry'
+import { sendsCommitThroughQuery } from './upstream/typeorm'
 import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 import { EntityLoader } from './worker/entity-loader'
 import { Executor, type RunListener } from './worker/executor'
@@ -55,6 +56,8 @@ export class Runtime {
   private readonly logger: Logger
   private readonly subscribers: EntitySubscriberInterface[]
   private readonly workers = new Set<Worker>()
+  private readonly proof: Promise<void>
+  private sendsEdges = false
 
   constructor(
     private readonly dataSource: DataSource,
@@ -94,7 +97,18 @@ export class Runtime {
           },
         })
       : undefined
-    this.dispatcher = new Dispatcher({ dataSource, source, handler, methods, events, logger, now, outbox: this.outbox })
+    this.dispatcher = new Dispatcher({
+      dataSource,
+      source,
+      handler,
+      methods,
+      events,
+      logger,
+      now,
+      outbox: this.outbox,
+      sendsEdges: () => this.sendsEdges,
+    })
+    this.proof = this.proveEdges()
     this.afterCommit = new AfterCommit(this.dispatcher, isRunning)
     this.subscribers = subscribers(dataSource, this.dispatcher.transactions, methods, (change) =>
       this.afterCommit.touched(change),
@@ -116,12 +130,24 @@ export class Runtime {
 
   /** @throws MissingTableError for an outbox without its table, unless that may be about to come */
   async start(): Promise<void> {
+    await this.proof
     try {
       await this.outbox?.check()
     } catch (error) {
       if (!(error instanceof MissingTableError) || !(await mayStillCome(this.dataSource))) throw error
       this.logger.warn({ err: error }, 'calls fail until the outbox table is there')
     }
+  }
+
+  /** Until it is known, and where it does not hold, jobs are written by the hook before the commit. */
+  private async proveEdges(): Promise<void> {
+    if (!this.handler.capabilities.transactional && !this.outbox) return
+    this.sendsEdges = await sendsCommitThroughQuery(this.dataSource)
+    if (this.sendsEdges) return
+    this.logger.warn(
+      {},
+      'this version of TypeORM commits in a way of its own: jobs cost their transaction one statement more',
+    )
   }
 
   createWorker(options: WorkerOptions, once = false): Worker {

@@ -4,12 +4,14 @@ import { isConflictError, isConnectionError } from '../database-errors'
 import { BackgroundedError, EnqueueError, StoreUnavailableError } from '../errors'
 import type { BackgroundedEvents, JobSummary } from '../events'
 import type { EnqueueResult, Handler } from '../handlers/handler'
+import { rowsOfEnqueue, type TransactionRows, type WritesRows } from '../handlers/transaction-rows'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
 import { outsideAmbientScopes } from './ambient-transaction'
 import { EnvelopeMaker } from './envelope-maker'
-import type { HeldJob, OpenTransaction } from './open-transaction'
+import type { HeldJob } from './held-job'
+import type { OpenTransaction } from './open-transaction'
 import type { Outbox } from './outbox/outbox'
 import { errorMessage } from '../reporting/safe-error'
 import { touchedEntities, type Touch } from './touched-entities'
@@ -37,6 +39,8 @@ export interface DispatcherHost {
   readonly now: () => number
   /** Keeps jobs in the database until the handler has them. */
   readonly outbox?: Outbox
+  /** TypeORM's runners send the statements at a transaction's edges through their own `query`. */
+  sendsEdges(): boolean
 }
 
 /** The databases on which TypeORM has one query runner for everything. */
@@ -60,13 +64,21 @@ export class Dispatcher {
     this.batcher = new Batcher((jobs) => this.store(jobs))
     this.transactions = new TransactionBuffer({
       sharesRunner: ONE_CONNECTION.test(dataSource.options.type),
-      piggyback: (runner) => (outbox ?? handler).piggyback?.(runner),
-      write: handler.capabilities.transactional
-        ? (jobs, runner) => handler.enqueue(jobs, runner)
-        : outbox && ((jobs, runner) => outbox.write(jobs, runner)),
-      refused: (envelope, error) => this.reportFailure(envelope, error),
-      committed: (jobs, runner, whenWritten) => this.committed(jobs, runner, whenWritten),
-      rolledBackByCommit: (jobs) => this.rolledBackByCommit(jobs),
+      rows: () => (outbox ? outbox.transactionRows : rowsOf(handler)),
+      sendsEdges: () => host.sendsEdges(),
+      refused: (envelope, error) => this.refused(envelope, error),
+      cameLate: (envelopes, runner) => this.deliver(envelopes, runner),
+      committed: (jobs, runner) => this.committed(jobs, runner),
+      rolledBackByCommit: (jobs) =>
+        this.dropped(
+          jobs,
+          'the database rolled a transaction back at its COMMIT, since a statement in it had failed: its jobs are dropped with it',
+        ),
+      abandoned: (jobs) =>
+        this.dropped(
+          jobs,
+          'a query runner was released, or has lost its connection, before its transaction had ended: its jobs are dropped',
+        ),
     })
   }
 
@@ -231,17 +243,22 @@ export class Dispatcher {
     }
   }
 
-  private committed(jobs: readonly HeldJob[], runner: QueryRunner, whenWritten?: Promise<void>): void {
+  private committed(jobs: readonly HeldJob[], runner: QueryRunner): void {
     const { outbox } = this.host
-    const [held, written] = [ofFate(jobs, 'held'), ofFate(jobs, 'written')]
-    if (outbox && written.length > 0) this.track(this.push(jobs, outbox, whenWritten))
+    const [written, deferred, unsent] = [ofFate(jobs, 'written'), ofFate(jobs, 'deferred'), ofFate(jobs, 'pending')]
+    if (outbox && written.length > 0) this.track(outbox.push(written))
     else if (written.length > 0) this.announce(written)
-    if (held.length > 0) this.deliver(held, runner)
+    if (deferred.length > 0) this.deliver(deferred, runner)
+    if (unsent.length > 0) this.rescue(unsent, runner)
   }
 
-  private async push(jobs: readonly HeldJob[], outbox: Outbox, whenWritten?: Promise<void>): Promise<void> {
-    await whenWritten // what came late may be refused
-    await outbox.push(ofFate(jobs, 'written'))
+  /** Their transaction is committed, and they should have been part of it: late is better than never. */
+  private rescue(unsent: readonly JobEnvelope[], runner: QueryRunner): void {
+    this.host.logger.error(
+      { jobs: unsent.map(summaryOf) },
+      'a COMMIT has passed by these jobs, so that they are stored only now: something other than TypeORM sends it, please report what',
+    )
+    this.deliver(unsent, runner)
   }
 
   private announce(written: readonly JobEnvelope[]): void {
@@ -249,12 +266,16 @@ export class Dispatcher {
     for (const envelope of written) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
   }
 
-  private rolledBackByCommit(jobs: readonly HeldJob[]): void {
-    if (jobs.length === 0) return
-    const dropped = jobs.map(({ envelope }) => summaryOf(envelope))
-    this.host.logger.warn(
-      { jobs: dropped },
-      'the database rolled a transaction back at its COMMIT, since a statement in it had failed: its jobs are dropped with it',
+  private dropped(jobs: readonly HeldJob[], why: string): void {
+    if (jobs.length > 0) this.host.logger.warn({ jobs: jobs.map(({ envelope }) => summaryOf(envelope)) }, why)
+  }
+
+  /** The commit rejects with the reason; whoever swallows that still finds it here. */
+  private refused(envelope: JobEnvelope, error: unknown): void {
+    this.reportFailure(envelope, error)
+    this.host.logger.error(
+      { err: error, job: summaryOf(envelope) },
+      'a job could not be stored in its transaction, which is rolled back',
     )
   }
 
@@ -285,6 +306,13 @@ export class Dispatcher {
   private get runsInline(): boolean {
     return this.host.handler.capabilities.consumes === 'inline'
   }
+}
+
+/** How the handler writes jobs inside the caller's transaction, if it does. */
+function rowsOf(handler: Handler): TransactionRows<unknown> | undefined {
+  if (!handler.capabilities.transactional) return undefined
+  const own = (handler as Handler & Partial<WritesRows>).transactionRows?.()
+  return own ?? (rowsOfEnqueue((jobs, runner) => handler.enqueue(jobs, runner)) as TransactionRows<unknown>)
 }
 
 function ofFate(jobs: readonly HeldJob[], fate: HeldJob['fate']): JobEnvelope[] {

@@ -1,57 +1,54 @@
 import type { QueryRunner } from 'typeorm'
-import { EnqueueError } from '../errors'
-import type { Piggyback } from '../handlers/handler'
+import type { TransactionRows } from '../handlers/transaction-rows'
 import type { JobEnvelope } from '../job/envelope'
-import { Writes, type Write } from './writes'
-
-/** The job of a call in a transaction. */
-export interface HeldJob {
-  readonly envelope: JobEnvelope
-  /** It waits for the commit, is written in the transaction, or could not be: of one that came late, that is known later. */
-  readonly fate: 'held' | 'written' | 'refused'
-}
-
-/** A call that waits for the commit, or one that could not be written. */
-interface Entry extends HeldJob {
-  /** Of the savepoint it was made in; 1 is the transaction itself. */
-  depth: number
-  fate: HeldJob['fate']
-  /** Keeps several events on one row to one job. */
-  readonly rowEvent?: string
-}
+import type { HeldJob } from './held-job'
+import { enqueueErrorOf, PendingRows } from './pending-rows'
+import { interceptEdges, type Interception, type Send } from './query-interception'
+import { HandmadeSavepoints, isTypeOrmSavepoint, type Edge } from './savepoints'
 
 interface Failure {
   depth: number
+  readonly calls: number
   readonly error: unknown
 }
 
-/** How the jobs of a transaction are written inside it; neither: they wait for its commit. */
-export interface TransactionWriting {
-  /** With the transaction's own statements; nothing: not by this handler, or not on this connection. */
-  piggyback(runner: QueryRunner): Piggyback | undefined
-  /** By statements of their own. */
-  readonly write?: Write
+export interface TransactionHost {
+  /** How jobs are written inside their transaction; undefined: they wait for its commit. */
+  rows(): TransactionRows<unknown> | undefined
+  /** TypeORM's runner sends the statements at a transaction's edges through its own `query`. */
+  sendsEdges(): boolean
   /** A job could not be written. */
   refused(envelope: JobEnvelope, error: unknown): void
+  /** These were called while the COMMIT was on its way, which has succeeded. */
+  cameLate(envelopes: readonly JobEnvelope[], runner: QueryRunner): void
 }
 
 /**
- * The jobs of one outermost transaction of one query runner. A handler in the same database writes them within it,
- * through this runner; for any other they are held here until the commit.
+ * The jobs of one outermost transaction of one query runner. They are held in memory. A store in the same database gets
+ * them through this runner, together, at the next edge: a savepoint, its release, the commit. For every other one they are
+ * held until after the commit.
  */
 export class OpenTransaction {
-  private entries: Entry[] = []
+  private jobs: HeldJob[] = []
   private failures: Failure[] = []
-  private piggyback?: Piggyback
-  private writes?: Writes
+  private calls = 0
+  private readonly pending: PendingRows<unknown> | undefined
+  private readonly savepoints = new HandmadeSavepoints()
+  private interception: Interception | undefined
+  private isCommitting = false
+  private late: JobEnvelope[] = []
   private hasEnded = false
   /** Set when Postgres answered the COMMIT of a broken transaction with ROLLBACK. */
   wasRolledBackByCommit = false
 
   constructor(
     readonly runner: QueryRunner,
-    private readonly writing: TransactionWriting,
-  ) {}
+    private readonly host: TransactionHost,
+  ) {
+    const rows = host.rows()
+    const send: Send = (sql) => (this.interception as Interception).send(sql)
+    this.pending = rows && new PendingRows(runner, send, rows, (job, error) => this.refuse(job, error))
+  }
 
   get isOpen(): boolean {
     return !this.hasEnded && this.runner.isTransactionActive && !this.runner.isReleased
@@ -59,93 +56,138 @@ export class OpenTransaction {
 
   /**
    * @returns something to wait for, if there is
-   * @throws what keeps the job from being written, at once or later
+   * @throws what is wrong with the job itself, which also keeps the transaction from committing
    */
   add(envelope: JobEnvelope, rowEvent?: string): Promise<void> | undefined {
-    const writer = this.writer()
-    const entry: Entry = { depth: depthOf(this.runner), envelope, rowEvent, fate: writer ? 'written' : 'held' }
-    this.entries.push(entry)
-    const refuse = (error: unknown) => this.refuse(entry, error)
+    if (this.isCommitting && this.pending) {
+      this.late.push(envelope)
+      return undefined
+    }
+    this.interception ??= interceptEdges(this.runner, (edge, sql, send) => this.atEdge(edge, sql, send))
+    const fate = this.pending ? 'pending' : 'deferred'
+    const job: HeldJob = { depth: depthOf(this.runner), number: this.calls++, envelope, rowEvent, fate }
+    this.jobs.push(job)
     try {
-      return writer?.add(envelope, refuse)?.catch((error: unknown) => {
-        refuse(error)
-        throw error
-      })
+      return this.pending?.add(job)
     } catch (error) {
-      refuse(error)
+      this.refuse(job, error)
       throw error
     }
   }
 
   hasRowEvent(rowEvent: string): boolean {
-    return this.entries.some((entry) => entry.rowEvent === rowEvent)
+    return this.jobs.some((job) => job.rowEvent === rowEvent)
   }
 
   /** The transaction must not commit: a job that belongs to it could not be made. */
   fail(error: unknown, depth = depthOf(this.runner)): void {
-    this.failures.push({ depth, error })
+    this.failures.push({ depth, calls: this.calls, error })
   }
 
-  /** Settles when every call so far is written, so that no write crosses a savepoint's edge. */
-  written(): Promise<void> | undefined {
-    return this.piggyback?.send() ?? this.writes?.idle()
+  /** Called before a level of the transaction commits. Rejects with EnqueueError when one of its jobs could not be made. */
+  beforeCommit(): Promise<void> | undefined {
+    if (this.pending && !this.host.sendsEdges()) return this.writeLevel().then(() => this.checkFailures())
+    try {
+      this.checkFailures()
+      return undefined
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
-  /** Rejects with EnqueueError when a job of the level that is about to commit could not be written. */
-  checkWritten(): Promise<void> | undefined {
-    const goesWithCommit = this.piggyback && depthOf(this.runner) === 1
-    const written = goesWithCommit ? undefined : this.written()
-    return written ? written.then(() => this.checkFailures()) : this.checkFailures()
-  }
-
-  /** The same, with what was known before. */
-  checkFailures(): Promise<never> | undefined {
-    const depth = depthOf(this.runner)
-    const failure = this.failures.find((each) => each.depth >= depth)
-    if (!failure) return undefined
-    const message = 'A job of this transaction could not be stored, so the transaction is rolled back.'
-    return Promise.reject(new EnqueueError(message, { cause: failure.error }))
-  }
-
-  /** Before a rollback: what was called in this level is not to be written any more, or has been. */
-  dropped(): Promise<void> | undefined {
-    this.piggyback?.drop()
-    return this.writes?.idle()
+  beforeSavepoint(): Promise<void> | undefined {
+    return this.host.sendsEdges() ? undefined : this.writeLevel()
   }
 
   /** A savepoint was released: what was made in it belongs to the level around it. */
   merge(): void {
     const depth = depthOf(this.runner)
-    for (const each of [...this.entries, ...this.failures]) each.depth = Math.min(each.depth, depth)
+    for (const each of [...this.jobs, ...this.failures]) each.depth = Math.min(each.depth, depth)
   }
 
   /** A savepoint was rolled back: what was made in it goes with it. */
   rollBack(): void {
     const depth = depthOf(this.runner)
-    this.entries = this.entries.filter((entry) => entry.depth <= depth)
-    this.failures = this.failures.filter((failure) => failure.depth <= depth)
+    this.forget((each) => each.depth > depth)
   }
 
   /** Over, one way or the other; returns the jobs that it held. */
   end(): readonly HeldJob[] {
     this.hasEnded = true
-    const { entries } = this
-    this.entries = []
-    return entries
+    this.interception?.stop()
+    const { jobs } = this
+    this.jobs = []
+    return jobs
   }
 
-  private writer(): Piggyback | Writes | undefined {
-    const { write } = this.writing
-    this.piggyback ??= this.writing.piggyback(this.runner)
-    if (this.piggyback) return this.piggyback
-    return write && (this.writes ??= new Writes(write, this.runner))
+  private async atEdge(edge: Edge, sql: string, send: Send): Promise<unknown> {
+    if (this.hasEnded) return send(sql)
+    switch (edge.kind) {
+      case 'commit':
+        return this.commit(sql, send)
+      case 'rollback':
+        await this.pending?.drop(() => true)
+        return send(sql)
+      case 'savepoint':
+        await this.writeLevel()
+        if (!isTypeOrmSavepoint(edge.name)) this.savepoints.set(edge.name, this.calls)
+        return send(sql)
+      case 'release':
+        await this.writeLevel()
+        this.checkFailures()
+        this.savepoints.release(edge.name)
+        return send(sql)
+      case 'rollbackTo':
+        return this.rollBackTo(edge.name, sql, send)
+    }
   }
 
-  private refuse(entry: Entry, error: unknown): void {
-    entry.fate = 'refused'
-    this.entries = this.entries.filter((each) => each !== entry)
-    this.fail(error, entry.depth)
-    this.writing.refused(entry.envelope, error)
+  private async commit(sql: string, send: Send): Promise<unknown> {
+    this.isCommitting = true
+    try {
+      const answer = await (this.pending ? this.pending.commit(sql, () => this.checkFailures()) : send(sql))
+      if (this.late.length > 0 && !this.wasRolledBackByCommit) this.host.cameLate(this.late, this.runner)
+      return answer
+    } finally {
+      this.isCommitting = false
+      this.late = []
+    }
+  }
+
+  /** TypeORM's events tell of its own savepoints once they are rolled back. */
+  private async rollBackTo(name: string, sql: string, send: Send): Promise<unknown> {
+    const depth = depthOf(this.runner)
+    const calls = this.savepoints.callsBefore(name)
+    const isHandmade = !isTypeOrmSavepoint(name)
+    await this.pending?.drop((job) => (isHandmade ? job.number >= calls : job.depth >= depth))
+    const answer = await send(sql)
+    if (isHandmade) this.forget((each) => ('number' in each ? each.number >= calls : each.calls >= calls))
+    return answer
+  }
+
+  /** So that no group of rows crosses a savepoint's edge. */
+  private async writeLevel(): Promise<void> {
+    const depth = depthOf(this.runner)
+    await this.pending?.write((job) => job.depth === depth)
+  }
+
+  /** @throws EnqueueError when a job of this level could not be stored */
+  private checkFailures(): void {
+    const depth = depthOf(this.runner)
+    const failure = this.failures.find((each) => each.depth >= depth)
+    if (failure) throw enqueueErrorOf(failure.error)
+  }
+
+  private forget(isGone: (each: HeldJob | Failure) => boolean): void {
+    this.jobs = this.jobs.filter((job) => !isGone(job))
+    this.failures = this.failures.filter((failure) => !isGone(failure))
+  }
+
+  private refuse(job: HeldJob, error: unknown): void {
+    job.fate = 'refused'
+    this.jobs = this.jobs.filter((each) => each !== job)
+    this.fail(error, job.depth)
+    this.host.refused(job.envelope, error)
   }
 }
 

@@ -39,7 +39,6 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
     beforeTransactionStart: ({ queryRunner }) => buffer.beforeStart(queryRunner),
     beforeTransactionCommit: ({ queryRunner }) => buffer.beforeCommit(queryRunner),
     afterTransactionCommit: ({ queryRunner }) => buffer.committed(queryRunner),
-    beforeTransactionRollback: ({ queryRunner }) => buffer.beforeRollback(queryRunner),
     afterTransactionRollback: ({ queryRunner }) => buffer.rolledBack(queryRunner),
   }
   if (!/postgres|cockroach/.test(dataSource.options.type)) return edges
@@ -47,8 +46,8 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
     ...edges,
     // Postgres answers the COMMIT of a transaction with a failed statement with ROLLBACK, and TypeORM does not look.
     afterQuery: ({ query, rawResults, queryRunner }) => {
-      if (query !== 'COMMIT') return undefined
-      return buffer.commitAnswered(queryRunner, (rawResults as { command?: string } | undefined)?.command)
+      if (query === 'COMMIT')
+        buffer.commitAnswered(queryRunner, (rawResults as { command?: string } | undefined)?.command)
     },
   }
 }

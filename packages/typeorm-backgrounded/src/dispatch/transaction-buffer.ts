@@ -2,20 +2,22 @@ import type { QueryRunner } from 'typeorm'
 import { shared } from '../metadata/registry'
 import { withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
+import type { HeldJob } from './held-job'
 import { checkConnected } from './lost-transaction'
-import { depthOf, isLost, OpenTransaction, type HeldJob, type TransactionWriting } from './open-transaction'
+import { depthOf, isLost, OpenTransaction, type TransactionHost } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
 /** How deep a test's own transaction is, around everything that the code under test does. */
 const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunner, number>(), hasAny: false }))
 
-export interface BufferHost extends TransactionWriting {
+export interface BufferHost extends TransactionHost {
   /** All code of the process is in one transaction, if in any: on SQLite. */
   readonly sharesRunner: boolean
-  /** @param whenWritten settles the fate of those that came late; nothing: none did */
-  committed(jobs: readonly HeldJob[], runner: QueryRunner, whenWritten?: Promise<void>): void
+  committed(jobs: readonly HeldJob[], runner: QueryRunner): void
   /** The database said COMMIT and meant ROLLBACK. */
   rolledBackByCommit(jobs: readonly HeldJob[]): void
+  /** The transaction was lost with its connection, or nobody has ended it before its runner was released. */
+  abandoned(jobs: readonly HeldJob[]): void
 }
 
 /** A runner between BEGIN and its end. */
@@ -108,10 +110,10 @@ export class TransactionBuffer {
   // The hooks before an edge run for every transaction: they return nothing to await where there is nothing.
 
   beforeStart(runner: QueryRunner): Promise<void> | undefined {
-    if (depthOf(runner) > 0) return this.find(runner)?.transaction?.written() // a savepoint begins
+    if (depthOf(runner) > 0) return this.find(runner)?.transaction?.beforeSavepoint()
     for (const each of [...this.begun]) {
-      if (isLost(each.runner)) this.lose(each)
-      else if (each.runner === runner || !each.runner.isTransactionActive) this.forget(each.runner) // it ended without telling
+      if (isLost(each.runner)) this.host.abandoned(this.lose(each))
+      else if (each.runner === runner || !each.runner.isTransactionActive) this.host.abandoned(this.forget(each.runner))
     }
     if (tests.hasAny) tests.depths.delete(runner)
     this.begin(runner)
@@ -119,38 +121,26 @@ export class TransactionBuffer {
   }
 
   beforeCommit(runner: QueryRunner): Promise<void> | undefined {
-    return this.find(runner)?.transaction?.checkWritten()
-  }
-
-  beforeRollback(runner: QueryRunner): Promise<void> | undefined {
-    return this.find(runner)?.transaction?.dropped()
+    return this.find(runner)?.transaction?.beforeCommit()
   }
 
   committed(runner: QueryRunner): void {
     const transaction = this.find(runner)?.transaction
     if (isInside(runner)) return transaction?.merge()
     const jobs = this.forget(runner)
-    if (!transaction) return
-    const { wasRolledBackByCommit } = transaction
-    // There is something where it was called while the COMMIT was on its way.
-    const late = wasRolledBackByCommit ? transaction.dropped() : transaction.written()
-    if (wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
-    else this.host.committed(jobs, runner, late)
+    if (transaction?.wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
+    else this.host.committed(jobs, runner)
   }
 
   rolledBack(runner: QueryRunner): void {
-    const transaction = this.find(runner)?.transaction
-    void transaction?.dropped() // likewise
-    if (isInside(runner)) transaction?.rollBack()
+    if (isInside(runner)) this.find(runner)?.transaction?.rollBack()
     else this.forget(runner)
   }
 
-  /** Rejects with EnqueueError when a job could not be written, which the COMMIT may have been the first to learn. */
-  commitAnswered(runner: QueryRunner, command: string | undefined): Promise<never> | undefined {
+  /** What the database said to the COMMIT of a transaction. */
+  commitAnswered(runner: QueryRunner, command: string | undefined): void {
     const transaction = this.find(runner)?.transaction
-    if (!transaction) return undefined
-    transaction.wasRolledBackByCommit = command === 'ROLLBACK'
-    return command === 'COMMIT' ? undefined : transaction.checkFailures()
+    if (transaction) transaction.wasRolledBackByCommit = command === 'ROLLBACK'
   }
 
   private begin(runner: QueryRunner): Begun {
@@ -170,11 +160,12 @@ export class TransactionBuffer {
   }
 
   /** Its connection was lost: what was seen in it is remembered, since a call on that must be refused. */
-  private lose(begun: Begun): void {
-    this.forget(begun.runner)
+  private lose(begun: Begun): readonly HeldJob[] {
+    const jobs = this.forget(begun.runner)
     begun.hasEnded = false
     begun.seen.letGo()
     this.hasLostOne = true
+    return jobs
   }
 
   /** Returns the jobs that the transaction held. */

@@ -23,29 +23,10 @@ export interface Handler {
    * @param transaction the caller's open transaction; given only where `capabilities.transactional`
    */
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<readonly EnqueueResult[]>
-  /**
-   * For a handler whose jobs can travel with a transaction's own statements: asked once for each transaction, and used
-   * in place of `enqueue`. Nothing: not with this one.
-   */
-  piggyback?(transaction: QueryRunner): Piggyback | undefined
   /** Jobs that it stored within a caller's transaction are committed now, and may be told of. */
   committed?(jobs: readonly JobEnvelope[]): void
   /** Ends what keeps the process alive; `attach` may follow again. */
   close?(): void | Promise<void>
-}
-
-/** Jobs of one transaction, on their way with its next statement: at the latest with its COMMIT, in one message. */
-export interface Piggyback {
-  /**
-   * @param refused called if the database does not take it: the transaction is not to commit
-   * @returns something to wait for when much is on its way
-   * @throws what is wrong with the job itself
-   */
-  add(job: JobEnvelope, refused: (error: unknown) => void): Promise<void> | undefined
-  /** Sends what waits; resolves when the database has answered all that was sent, one way or the other. */
-  send(): Promise<void> | undefined
-  /** What waits is not sent any more. */
-  drop(): void
 }
 
 export type EntityTargets = Extract<MixedList<string | Function | EntitySchema>, readonly unknown[]> // eslint-disable-line @typescript-eslint/no-unsafe-function-type

@@ -30,7 +30,11 @@ describe('DatabaseHandler on SQLite', () => {
     const letter = await dataSource.manager.save(new Letter())
     await dataSource.query('DROP TABLE backgrounded_jobs')
     expect(await codeOf(backgrounded(letter).post())).to.equal('MISSING_TABLE')
-    expect(await codeOf(dataSource.transaction(() => backgrounded(letter).post()))).to.equal('MISSING_TABLE')
+    const failure = await dataSource
+      .transaction(() => backgrounded(letter).post())
+      .catch((error: unknown) => error as { code: string; cause: { code: string } })
+    expect(failure).to.have.property('code', 'ENQUEUE_FAILED')
+    expect(failure).to.have.nested.property('cause.code', 'MISSING_TABLE')
     await dataSource.destroy()
   })
 

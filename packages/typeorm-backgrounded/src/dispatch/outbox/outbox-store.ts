@@ -1,5 +1,4 @@
 import type { QueryRunner } from 'typeorm'
-import type { Statement } from '../../postgres-piggyback/client'
 
 /** A job on its way into the outbox. */
 export interface NewRow {
@@ -18,8 +17,8 @@ export interface TakenRow extends NewRow {
 export interface OutboxStore {
   /** Writes inside the caller's transaction. Relays leave the rows alone for `lease` ms. */
   write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void>
-  /** What `write` sends, where it can travel with the transaction's own statements. */
-  statement?(rows: readonly NewRow[], lease: number): Statement
+  /** What `write` does, as one statement without parameters, where a database takes several in one text. */
+  statement?(rows: readonly NewRow[], lease: number, literal: (value: string) => string): string
   /** Writes outside of any transaction, for relays to take at once. */
   keep(rows: readonly NewRow[]): Promise<void>
   /**

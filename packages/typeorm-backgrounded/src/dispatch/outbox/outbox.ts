@@ -1,9 +1,9 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../dialect'
 import { UnsupportedDatabaseError } from '../../errors'
-import type { EnqueueResult, Piggyback } from '../../handlers/handler'
+import type { EnqueueResult } from '../../handlers/handler'
+import type { HeldCall, TransactionRows } from '../../handlers/transaction-rows'
 import type { JobEnvelope } from '../../job/envelope'
-import { TransactionRows } from '../../postgres-piggyback/transaction-rows'
 import { inGroups } from '../../row-group'
 import { Delivery, LEASE, type DeliveryHost } from './delivery'
 import { MariaDbOutbox } from './mariadb-outbox'
@@ -30,15 +30,28 @@ const STORES: Readonly<Record<Dialect, new (dataSource: DataSource, host: Outbox
  * A row is in somebody's hand for a few seconds at a time: first the process that wrote it, then any relay.
  */
 export class Outbox {
+  /** How the jobs of a transaction are written. */
+  readonly transactionRows: TransactionRows<Pair>
   private readonly store: OutboxStore
   private readonly delivery: Delivery
 
   /** @throws UnsupportedDatabaseError */
-  constructor(private readonly host: OutboxHost) {
+  constructor(host: OutboxHost) {
     const { dataSource, source } = host
     const isInsideTestTransaction = () => host.isInsideTestTransaction()
     this.store = new STORES[supportedDialect(dataSource)](dataSource, { source, explained, isInsideTestTransaction })
     this.delivery = new Delivery(host, this.store)
+    const statement = this.store.statement?.bind(this.store)
+    this.transactionRows = {
+      rowOf: pairOf,
+      sizeOf,
+      write: async (calls, transaction) => {
+        await this.store.write(this.rowsNow(calls), LEASE, transaction)
+        return calls.map(() => ({ state: 'deferred' }))
+      },
+      statement: statement && ((calls, literal) => statement(this.rowsNow(calls), LEASE, literal)),
+      explained,
+    }
   }
 
   /** The entity of its table. */
@@ -64,23 +77,6 @@ export class Outbox {
     })
   }
 
-  /** Writes jobs with the transaction's own statements. Nothing: this database's cannot carry any. */
-  piggyback(transaction: QueryRunner): Piggyback | undefined {
-    const statement = this.store.statement?.bind(this.store)
-    if (!statement) return undefined
-    return TransactionRows.of<Pair>(transaction, this.host.dataSource.logger, {
-      rowOf: pairOf,
-      sizeOf,
-      statementOf: (calls) => {
-        const now = performance.now()
-        for (const { row, since } of calls) this.delivery.hasInHand(row.job, { calledAt: since, writtenAt: now })
-        const rows = calls.map(({ row, since }) => ({ id: row.job.id, payload: payloadAfter(row, now - since) }))
-        return statement(rows, LEASE)
-      },
-      explained,
-    })
-  }
-
   /** Keeps jobs that the handler could not be reached for: relays take them. */
   keep(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     return insertInGroups(jobs, (pairs) => this.store.keep(rowsOf(pairs)).catch(rethrow))
@@ -94,6 +90,15 @@ export class Outbox {
   /** Pushes what others have left. False: the handler could not be reached. */
   relay(): Promise<boolean> {
     return this.delivery.relay()
+  }
+
+  /** From now on, this process has these rows in hand; a delay counts from the call. */
+  private rowsNow(calls: readonly HeldCall<Pair>[]): NewRow[] {
+    const now = performance.now()
+    return calls.map(({ row, since }) => {
+      this.delivery.hasInHand(row.job, { calledAt: since, writtenAt: now })
+      return { id: row.job.id, payload: payloadAfter(row, now - since) }
+    })
   }
 
   /** Waits for what is on its way. */

@@ -1,5 +1,4 @@
 import type { DataSource, QueryRunner } from 'typeorm'
-import type { Statement } from '../../postgres-piggyback/client'
 import { tableNames } from '../../table-names'
 import { OwnConnection } from './own-connection'
 import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
@@ -19,21 +18,19 @@ export class PostgresOutbox implements OutboxStore {
   }
 
   async write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void> {
-    const { text, values } = this.statement(rows, lease)
-    await transaction.query(text, [...values])
+    await transaction.query(this.sql.insert('$1', '$2', '$3'), [this.host.source, String(lease), JSON.stringify(rows)])
   }
 
-  statement(rows: readonly NewRow[], lease: number): Statement {
-    const { one, many } = this.sql.insert
-    const common = [this.host.source, String(lease)]
+  statement(rows: readonly NewRow[], lease: number, literal: (value: string) => string): string {
+    const [source, until] = [literal(this.host.source), literal(String(lease))]
     const [row] = rows
-    if (row && rows.length === 1) return { text: one, values: [...common, row.id, row.payload] }
-    return { text: many, values: [...common, JSON.stringify(rows)] }
+    return row && rows.length === 1
+      ? this.sql.insertOne(source, until, literal(row.id), literal(row.payload))
+      : this.sql.insert(source, until, literal(JSON.stringify(rows)))
   }
 
   async keep(rows: readonly NewRow[]): Promise<void> {
-    const { text, values } = this.statement(rows, 0)
-    await this.connection.query(text, values)
+    await this.connection.query(this.sql.insert('$1', '$2', '$3'), [this.host.source, '0', JSON.stringify(rows)])
   }
 
   async take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]> {
@@ -68,13 +65,15 @@ const NOW = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
   const returning = `RETURNING t.${c.id} AS id, t.${c.payload} AS payload, ${NOW} - t.${c.writtenAt} AS age`
   const into = `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.payload}, ${c.writtenAt}, ${c.availableAt})`
-  const values = (payload: string) => `$1, ${payload}, ${NOW}, ${NOW} + $2::bigint`
+  const values = (source: string, payload: string, lease: string) =>
+    `${source}, ${payload}, ${NOW}, ${NOW} + ${lease}::bigint`
   return {
-    insert: {
-      /** A plain row takes the server less time to plan. */
-      one: `${into} VALUES ($3::uuid, ${values('$4::text')}) ON CONFLICT DO NOTHING`,
-      many: `${into} SELECT job.id, ${values('job.payload')} FROM json_to_recordset($3::json) AS job (id uuid, payload text) ON CONFLICT DO NOTHING`,
-    },
+    /** Of a JSON array of rows. */
+    insert: (source: string, lease: string, rows: string) =>
+      `${into} SELECT job.id, ${values(source, 'job.payload', lease)} FROM json_to_recordset(${rows}::json) AS job (id uuid, payload text) ON CONFLICT DO NOTHING`,
+    /** A plain row takes the server less time to plan. */
+    insertOne: (source: string, lease: string, id: string, payload: string) =>
+      `${into} VALUES (${id}::uuid, ${values(source, `${payload}::text`, lease)}) ON CONFLICT DO NOTHING`,
     // The index (source, available_at). Materialized: otherwise the limit may be applied more than once.
     take:
       `WITH due AS MATERIALIZED (SELECT ${c.id} AS id FROM ${table} WHERE ${c.source} = $1 AND ${c.availableAt} <= ${NOW} ` +

@@ -17,9 +17,9 @@ import type {
   InspectedJob,
   JobQuery,
   JobState,
-  Piggyback,
 } from '../handler'
 import { StoreConsumption } from '../store-consumption'
+import type { TransactionRows, WritesRows } from '../transaction-rows'
 import { DatabaseInspection } from './inspection'
 import type { JobDatabase } from './job-database'
 import { MariaDbDatabase } from './mariadb/mariadb-database'
@@ -62,7 +62,7 @@ const DATABASES: Readonly<Record<Dialect, (host: HandlerHost, options: ResolvedO
  * commits or vanishes with everything else in it, and no other server is needed.
  * Works on Postgres 13, MariaDB 10.6, MySQL 8 and SQLite (better-sqlite3), and later.
  */
-export class DatabaseHandler implements Handler, Consumable, Inspectable {
+export class DatabaseHandler implements Handler, Consumable, Inspectable, WritesRows {
   readonly name = 'database'
   readonly capabilities: HandlerCapabilities = {
     transactional: true,
@@ -110,8 +110,9 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable {
     return this.attached.jobs.enqueue(jobs, transaction)
   }
 
-  piggyback(transaction: QueryRunner): Piggyback | undefined {
-    return this.attached.jobs.piggyback?.(transaction)
+  /** @internal */
+  transactionRows(): TransactionRows<unknown> {
+    return this.attached.jobs.transactionRows as TransactionRows<unknown>
   }
 
   committed(jobs: readonly JobEnvelope[]): void {

@@ -1,8 +1,10 @@
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../job/envelope'
-import type { ConsumeOptions, EnqueueResult, Piggyback } from '../handler'
+import type { ConsumeOptions, EnqueueResult } from '../handler'
 import type { JobStore } from '../store-consumption'
+import type { TransactionRows } from '../transaction-rows'
 import type { HeldRow } from './claimed-row'
+import type { NewRow } from './job-row'
 import type { JobTables } from './tables'
 
 /** The jobs of one data source in one kind of database. */
@@ -10,7 +12,8 @@ export interface JobDatabase {
   /** Jobs at a time, where nobody says. */
   readonly concurrency: number
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]>
-  piggyback?(transaction: QueryRunner): Piggyback | undefined
+  /** How the jobs of a caller's transaction are written. */
+  readonly transactionRows: TransactionRows<NewRow>
   /** Jobs that were written in a transaction are there now. */
   committed(jobs: readonly JobEnvelope[]): void
   /** @throws UnsupportedDatabaseError */

@@ -25,7 +25,7 @@ export interface NewRow {
 }
 
 /** A job as a row, or why it cannot be one. */
-export function newRow(job: JobEnvelope, largestPayload = LARGEST_PAYLOAD): NewRow | BackgroundedError {
+export function newRow(job: JobEnvelope): NewRow | BackgroundedError {
   const row: NewRow = {
     id: job.id,
     source: job.source,
@@ -42,9 +42,13 @@ export function newRow(job: JobEnvelope, largestPayload = LARGEST_PAYLOAD): NewR
     meta: Object.keys(job.meta).length > 0 ? JSON.stringify(job.meta) : null,
     attempts: job.attempts ?? null,
   }
+  return tooLongName(row) ?? fit(row, LARGEST_PAYLOAD)
+}
+
+/** @param largest bytes of a row's texts */
+export function fit(row: NewRow, largest: number): NewRow | BackgroundedError {
   const size = sizeOf(row)
-  if (size > largestPayload) return PayloadTooLargeError.of(`${job.entity}.${job.method}`, size, largestPayload)
-  return tooLongName(row) ?? row
+  return size > largest ? PayloadTooLargeError.of(`${row.entity}.${row.method}`, size, largest) : row
 }
 
 /** A row that is written `ms` after its call. */

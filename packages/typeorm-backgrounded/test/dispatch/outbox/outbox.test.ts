@@ -88,8 +88,10 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
     it('holds the call with its transaction, and is empty once Redis has the job', async () => {
       await dataSource.transaction(async (manager) => {
         expect((await backgrounded(letter, { manager }).post('inside')).state).to.equal('deferred')
-        const written = await manager.query<unknown[]>('SELECT id FROM backgrounded_outbox')
-        expect(written).to.have.length(1)
+        await manager.transaction(async (inner) => {
+          const written = await inner.query<unknown[]>('SELECT id FROM backgrounded_outbox')
+          expect(written).to.have.length(1) // it is written before the savepoint
+        })
         expect(events).to.deep.equal([])
       })
       await settled(dataSource)
@@ -153,10 +155,21 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
         expect(ran).to.deep.equal(['late'])
       })
 
-      it('refuses such a call when its row is refused', async () => {
+      it('is not needed for such a call, whose transaction is over when it leaves', async () => {
         await slowly(`RAISE EXCEPTION ''no''`)
         await callWhileCommitting()
+        expect(events).to.deep.equal(['enqueued'])
+        expect(ran).to.deep.equal(['late'])
+      })
+
+      it('makes the commit fail when it refuses a row', async () => {
+        await slowly(`RAISE EXCEPTION ''no''`)
+        const failure = await dataSource
+          .transaction((manager) => backgrounded(letter, { manager }).post('never'))
+          .catch((error: unknown) => error)
+        expect(failure).to.have.property('code', 'ENQUEUE_FAILED')
         expect(events).to.deep.equal(['enqueueFailed'])
+        await drain(dataSource)
         expect(ran).to.deep.equal([])
       })
 

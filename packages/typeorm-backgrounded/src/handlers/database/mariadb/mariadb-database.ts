@@ -2,18 +2,18 @@ import { randomUUID } from 'node:crypto'
 import type { QueryRunner } from 'typeorm'
 import { InvalidOptionError } from '../../../errors'
 import type { JobEnvelope } from '../../../job/envelope'
-import { LARGEST_PAYLOAD } from '../../../job/largest-payload'
 import { inGroups } from '../../../row-group'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
+import type { TransactionRows } from '../../transaction-rows'
 import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { isRow, newRow, resultsOf, sizeOf, type NewRow } from '../job-row'
+import { fit, isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { workerName } from '../server/worker-name'
-import { jobTables, type JobTables } from '../tables'
+import { explained, jobTables, type JobTables } from '../tables'
 import { connectionOptions, mysqlOf } from './connection-options'
 import { LocalArrivals } from './local-arrivals'
 import { MariaDbJobs, type MariaDbJobsOptions } from './mariadb-jobs'
@@ -29,6 +29,16 @@ export class MariaDbDatabase implements JobDatabase {
   readonly concurrency = 10
   readonly now = NOW
   readonly tables: JobTables
+  readonly transactionRows: TransactionRows<NewRow> = {
+    rowOf: newRow,
+    sizeOf,
+    write: (calls, transaction) => {
+      const now = performance.now()
+      const rows = calls.map(({ row, since }) => waited(row, now - since))
+      return this.insertAll(rows, new RunnerSession(transaction))
+    },
+    explained,
+  }
   private readonly sql: MariaDbStatements
   private readonly calls: OwnSession
   /** One of its own: no call waits for a long look at millions of jobs. */
@@ -49,16 +59,12 @@ export class MariaDbDatabase implements JobDatabase {
   }
 
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
-    const session = transaction ? new RunnerSession(transaction) : this.session(this.calls)
-    const packet = await this.largestPacket(session)
-    // Escaped for a statement, a text may be twice as long.
-    const rows = jobs.map((job) => newRow(job, Math.min(LARGEST_PAYLOAD, Math.floor(packet / 2) - 16_384)))
-    const inserted = new Set<string>()
-    for (const group of inGroups(rows.filter(isRow), sizeOf, packet / 4)) {
-      for (const id of await this.insert(session, group)) inserted.add(id)
-    }
+    const results = await this.insertAll(
+      jobs.map((job) => newRow(job)),
+      transaction ? new RunnerSession(transaction) : this.session(this.calls),
+    )
     if (!transaction) this.committed(jobs)
-    return resultsOf(rows, inserted)
+    return results
   }
 
   committed(jobs: readonly JobEnvelope[]): void {
@@ -95,6 +101,17 @@ export class MariaDbDatabase implements JobDatabase {
 
   async close(): Promise<void> {
     await Promise.all([this.calls.close(), this.inspections.close()])
+  }
+
+  private async insertAll(rows: readonly (NewRow | Error)[], session: Session): Promise<EnqueueResult[]> {
+    const packet = await this.largestPacket(session)
+    // Escaped for a statement, a text may be twice as long.
+    const fitting = rows.map((row) => (isRow(row) ? fit(row, Math.floor(packet / 2) - 16_384) : row))
+    const inserted = new Set<string>()
+    for (const group of inGroups(fitting.filter(isRow), sizeOf, packet / 4)) {
+      for (const id of await this.insert(session, group)) inserted.add(id)
+    }
+    return resultsOf(fitting, inserted)
   }
 
   /** Returns the ids that were new. */

@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm'
+import { driverPath } from '../server/driver-path'
 import type { ClientConstructor } from './connection'
 
 interface Credentials {
@@ -39,7 +40,20 @@ export function clientOptions({ options }: DataSource): object {
   }
 }
 
-/** pg's, as TypeORM loaded it. */
+interface Driver {
+  readonly postgres: { readonly Client: ClientConstructor }
+}
+
+/**
+ * pg's own, as TypeORM loaded it. TypeORM takes the native one as soon as pg-native is installed, which can neither be
+ * given up in the middle of a statement nor send several: the library's own connections never use it.
+ */
 export function clientOf({ driver }: DataSource): ClientConstructor {
-  return (driver as unknown as { postgres: { Client: ClientConstructor } }).postgres.Client
+  const { Client } = (driver as unknown as Driver).postgres
+  const path = isNative(Client) ? driverPath('pg') : undefined
+  return path ? (require(path) as Driver['postgres']).Client : Client
+}
+
+function isNative({ prototype }: ClientConstructor): boolean {
+  return !('escapeLiteral' in (prototype as object))
 }

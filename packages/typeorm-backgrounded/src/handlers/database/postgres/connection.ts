@@ -1,22 +1,31 @@
 import { ServerConnection, type Connector } from '../server/connection'
-import { queryAndRead, type BothRows } from './query-and-reading'
 import { statementName } from './statement-name'
 
 /** The part of `pg`'s Client that is used here. */
 export interface PostgresClient {
   connect(): Promise<unknown>
-  query(query: object): Promise<{ rows: unknown[] }>
+  query(query: StatementToSend): Promise<{ rows: unknown[] }>
+  /** Statements are sent without waiting for the answers to those before. Since pg 8.21. */
+  readonly pipeline?: boolean
   on(event: 'error' | 'end' | 'notification', listener: (message: never) => void): unknown
   end(): Promise<void>
   readonly connection: { readonly stream: { destroy(): void } }
 }
 
-export interface ClientConstructor {
-  new (options: object): PostgresClient
-  readonly Query: new (text: string, values: readonly unknown[], callback: Answered) => { name?: string }
+export interface StatementToSend {
+  readonly name?: string
+  readonly text: string
+  readonly values?: readonly unknown[]
 }
 
-type Answered = (error: Error | null, result: { rows: unknown[] }) => void
+export type ClientConstructor = new (options: object) => PostgresClient
+
+/** The answers to two statements that were sent together. */
+export interface BothRows<Row> {
+  readonly rows: Row[]
+  /** Or why the second one has failed, which the first one does not care about. */
+  readonly read: readonly object[] | Error
+}
 
 export interface PostgresConnectionOptions {
   readonly Client: ClientConstructor
@@ -26,6 +35,8 @@ export interface PostgresConnectionOptions {
   readonly ownsSession: boolean
   /** Few statements are ever the same: each is parsed and planned for its own values. */
   readonly isAdHoc?: boolean
+  /** Statements may be sent without waiting for the answers to those before, where pg can. */
+  readonly pipelines?: boolean
   /** Run on every new connection, before anything else. */
   readonly prepare?: (client: PostgresClient) => Promise<void>
   /** The connection is gone, and nobody asked for it. */
@@ -63,29 +74,31 @@ export class PostgresConnection {
   }
 
   /**
-   * The same, and a second statement in the same message, which sees what the first has done.
-   * @throws StoreUnavailableError, or the driver's error: when it is the server's, neither has been done
+   * The same, and two more statements behind it, without waiting for its answer: one that reads what the first has done,
+   * and one that cleans up. Undefined: this version of pg sends one at a time, and nothing was sent.
    */
   async queryAndRead<Row>(
     text: string,
     values: readonly unknown[],
-    reading: string,
+    { read, cleanUp }: { read: string; cleanUp: string },
     timeout: number,
-  ): Promise<BothRows<Row>> {
-    const { Client } = this.options
-    return this.connection.use((client) => queryAndRead<Row>(client, Client, text, values, reading), timeout)
+  ): Promise<BothRows<Row> | undefined> {
+    return this.connection.use(async (client) => {
+      if (!client.pipeline) return undefined
+      const [rows, readRows] = await Promise.allSettled([
+        this.run<Row>(client, text, values),
+        this.run<object>(client, read, []),
+        this.run(client, cleanUp, []),
+      ])
+      if (rows.status === 'rejected') throw rows.reason
+      return { rows: rows.value, read: readRows.status === 'fulfilled' ? readRows.value : (readRows.reason as Error) }
+    }, timeout)
   }
 
-  /** As a finished query: of a description, pg makes a copy, which takes as long as a lone job's run. */
-  private run<Row>(client: PostgresClient, text: string, values: readonly unknown[]): Promise<Row[]> {
-    const { Client, ownsSession, isAdHoc } = this.options
-    return new Promise((resolve, reject) => {
-      const query = new Client.Query(text, values, (error, result) =>
-        error ? reject(error) : resolve(result.rows as Row[]),
-      )
-      if (ownsSession && !isAdHoc) query.name = statementName(text)
-      void client.query(query)
-    })
+  private async run<Row>(client: PostgresClient, text: string, values: readonly unknown[]): Promise<Row[]> {
+    const { ownsSession, isAdHoc } = this.options
+    const name = ownsSession && !isAdHoc ? statementName(text) : undefined
+    return (await client.query({ name, text, values })).rows as Row[]
   }
 
   connect(timeout: number): Promise<void> {
@@ -101,11 +114,12 @@ function connector({
   Client,
   client: options,
   ownsSession,
+  pipelines = false,
   prepare,
 }: PostgresConnectionOptions): Connector<PostgresClient> {
   return {
     async connect(lost) {
-      const client = new Client(options)
+      const client = new Client({ ...options, pipeline: pipelines })
       client.on('error', lost)
       client.on('end', lost)
       await client.connect()

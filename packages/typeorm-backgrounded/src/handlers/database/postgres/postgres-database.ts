@@ -1,11 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
-import type { ConsumeOptions, EnqueueResult, HandlerHost, Piggyback } from '../../handler'
-import { TransactionRows } from '../../../postgres-piggyback/transaction-rows'
+import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { inGroups } from '../../../row-group'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import type { JobStore } from '../../store-consumption'
+import type { HeldCall, TransactionRows } from '../../transaction-rows'
 import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
 import { isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
@@ -16,11 +16,10 @@ import { workerName } from '../server/worker-name'
 import { explained, jobTables, type JobTables } from '../tables'
 import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
-import { PostgresConnection, type PostgresClient } from './connection'
+import { PostgresConnection } from './connection'
 import { Notifications } from './notifications'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 import { ReadingAlong } from './reading-along'
-import { statementName } from './statement-name'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
 import type { PulseData } from './worker-pulse'
 
@@ -45,6 +44,22 @@ export class PostgresDatabase implements JobDatabase {
   readonly concurrency = 10
   readonly now = NOW
   readonly tables: JobTables
+  readonly transactionRows: TransactionRows<NewRow> = {
+    rowOf: newRow,
+    sizeOf,
+    write: async (calls, transaction) => {
+      const rows = rowsNow(calls)
+      const inserted = await this.insert(rows, transaction)
+      return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
+    },
+    statement: (calls, literal) => {
+      const rows = rowsNow(calls)
+      const { one, many } = this.sql.insertFresh
+      const [row] = rows
+      return row && rows.length === 1 ? one(valuesOf(row).map(literal)) : many(literal(JSON.stringify(rows)))
+    },
+    explained,
+  }
   private readonly sql: PostgresStatements
   private readonly channel: string
   private readonly calls: PostgresConnection
@@ -73,20 +88,6 @@ export class PostgresDatabase implements JobDatabase {
     return resultsOf(rows, inserted)
   }
 
-  piggyback(transaction: QueryRunner): Piggyback | undefined {
-    return TransactionRows.of<NewRow>(transaction, this.host.dataSource.logger, {
-      rowOf: (job) => newRow(job),
-      sizeOf,
-      statementOf: (calls) => {
-        const now = performance.now()
-        const rows = calls.map(({ row, since }) => waited(row, now - since))
-        const { text, values } = insertion(this.sql.insertFresh, rows)
-        return { name: this.nameOf(text), text, values }
-      },
-      explained,
-    })
-  }
-
   committed(jobs: readonly JobEnvelope[]): void {
     if (this.isTelling) this.announcer.announce(jobs)
   }
@@ -100,6 +101,7 @@ export class PostgresDatabase implements JobDatabase {
     const arrivals = new Notifications(this.channel, host.logger)
     const connection: PostgresConnection = this.options.listen
       ? this.connection({
+          pipelines: true,
           prepare: (client) => arrivals.listenOn(client),
           onLoss: () => void arrivals.heal(connection),
         })
@@ -156,20 +158,16 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
+    const { insert, insertAndTell } = this.sql
     if (transaction) {
-      const { text, values } = insertion(this.sql.insert, rows)
+      const { text, values } = insertion(insert, rows)
       return this.queryThrough(transaction)(text, values, TIMEOUT)
     }
     const told = this.isTelling ? this.announcer.turns(rows) : []
-    const { text, values } = insertion(this.sql.insertAndTell, rows)
+    const { text, values } = insertion(insertAndTell, rows)
     const inserted = await this.queryCalls<{ id: string }>(text, [...values, this.channel, told])
     if (this.isTelling) this.announcer.announce(rows, told)
     return inserted
-  }
-
-  /** Behind a pooler, a connection may not be the one that knows it. */
-  private nameOf(text: string): string | undefined {
-    return this.options.listen ? statementName(text) : undefined
   }
 
   private get isTelling(): boolean {
@@ -225,26 +223,25 @@ export class PostgresDatabase implements JobDatabase {
     }
   }
 
-  /** TypeORM's own `query` has no name for a statement, and the parser takes longer than the insert. */
   private queryThrough(runner: QueryRunner): Query {
-    const { logger } = this.host.dataSource
     return async <Row>(text: string, values: readonly unknown[]) => {
-      const client = (await runner.connect()) as PostgresClient
-      const name = this.nameOf(text)
-      logger.logQuery(text, [...values], runner)
       try {
-        const { rows } = await client.query({ name, text, values })
-        return rows as Row[]
+        return (await runner.query(text, [...values], true)).records as Row[]
       } catch (error) {
-        logger.logQueryError(error as Error, text, [...values], runner)
         throw explained(error)
       }
     }
   }
 }
 
+/** A delay counts from the call. */
+function rowsNow(calls: readonly HeldCall<NewRow>[]): NewRow[] {
+  const now = performance.now()
+  return calls.map(({ row, since }) => waited(row, now - since))
+}
+
 function insertion(
-  { one, many }: PostgresStatements['insert'],
+  { one, many }: { one: string; many: string },
   rows: readonly NewRow[],
 ): { text: string; values: readonly (string | null)[] } {
   const [row] = rows

@@ -1,22 +1,20 @@
-import { isConflictError } from '../../../database-errors'
 import type { Logger } from '../../../logger'
-import { isAnswer } from '../../../postgres-piggyback/answer'
 import type { RowReading, RowsRead } from '../../handler'
-import type { BothRows } from './query-and-reading'
-import { CLAIMED_KEYS } from './statements'
+import type { BothRows } from './connection'
+import { CLAIMED_KEYS, END_OF_READING } from './statements'
 
 export interface ReadingParts {
   /** Which rows the worker is likely to need. */
   readonly wanted: () => RowReading | undefined
   /** Whether the rows are the same to this connection as to those of the data source's pool. */
   readonly isAsPool: () => Promise<boolean>
-  /** Sends both in one message. */
+  /** Sends all without waiting in between. Undefined: this connection cannot, and nothing was sent. */
   readonly query: <Row>(
     text: string,
     values: readonly unknown[],
-    reading: string,
+    more: { read: string; cleanUp: string },
     timeout: number,
-  ) => Promise<BothRows<Row>>
+  ) => Promise<BothRows<Row> | undefined>
   readonly logger: Logger
 }
 
@@ -38,24 +36,24 @@ export class ReadingAlong {
     return this.of(reading).pausedUntil > performance.now() ? undefined : reading
   }
 
-  /** Nothing: the reading stood in the way, and nothing has happened. */
+  /** Undefined: nothing was sent. */
   async query<Row>(
     reading: RowReading,
     text: string,
     values: readonly unknown[],
     timeout: number,
-  ): Promise<{ rows: Row[]; read: RowsRead } | undefined> {
+  ): Promise<{ rows: Row[]; read: RowsRead | undefined } | undefined> {
     const known = this.of(reading)
-    try {
-      const { rows, read } = await this.parts.query<Row>(text, values, known.text, timeout)
-      return { rows, read: { reading, rows: read, at: performance.now() } }
-    } catch (error) {
-      if (isConflictError(error)) return undefined // it was none of the reading's
-      known.pausedUntil = performance.now() + PAUSE
-      this.parts.logger.debug({ err: error, entity: reading.entity }, 'rows could not be read along with a claim')
-      if (!isAnswer(error)) throw error
+    const both = await this.parts.query<Row>(text, values, { read: known.text, cleanUp: END_OF_READING }, timeout)
+    if (!both) {
+      this.isAsPool = false
       return undefined
     }
+    const { rows, read } = both
+    if (!(read instanceof Error)) return { rows, read: { reading, rows: read, at: performance.now() } }
+    known.pausedUntil = performance.now() + PAUSE
+    this.parts.logger.debug({ err: read, entity: reading.entity }, 'rows could not be read along with a claim')
+    return { rows, read: undefined }
   }
 
   private of(reading: RowReading): { readonly text: string; pausedUntil: number } {

@@ -9,11 +9,14 @@ export const NOW = '(extract(epoch from statement_timestamp()) * 1000)::bigint'
 /** This moment, also in a transaction that began long ago. */
 const MOMENT = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
-/** ms */
+/** ms: what is read along with a claim holds up the next one. */
 const READ_WITHIN = 500
 const KEYS = 'backgrounded.keys'
+const TIMEOUT_BEFORE = 'backgrounded.statement_timeout'
 /** The stored keys of what an exchange has just claimed `toRead`: an array of texts. */
 export const CLAIMED_KEYS = `nullif(current_setting('${KEYS}', true), '')::text[]`
+/** What an exchange has changed in its session `toRead`, as it was. */
+export const END_OF_READING = `SELECT set_config('statement_timeout', current_setting('${TIMEOUT_BEFORE}'), false) WHERE current_setting('${TIMEOUT_BEFORE}', true) <> ''`
 
 /** Every statement of the Postgres job store, by name. The index that serves each is named beside it. */
 export function postgresStatements(tables: JobTables) {
@@ -32,14 +35,17 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
   const into =
     `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
     `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts})`
-  /** Parameters 1 to 14: where the connection does not know the statement, a third of the other's time. */
-  const one = `${into} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::bigint, ${MOMENT}) + $11::bigint, $12, $13, $14)`
-  /** Parameter 1: a JSON array of rows, whatever their number. */
-  const many =
+  /** Of one row, given as 14 values. A third of the other's time where the connection does not know the statement. */
+  const oneRow = (v: readonly string[]) =>
+    `${into} VALUES (${v.slice(0, 9).join(', ')}, coalesce(${v[9]}::bigint, ${MOMENT}) + ${v[10]}::bigint, ${v.slice(11).join(', ')})`
+  /** Of a JSON array of rows, whatever their number. */
+  const manyRows = (rows: string) =>
     `${into} SELECT id, source, entity, key, method, args, types, queue, priority, ` +
     `coalesce("runAt", ${MOMENT}) + delay, "enqueuedAt", meta, attempts ` +
-    `FROM json_to_recordset($1::json) AS job (id uuid, source text, entity text, key text, method text, args text, types text, ` +
+    `FROM json_to_recordset(${rows}::json) AS job (id uuid, source text, entity text, key text, method text, args text, types text, ` +
     `queue text, priority int, "runAt" bigint, delay bigint, "enqueuedAt" bigint, meta text, attempts int)`
+  const one = oneRow(Array.from({ length: 14 }, (_, index) => `$${index + 1}`))
+  const many = manyRows('$1')
   const unlessThere = (insert: string) => `${insert} ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`
   /** With one commit, and so one wait for the disk. */
   const telling = (insert: string, channel: string, payloads: string) =>
@@ -48,7 +54,7 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
   return {
     // The primary key.
     /** For ids that nobody has used: to look for them costs a fifth of an insert. */
-    insertFresh: { one, many },
+    insertFresh: { one: oneRow, many: manyRows },
     /** Returns the new ids. */
     insert: { one: unlessThere(one), many: unlessThere(many) },
     /** Returns the new ids. */
@@ -112,10 +118,11 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `${exchanged} UNION ALL SELECT 'level', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
     `FROM level`
 
-  /** What follows in the same message holds up the claim: it does not wait for a lock for long. */
+  const leave = (name: string, value: string) => `set_config('${name}', ${value}, false)`
   const leavingKeys = (entity: string) =>
-    `UNION ALL SELECT 'keys', NULL, ${noJob({})} FROM (SELECT set_config('lock_timeout', '${READ_WITHIN}', true) || ` +
-    `set_config('${KEYS}', coalesce((SELECT array_agg(${c.key})::text FROM claimed WHERE ${c.entity} = ${entity}), ''), false) AS left_behind) AS no_row ` +
+    `UNION ALL SELECT 'keys', NULL, ${noJob({})} FROM (SELECT ${leave(TIMEOUT_BEFORE, "current_setting('statement_timeout')")} || ` +
+    `${leave('statement_timeout', `'${READ_WITHIN}'`)} || ` +
+    `${leave(KEYS, `coalesce((SELECT array_agg(${c.key})::text FROM claimed WHERE ${c.entity} = ${entity}), '')`)} AS left_behind) AS no_row ` +
     `WHERE left_behind IS NULL`
   const exchanging = (sql: string, entity: string): ExchangeStatement => ({
     alone: sql,

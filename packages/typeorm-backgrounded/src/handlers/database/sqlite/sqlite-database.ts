@@ -5,9 +5,10 @@ import type { JobEnvelope } from '../../../job/envelope'
 import { SqliteConnection } from '../../../sqlite-connection'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import type { JobStore } from '../../store-consumption'
+import type { TransactionRows } from '../../transaction-rows'
 import type { HeldRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { isRow, newRow, resultsOf } from '../job-row'
+import { isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
 import { explained, jobTables, type JobTables } from '../tables'
 import { sqliteStatements, type SqliteStatements } from './statements'
 import { SqliteStore } from './sqlite-store'
@@ -17,6 +18,18 @@ export class SqliteDatabase implements JobDatabase {
   readonly concurrency = 1
   readonly now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
   readonly tables: JobTables
+  readonly transactionRows: TransactionRows<NewRow> = {
+    rowOf: newRow,
+    sizeOf,
+    write: (calls, transaction) => {
+      const now = performance.now()
+      return this.insertInside(
+        calls.map(({ row, since }) => waited(row, now - since)),
+        transaction,
+      )
+    },
+    explained,
+  }
   private readonly sql: SqliteStatements
   private readonly connection: SqliteConnection
 
@@ -33,16 +46,9 @@ export class SqliteDatabase implements JobDatabase {
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
     const { sql, connection } = this
     const rows = jobs.map((job) => newRow(job))
-    const now = Date.now()
-    const timed = rows.filter(isRow).map((row) => ({ ...row, runAt: (row.runAt ?? now) + row.delay }))
-    const values = [JSON.stringify(timed)]
-    const results = (inserted: unknown) => resultsOf(rows, new Set((inserted as { id: string }[]).map(({ id }) => id)))
-    if (transaction) {
-      const inserted: unknown = await transaction.query(sql.insert, values).catch((error: unknown) => {
-        throw explained(error)
-      })
-      return results(inserted)
-    }
+    if (transaction) return this.insertInside(rows, transaction)
+    const values = valuesOf(rows)
+    const results = (inserted: unknown) => resultsOf(rows, idsOf(inserted))
     const insert = () => connection.write((run) => run(sql.insert).all(...values), this.busyTimeout)
     try {
       return results(await connection.tryWrite((run) => run(sql.insert).all(...values)))
@@ -53,6 +59,13 @@ export class SqliteDatabase implements JobDatabase {
       const delivered = insert().then(() => {})
       return rows.map((row) => (isRow(row) ? { state: 'deferred', delivered } : { state: 'failed', error: row }))
     }
+  }
+
+  private async insertInside(rows: readonly (NewRow | Error)[], transaction: QueryRunner): Promise<EnqueueResult[]> {
+    const inserted: unknown = await transaction.query(this.sql.insert, valuesOf(rows)).catch((error: unknown) => {
+      throw explained(error)
+    })
+    return resultsOf(rows, idsOf(inserted))
   }
 
   // Workers see a commit by the file itself.
@@ -88,4 +101,14 @@ export class SqliteDatabase implements JobDatabase {
     const isInsideTestTransaction = () => this.host.testRunner() !== undefined
     return new SqliteConnection({ dataSource, isInsideTestTransaction, explained, synchronous })
   }
+}
+
+/** What the insert takes: one JSON array. */
+function valuesOf(rows: readonly (NewRow | Error)[]): [string] {
+  const now = Date.now()
+  return [JSON.stringify(rows.filter(isRow).map((row) => ({ ...row, runAt: (row.runAt ?? now) + row.delay })))]
+}
+
+function idsOf(inserted: unknown): Set<string> {
+  return new Set((inserted as { id: string }[]).map(({ id }) => id))
 }

@@ -94,165 +94,122 @@ describe('the calls of a transaction on Postgres', () => {
     })
   }
 
-  describe('and its beginning, on a connection that has seen a call', () => {
-    let runner: QueryRunner
-    let row: Parcel
-
-    const openRunner = async () => {
-      row = await saved('a')
-      runner = dataSource.createQueryRunner()
-      await runner.startTransaction()
-      await backgrounded(row, { manager: runner.manager }).send('first')
-      await runner.commitTransaction()
+  describe('cost as many round trips as without', () => {
+    const steps = {
+      save: (runner: QueryRunner) => runner.manager.save(parcel('b')),
+      find: (runner: QueryRunner) => runner.manager.find(Parcel),
+      update: (runner: QueryRunner) => runner.manager.update(Parcel, { label: 'b' }, { label: 'b' }),
     }
-    beforeEach(openRunner)
-    afterEach(() => runner.release())
-
-    const labels = async () => (await dataSource.manager.find(Parcel)).map(({ label }) => label)
-
-    it('cost a save and a call two round trips', async () => {
-      const trips = await roundTrips(runner, async () => {
-        await runner.startTransaction()
-        const b = await runner.manager.save(parcel('b'))
-        await b.sendBackgrounded('home')
-        await runner.commitTransaction()
-      })
-      expect(trips).to.equal(2)
-      expect(await drained()).to.deep.equal(['a first', 'b home'])
-    })
-
-    const insert = "INSERT INTO parcel (label) VALUES ('b')"
-    const firsts: Record<string, () => Promise<unknown>> = {
-      'a statement with values': () => runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']),
-      'a bare statement': () => runner.query(insert),
-      'two statements in one': () => runner.query(`SELECT 1; ${insert}`),
-      'a savepoint': () => runner.manager.transaction((manager) => manager.save(parcel('b'))),
-      'several at once': () => Promise.all([runner.query('SELECT $1::int', [1]), runner.query(insert)]),
-      'a query of the driver': async () => (await runner.connect()).query({ text: insert }),
-      'a query with a callback': async () => {
-        const client = (await runner.connect()) as { query(text: string, done: () => void): void }
-        await new Promise<void>((resolve) => client.query(insert, resolve))
-      },
-      'a call': () => backgrounded(row, { manager: runner.manager }).send('b'),
-      nothing: () => Promise.resolve(),
+    const orders = ['', 'save', 'find', 'save find', 'save find update'].map((names) =>
+      names.split(' ').filter(Boolean),
+    )
+    for (const names of orders) {
+      for (let place = 0; place <= names.length; place++) {
+        const told = names.toSpliced(place, 0, 'a call').join(', ')
+        it(`in a transaction of ${told}`, async () => {
+          const row = await saved('a')
+          const runner = dataSource.createQueryRunner()
+          const transaction = (calls: boolean) =>
+            roundTrips(runner, async () => {
+              await runner.startTransaction()
+              for (let index = 0; index <= names.length; index++) {
+                if (calls && index === place) await backgrounded(row, { manager: runner.manager }).send('home')
+                const step = names[index]
+                if (step) await steps[step as keyof typeof steps](runner)
+              }
+              await runner.commitTransaction()
+            })
+          await runner.connect()
+          expect(await transaction(true)).to.equal(await transaction(false))
+          await runner.release()
+          expect(await drained()).to.deep.equal(['a home'])
+        })
+      }
     }
-    for (const [name, first] of Object.entries(firsts)) {
-      it(`are where they belong when it starts with ${name}`, async () => {
-        const stored = name === 'nothing' ? 0 : 1
-        const count = async () => (await labels()).length - 1 + (await drained()).length - 1
-        await runner.startTransaction()
-        await first()
-        await runner.rollbackTransaction()
-        expect(await count()).to.equal(0)
-        await runner.startTransaction()
-        await first()
-        await runner.commitTransaction()
-        expect(await count()).to.equal(stored)
-      })
-    }
-
-    it('have its isolation level', async () => {
-      await runner.startTransaction('SERIALIZABLE')
-      const shown: unknown = await runner.query('SHOW transaction_isolation')
-      expect(shown).to.deep.equal([{ transaction_isolation: 'serializable' }])
-      await runner.rollbackTransaction()
-    })
-
-    it('leave the error of its first statement as it is, and the connection usable', async () => {
-      await runner.startTransaction()
-      const failure = await failureOf(runner.query('SELECT $1::int', ['nonsense']))
-      expect(failure).to.be.instanceOf(QueryFailedError).and.to.have.property('code', '22P02')
-      const after = await failureOf(runner.query('SELECT 1'))
-      expect(after).to.have.property('code', '25P02') // the transaction is broken
-      await runner.rollbackTransaction()
-      expect(await runner.query('SELECT 1 AS one')).to.deep.equal([{ one: 1 }])
-    })
-
-    it('are gone with a connection that dies before its first statement', async () => {
-      const [{ pid }] = (await runner.query('SELECT pg_backend_pid() AS pid')) as [{ pid: number }]
-      await runner.startTransaction()
-      await administer(`SELECT pg_terminate_backend(${pid})`)
-      expect(await failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']))).to.be.instanceOf(Error)
-      expect(await failureOf(runner.query(insert))).to.be.instanceOf(Error)
-      await runner.rollbackTransaction().catch(() => {})
-      expect(await labels()).to.deep.equal(['a'])
-    })
-
-    it('say so when the first statement has a value that cannot be sent', async () => {
-      const unsendable = {
-        toPostgres() {
-          throw new RangeError('no such value')
-        },
-      }
-      await runner.startTransaction()
-      const failure = await failureOf(runner.query('SELECT $1::text', [unsendable]))
-      expect(failure).to.be.instanceOf(QueryFailedError).with.property('message').that.includes('no such value')
-      expect(await failureOf(runner.query(insert))).to.be.instanceOf(Error)
-      await runner.rollbackTransaction().catch(() => {})
-      expect(await labels()).to.deep.equal(['a'])
-    })
-
-    it("keep what is behind them from running alone when pg's own timeout comes first", async () => {
-      await runner.release()
-      await drop()
-      await open({}, { query_timeout: 200 })
-      await openRunner()
-      await failureOf(runner.query('SELECT pg_sleep(0.5)')) // the server still works on it
-      await runner.startTransaction()
-      for (const label of ['b', 'c']) {
-        const failure = await failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', [label]))
-        expect(failure).to.be.instanceOf(QueryFailedError)
-      }
-      const call = backgrounded(row, { manager: runner.manager }).send('never')
-      expect(await failureOf(call)).to.be.instanceOf(EnqueueError)
-      await runner.rollbackTransaction().catch(() => {})
-      expect(await labels()).to.deep.equal(['a'])
-      expect(await drained()).to.deep.equal(['a first'])
-    })
-
-    it('survive a session that was swept clean', async () => {
-      await runner.query('DISCARD ALL')
-      await runner.startTransaction()
-      await backgrounded(row, { manager: runner.manager }).send('never')
-      const failure = await failureOf(runner.query('INSERT INTO parcel (label) VALUES ($1)', ['b']))
-      expect(failure).to.be.instanceOf(QueryFailedError)
-      await runner.rollbackTransaction()
-      expect(await labels()).to.deep.equal(['a'])
-      for (const word of ['home', 'away']) {
-        await runner.startTransaction()
-        await backgrounded(row, { manager: runner.manager }).send(word)
-        await runner.commitTransaction()
-      }
-      expect(await drained()).to.deep.equal(['a away', 'a first', 'a home'])
-    })
-
-    it('cost behind a pooler no more, and need no statement that it may not know', async () => {
-      await runner.release()
-      await drop()
-      await open({ listen: false })
-      await openRunner()
-      await runner.query('DEALLOCATE ALL')
-      const trips = await roundTrips(runner, async () => {
-        await runner.startTransaction()
-        const b = await runner.manager.save(parcel('b'))
-        await runner.query('DEALLOCATE ALL')
-        await b.sendBackgrounded('home')
-        await runner.commitTransaction()
-      })
-      expect(trips).to.equal(3)
-    })
   })
 
-  it('are there for the next statement of the transaction, and for nobody else', async () => {
+  it('leave nothing on the client, in its session, or on the runner', async () => {
     const row = await saved('a')
-    const count = 'SELECT count(*)::int AS n FROM backgrounded_jobs'
+    const runner = dataSource.createQueryRunner()
+    const client = (await runner.connect()) as object
+    const before = { client: Reflect.ownKeys(client), runner: Reflect.ownKeys(runner) }
+    for (const end of ['commitTransaction', 'rollbackTransaction'] as const) {
+      await runner.startTransaction()
+      await backgrounded(row, { manager: runner.manager }).send(end)
+      await runner[end]()
+      expect({ client: Reflect.ownKeys(client), runner: Reflect.ownKeys(runner) }).to.deep.equal(before)
+    }
+    expect(await runner.query('SELECT * FROM pg_prepared_statements')).to.deep.equal([])
+    await runner.release()
+  })
+
+  it('are not seen by an innocent statement, even when they will be refused', async () => {
+    const row = await saved('a')
+    await dataSource.query('ALTER TABLE backgrounded_jobs RENAME TO elsewhere')
+    const seen: unknown[] = []
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await row.sendBackgrounded('never')
+        seen.push(await manager.query('SELECT 1 AS one'))
+        await manager.transaction(async (inner) => {
+          seen.push(await inner.query('SELECT 2 AS two'))
+        })
+        seen.push(await manager.query('SELECT 3 AS three'))
+      }),
+    )
+    expect(seen).to.deep.equal([[{ one: 1 }], [{ two: 2 }], [{ three: 3 }]])
+    expect(failure).to.be.instanceOf(EnqueueError).with.property('code', 'ENQUEUE_FAILED')
+    expect((failure?.cause as Error).message).to.contain('A job table is not in the database')
+  })
+
+  it('of a transaction that was released without an end are dropped', async () => {
+    const row = await saved('a')
+    const runner = dataSource.createQueryRunner()
+    await runner.startTransaction()
+    await backgrounded(row, { manager: runner.manager }).send('never')
+    await runner.query('ROLLBACK AND CHAIN')
+    await runner.query('COMMIT')
+    await runner.release()
+    const abandoned = dataSource.createQueryRunner()
+    await abandoned.startTransaction()
+    await backgrounded(row, { manager: abandoned.manager }).send('never')
+    await abandoned.release()
+    await dataSource.transaction(() => row.sendBackgrounded('home'))
+    await dataSource.transaction(() => row.sendBackgrounded('away'))
+    expect(await drained()).to.deep.equal(['a away', 'a home'])
+  })
+
+  it('follow a savepoint that is written by hand', async () => {
+    const row = await saved('a')
     await dataSource.transaction(async (manager) => {
-      await row.sendBackgrounded('home')
-      await row.sendBackgrounded('away')
-      expect(await manager.query(count)).to.deep.equal([{ n: 2 }])
-      expect(await dataSource.query(count)).to.deep.equal([{ n: 0 }])
+      await row.sendBackgrounded('before')
+      await manager.query('SAVEPOINT mine')
+      await row.sendBackgrounded('never')
+      await manager.query('SAVEPOINT inner_one')
+      await row.sendBackgrounded('never')
+      await manager.query('RELEASE SAVEPOINT inner_one')
+      await manager.query('ROLLBACK TO SAVEPOINT mine')
+      await row.sendBackgrounded('after')
     })
-    expect(await dataSource.query(count)).to.deep.equal([{ n: 2 }])
+    expect(await drained()).to.deep.equal(['a after', 'a before'])
+  })
+
+  it('leave the code of a transaction that has lost against another one as it is', async () => {
+    const row = await saved('a')
+    const failure = await failureOf(
+      dataSource.transaction('SERIALIZABLE', async (manager) => {
+        await manager.find(Parcel)
+        await manager.save(parcel('mine'))
+        await row.sendBackgrounded('never')
+        await dataSource.transaction('SERIALIZABLE', async (other) => {
+          await other.find(Parcel)
+          await other.save(parcel('theirs'))
+        })
+      }),
+    )
+    expect(failure).to.be.instanceOf(QueryFailedError).with.property('code', '40001')
+    expect(failure).to.have.property('query', 'COMMIT')
+    expect(await drained()).to.deep.equal([])
   })
 
   it('are due a delay after the call, however long the transaction goes on', async () => {
@@ -338,15 +295,20 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a later'])
   })
 
-  it('vanish with a transaction in which a statement failed, and its commit says so', async () => {
+  it('vanish with a transaction in which a statement failed, whose commit ends as TypeORM has it', async () => {
     const row = await saved('a')
-    const failure = await failureOf(
-      dataSource.transaction(async (manager) => {
+    const warned: string[] = []
+    const warn = (_: object, message: string) => void warned.push(message)
+    withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: { ...silent, warn } })
+    for (const isFirst of [true, false]) {
+      await dataSource.transaction(async (manager) => {
+        if (isFirst) await row.sendBackgrounded('never')
         await manager.query('SELECT nonsense').catch(() => {})
-        await row.sendBackgrounded('never')
-      }),
-    )
-    expect(failure).to.be.instanceOf(EnqueueError)
+        if (!isFirst) await row.sendBackgrounded('never')
+      })
+    }
+    expect(warned).to.have.length(2)
+    expect(warned[0]).to.contain('rolled a transaction back at its COMMIT')
     expect(await drained()).to.deep.equal([])
   })
 
@@ -401,6 +363,6 @@ describe('the calls of a transaction on Postgres', () => {
     const logged: string[] = []
     dataSource.logger.logQuery = (query) => void logged.push(query.slice(0, 11))
     await dataSource.transaction(() => row.sendBackgrounded('home'))
-    expect(logged).to.deep.equal(['START TRANS', 'COMMIT', 'INSERT INTO'])
+    expect(logged).to.deep.equal(['START TRANS', 'INSERT INTO'])
   })
 })

@@ -1,0 +1,198 @@
+import type { QueryRunner } from 'typeorm'
+import { isAbortedTransactionError, isConflictError, isServerAnswer } from '../database-errors'
+import { EnqueueError } from '../errors'
+import type { HeldCall, TransactionRows } from '../handlers/transaction-rows'
+import { RowGroup } from '../row-group'
+import type { HeldJob } from './held-job'
+import type { Send } from './query-interception'
+
+/** Keeps a job that the database refuses from breaking the transaction of those who call nothing. */
+const SAVEPOINT = 'backgrounded_jobs'
+
+/** The jobs of one transaction whose rows are still to be written. They are only in memory until then. */
+export class PendingRows<Row> {
+  private waiting: Pending<Row>[] = []
+  private bytes = 0
+  private writing: Promise<void> | undefined
+
+  constructor(
+    private readonly runner: QueryRunner,
+    /** Sends a statement past what waits for the edges of the transaction. */
+    private readonly send: Send,
+    private readonly rows: TransactionRows<Row>,
+    private readonly refuse: (job: HeldJob, error: unknown) => void,
+  ) {}
+
+  /**
+   * @returns something to wait for when there are so many that some are written now
+   * @throws what is wrong with the job itself
+   */
+  add(job: HeldJob): Promise<void> | undefined {
+    const row = this.rows.rowOf(job.envelope)
+    if (row instanceof Error) throw row
+    const bytes = this.rows.sizeOf(row)
+    this.waiting.push({ job, row, bytes, since: performance.now() })
+    this.bytes += bytes
+    return RowGroup.isFull(this.waiting.length, this.bytes) ? this.write((each) => each.depth === job.depth) : undefined
+  }
+
+  /** Writes those that belong to a level; resolves when it is done, also for what the database refuses. */
+  write(belongs: (job: HeldJob) => boolean): Promise<void> {
+    const written = this.arrived().then(() => this.writeAll(belongs))
+    this.writing = written
+    return written
+  }
+
+  /** Those that belong to a level that is rolled back are never written. Resolves when what is on its way has arrived. */
+  async drop(belongs: (job: HeldJob) => boolean): Promise<void> {
+    this.keep(({ job }) => !belongs(job))
+    await this.arrived()
+  }
+
+  /** What is left, taken out: the transaction is over, and it was not written. */
+  takeAll(): HeldJob[] {
+    const left = this.waiting.map(({ job }) => job)
+    this.keep(() => false)
+    return left
+  }
+
+  /**
+   * Sends the COMMIT with all that is left to write: in one text where the database takes several statements in one, and
+   * so without a round trip of its own.
+   * @param check throws when a job was refused before
+   * @throws EnqueueError when a job is refused; the server's or driver's own error when the commit itself fails
+   */
+  async commit(sql: string, check: () => void): Promise<unknown> {
+    await this.arrived()
+    let group = this.take(() => true)
+    while (this.waiting.length > 0) {
+      await this.writeGroup(group)
+      check()
+      group = this.take(() => true)
+    }
+    const statement = await this.statementOf(group)
+    if (statement === undefined) {
+      await this.writeGroup(group)
+      check()
+      return this.send(sql)
+    }
+    check()
+    try {
+      await this.send(`${statement}; ${sql}`)
+    } catch (error) {
+      // The transaction was broken before. What the database says to its COMMIT then is the application's to hear.
+      if (isAbortedTransactionError(error)) return this.send(sql)
+      throw await this.whyNotCommitted(error, group, sql)
+    }
+    for (const { job } of group) job.fate = 'written'
+    return [] // as TypeORM answers a COMMIT
+  }
+
+  /** What is on its way is there, or has been refused. */
+  private async arrived(): Promise<void> {
+    await this.writing?.catch(() => {})
+  }
+
+  private async writeAll(belongs: (job: HeldJob) => boolean): Promise<void> {
+    for (let group = this.take(belongs); group.length > 0; group = this.take(belongs)) {
+      if (!(await this.writeGroup(group))) return
+    }
+  }
+
+  /** False: the transaction is broken already, so that its next statement, whatever it is, says why. */
+  private async writeGroup(group: readonly Pending<Row>[]): Promise<boolean> {
+    if (group.length === 0) return true
+    const statement = await this.statementOf(group)
+    if (statement === undefined) {
+      await this.writeByHandler(group)
+      return true
+    }
+    try {
+      await this.send(`SAVEPOINT ${SAVEPOINT}; ${statement}; RELEASE SAVEPOINT ${SAVEPOINT}`)
+      for (const { job } of group) job.fate = 'written'
+      return true
+    } catch (error) {
+      if (isAbortedTransactionError(error)) {
+        this.waiting.unshift(...group)
+        return false
+      }
+      if (isConflictError(error)) throw error // it is the transaction that has lost, and its code says so
+      await this.send(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}`).catch(() => {})
+      this.refuseAll(group, error)
+      return true
+    }
+  }
+
+  private async writeByHandler(group: readonly Pending<Row>[]): Promise<void> {
+    try {
+      const results = await this.rows.write(group, this.runner)
+      group.forEach(({ job }, index) => {
+        const result = results[index]
+        if (result?.state === 'failed') this.refuse(job, result.error)
+        else job.fate = 'written'
+      })
+    } catch (error) {
+      if (isConflictError(error)) throw error
+      this.refuseAll(group, error)
+    }
+  }
+
+  /** Undefined: this database, or this client of it, takes one statement at a time. */
+  private async statementOf(group: readonly Pending<Row>[]): Promise<string | undefined> {
+    if (!this.rows.statement || group.length === 0) return undefined
+    const client = (await this.runner.connect()) as { escapeLiteral?: (text: string) => string }
+    if (typeof client.escapeLiteral !== 'function') return undefined
+    return this.rows.statement(group, (value) => (value === null ? 'NULL' : (client.escapeLiteral?.(value) as string)))
+  }
+
+  /** The text has failed at the rows or at the COMMIT: the server says which by whether the transaction is still open. */
+  private async whyNotCommitted(error: unknown, group: readonly Pending<Row>[], sql: string): Promise<unknown> {
+    const isOurs = isServerAnswer(error) && !isConflictError(error) && (await isBroken(this.send))
+    if (!isOurs) return Object.assign(error as Error, 'query' in (error as Error) && { query: sql })
+    this.refuseAll(group, error)
+    return enqueueErrorOf(this.rows.explained(error))
+  }
+
+  private refuseAll(group: readonly Pending<Row>[], error: unknown): void {
+    const reason = this.rows.explained(error)
+    for (const { job } of group) this.refuse(job, reason)
+  }
+
+  /** As many as one statement may hold. */
+  private take(belongs: (job: HeldJob) => boolean): Pending<Row>[] {
+    const group = new RowGroup<Pending<Row>>(({ bytes }) => bytes)
+    let isFull = false
+    this.keep((pending) => {
+      if (isFull || !belongs(pending.job)) return true
+      isFull = !group.take(pending)
+      return isFull
+    })
+    return group.rows
+  }
+
+  private keep(isKept: (pending: Pending<Row>) => boolean): void {
+    this.waiting = this.waiting.filter(isKept)
+    this.bytes = this.waiting.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+}
+
+interface Pending<Row> extends HeldCall<Row> {
+  readonly job: HeldJob
+  readonly bytes: number
+}
+
+/** A statement in the transaction has failed, and it has not ended. */
+async function isBroken(send: Send): Promise<boolean> {
+  try {
+    await send('SELECT 1')
+    return false
+  } catch (error) {
+    return isAbortedTransactionError(error)
+  }
+}
+
+export function enqueueErrorOf(cause: unknown): EnqueueError {
+  return new EnqueueError('A job of this transaction could not be stored, so the transaction is rolled back.', {
+    cause,
+  })
+}
