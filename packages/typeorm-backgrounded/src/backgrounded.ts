@@ -1,10 +1,11 @@
-import type { DataSource, QueryRunner } from 'typeorm'
+import { InstanceChecker, type DataSource, type QueryRunner } from 'typeorm'
 import { trackManagers } from './dispatch/manager-tracking'
 import { isTestTransactionOpen } from './dispatch/transaction-buffer'
-import { HandlerInUseError, NotAttachedError } from './errors'
+import { HandlerInUseError, InvalidOptionError, NotAttachedError } from './errors'
 import { BackgroundedEvents } from './events'
 import { addEntities, entitiesOf, removeEntities } from './handler-entities'
 import type { EntityTargets, Handler } from './handlers/handler'
+import { checkBoolean, checkKnown, namesOf } from './job/known-options'
 import { consoleLogger, type Logger } from './logger'
 import { shared } from './metadata/registry'
 import { checkPluginOptions, type BackgroundedOptions } from './plugin-options'
@@ -33,6 +34,10 @@ const handlersInUse = shared('handlers-in-use', () => new WeakMap<Handler, DataS
  * when the data source is initialised
  */
 export function withBackgrounded<D extends DataSource>(dataSource: D, options: BackgroundedOptions): D {
+  if (!InstanceChecker.isDataSource(dataSource))
+    throw new InvalidOptionError(
+      'withBackgrounded needs a DataSource: pass new DataSource(…) itself, or await its promise first.',
+    )
   checkPluginOptions(options)
   const known = attachments.get(dataSource)
   const attachment = known ?? { options, events: newEvents(dataSource) }
@@ -73,17 +78,19 @@ export interface DrainOptions extends Pick<WorkerOptions, 'queues' | 'concurrenc
   readonly throwOnFailure?: boolean
 }
 
+const DRAIN_OPTIONS = namesOf<DrainOptions>({ queues: true, concurrency: true, throwOnFailure: true })
+
 /**
  * Runs everything that is due, and returns what became of it. A job that is released is not taken again.
  * With a handler that keeps no jobs there is nothing to run.
  */
-export async function drain(
-  dataSource: DataSource,
-  { throwOnFailure = false, ...options }: DrainOptions = {},
-): Promise<WorkCounts> {
+export async function drain(dataSource: DataSource, options: DrainOptions = {}): Promise<WorkCounts> {
+  checkKnown(options, DRAIN_OPTIONS, 'drain')
+  checkBoolean(options.throwOnFailure, 'throwOnFailure')
+  const { throwOnFailure = false, ...workerOptions } = options
   const runtime = runtimeOf(dataSource)
   await runtime.dispatcher.settled()
-  const worker = await runtime.drain(options)
+  const worker = await runtime.drain(workerOptions)
   if (throwOnFailure && worker.firstFailure) throw worker.firstFailure.error
   return worker.counts
 }

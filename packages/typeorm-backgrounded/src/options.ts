@@ -1,8 +1,9 @@
 import { types } from 'node:util'
-import { InvalidOptionError, UnsupportedOptionError } from './errors'
 import type { EntityManager } from 'typeorm'
+import { InvalidOptionError, UnsupportedOptionError } from './errors'
 import { checkBackoff, type Backoff } from './job/backoff'
 import { milliseconds, type Duration } from './job/duration'
+import { checkBoolean, checkCount, checkKnown, namesOf, quoted, shown } from './job/known-options'
 
 /** What to do with a job whose row is gone. */
 export type OnMissing = 'discard' | 'fail' | 'retry'
@@ -46,8 +47,24 @@ export type ResolvedMethodOptions = Required<
 > &
   Pick<MethodOptions, 'backoff' | 'relations' | 'name'>
 
-const METHOD_OPTIONS = ['queue', 'priority', 'attempts', 'backoff', 'onMissing', 'withDeleted', 'relations', 'name']
-const CALL_OPTIONS = ['delay', 'runAt', 'queue', 'priority', 'attempts', 'manager']
+const METHOD_OPTIONS = namesOf<MethodOptions>({
+  queue: true,
+  priority: true,
+  attempts: true,
+  backoff: true,
+  onMissing: true,
+  withDeleted: true,
+  relations: true,
+  name: true,
+})
+const CALL_OPTIONS = namesOf<CallOptions>({
+  delay: true,
+  runAt: true,
+  queue: true,
+  priority: true,
+  attempts: true,
+  manager: true,
+})
 const LATER_OPTIONS = ['unique', 'exclusive', 'transactional', 'timeout']
 
 /** @throws InvalidOptionError, UnsupportedOptionError */
@@ -57,15 +74,13 @@ export function checkMethodOptions(options: MethodOptions, subject: string): voi
   if (options.backoff !== undefined) checkBackoff(options.backoff, subject)
   if (options.onMissing !== undefined && !['discard', 'fail', 'retry'].includes(options.onMissing)) {
     throw new InvalidOptionError(
-      `${subject}: onMissing is ${String(options.onMissing)}: give 'discard', 'fail' or 'retry'.`,
+      `${subject}: onMissing is ${shown(options.onMissing)}: give 'discard', 'fail' or 'retry'.`,
     )
   }
-  if (options.withDeleted !== undefined && typeof options.withDeleted !== 'boolean') {
-    throw new InvalidOptionError(`${subject}: withDeleted is ${String(options.withDeleted)}: give true or false.`)
-  }
-  if (options.relations !== undefined && typeof options.relations !== 'object') {
+  checkBoolean(options.withDeleted, `${subject}: withDeleted`)
+  if (options.relations !== undefined && !areRelations(options.relations)) {
     throw new InvalidOptionError(
-      `${subject}: relations is ${String(options.relations)}: give what find() takes, as ['tags'].`,
+      `${subject}: relations is ${shown(options.relations)}: give what find() takes, as ['tags'].`,
     )
   }
   if (options.name !== undefined) checkName(options.name, 'name', subject)
@@ -75,6 +90,7 @@ export function checkMethodOptions(options: MethodOptions, subject: string): voi
 export function checkCallOptions(options: CallOptions, subject: string): void {
   checkNames(options, CALL_OPTIONS, subject)
   checkShared(options, subject)
+  checkManager(options.manager, subject)
   if (options.delay !== undefined) milliseconds(options.delay, `${subject}: delay`)
   if (options.runAt !== undefined) {
     if (!types.isDate(options.runAt) || Number.isNaN(options.runAt.getTime())) {
@@ -84,28 +100,39 @@ export function checkCallOptions(options: CallOptions, subject: string): void {
   }
 }
 
+/** @throws InvalidOptionError for anything that is not a manager of TypeORM's, as a QueryRunner or a DataSource is not */
+export function checkManager(manager: unknown, subject: string): void {
+  if (manager === undefined || manager === null) return
+  const { save, transaction } = manager as Partial<EntityManager>
+  if (typeof save === 'function' && typeof transaction === 'function') return
+  throw new InvalidOptionError(
+    `${subject}: manager is not an EntityManager: give that of the transaction, as queryRunner.manager, or null for none.`,
+  )
+}
+
 function checkNames(options: object, known: readonly string[], subject: string): void {
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue
-    if (LATER_OPTIONS.includes(name)) {
-      throw new UnsupportedOptionError(
-        `${subject}: the option "${name}" comes with a later version: leave it out for now.`,
-      )
-    }
-    throw new InvalidOptionError(`${subject}: there is no option "${name}"; there are ${known.join(', ')}.`)
+  const later = LATER_OPTIONS.find((name) => Object.hasOwn(Object(options) as object, name))
+  if (later !== undefined) {
+    throw new UnsupportedOptionError(
+      `${subject}: the option "${later}" comes with a later version: leave it out for now.`,
+    )
   }
+  checkKnown(options, known, subject)
+}
+
+function areRelations(relations: unknown): boolean {
+  if (Array.isArray(relations)) return relations.every((each) => typeof each === 'string')
+  return typeof relations === 'object' && relations !== null
 }
 
 function checkShared({ queue, priority, attempts }: MethodOptions | CallOptions, subject: string): void {
   if (queue !== undefined) checkName(queue, 'queue', subject)
   if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= 10)) {
     throw new InvalidOptionError(
-      `${subject}: priority is ${priority}: give a whole number from -10 (first) to 10 (last).`,
+      `${subject}: priority is ${shown(priority)}: give a whole number from -10 (first) to 10 (last).`,
     )
   }
-  if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1)) {
-    throw new InvalidOptionError(`${subject}: attempts is ${attempts}: give a whole number from 1 on.`)
-  }
+  checkCount(attempts, `${subject}: attempts`)
 }
 
 function checkName(name: unknown, option: string, subject: string): void {
@@ -117,6 +144,6 @@ function checkName(name: unknown, option: string, subject: string): void {
   )
     return
   throw new InvalidOptionError(
-    `${subject}: ${option} is ${JSON.stringify(name)}: give 1 to 100 characters without spaces, control characters, commas or "*".`,
+    `${subject}: ${option} is ${quoted(name)}: give 1 to 100 characters without spaces, control characters, commas or "*".`,
   )
 }

@@ -1,9 +1,10 @@
 import { InvalidOptionError, UnsupportedOptionError } from './errors'
 import type { Handler } from './handlers/handler'
 import { milliseconds, type Duration } from './job/duration'
+import { checkBoolean, checkFunction, checkKnown, namesOf, quoted } from './job/known-options'
 import type { Logger } from './logger'
 import type { MethodTableOptions } from './metadata/method-table'
-import type { MethodOptions } from './options'
+import { checkMethodOptions, type MethodOptions } from './options'
 
 /** Options of `withBackgrounded`. */
 export interface BackgroundedOptions extends MethodTableOptions {
@@ -27,35 +28,53 @@ export interface BackgroundedOptions extends MethodTableOptions {
   readonly outbox?: boolean
 }
 
-const OPTIONS = ['handler', 'defaults', 'configure', 'resolve', 'source', 'logger', 'keepCompleted', 'outbox']
+const OPTIONS = namesOf<BackgroundedOptions>({
+  handler: true,
+  defaults: true,
+  configure: true,
+  resolve: true,
+  source: true,
+  logger: true,
+  keepCompleted: true,
+  outbox: true,
+})
 
 /** @throws InvalidOptionError, UnsupportedOptionError */
 export function checkPluginOptions(options: BackgroundedOptions): void {
-  const { handler, source, keepCompleted, outbox } = options ?? {}
+  const { handler, source, keepCompleted, outbox, defaults, configure, resolve, logger } = options ?? {}
   if (typeof handler?.enqueue !== 'function' || typeof handler.capabilities !== 'object') {
     throw new InvalidOptionError(
       'withBackgrounded needs a handler: pass { handler: new DatabaseHandler() }, for example.',
     )
   }
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name))
-      throw new InvalidOptionError(`withBackgrounded has no option "${name}"; there are ${OPTIONS.join(', ')}.`)
-  }
-  if (outbox !== undefined && typeof outbox !== 'boolean')
-    throw new InvalidOptionError(`outbox is ${String(outbox)}: give true or false.`)
+  checkKnown(options, OPTIONS, 'withBackgrounded')
+  checkBoolean(outbox, 'outbox')
+  checkFunction(configure, 'configure')
+  checkFunction(resolve, 'resolve')
+  if (defaults !== undefined) checkMethodOptions(defaults, 'defaults')
+  if (logger !== undefined) checkLogger(logger)
   if (outbox && handler.capabilities.transactional) {
     throw new UnsupportedOptionError(
       `The ${handler.name} handler writes jobs inside the caller's transaction, and needs no outbox: leave it out.`,
     )
   }
-  if (source !== undefined && !/^[\w.-]{1,100}$/.test(source)) {
-    throw new InvalidOptionError(`source is ${JSON.stringify(source)}: give 1 to 100 letters, digits, "_", "." or "-".`)
+  if (source !== undefined && !(typeof source === 'string' && /^[\w.-]{1,100}$/.test(source))) {
+    throw new InvalidOptionError(`source is ${quoted(source)}: give 1 to 100 letters, digits, "_", "." or "-".`)
   }
   if (keepCompleted === undefined) return
   milliseconds(keepCompleted, 'keepCompleted')
   if (!handler.capabilities.honours.keepCompleted) {
     throw new UnsupportedOptionError(`The ${handler.name} handler keeps no completed jobs: leave keepCompleted out.`)
   }
+}
+
+/** Found at the start rather than at the first line, which may be an error's. */
+function checkLogger(logger: Partial<Logger> | null): void {
+  const missing = (['debug', 'info', 'warn', 'error'] as const).find((level) => typeof logger?.[level] !== 'function')
+  if (missing === undefined) return
+  throw new InvalidOptionError(
+    `logger has no method ${missing}: give one in pino's shape, with debug, info, warn and error, each taking (fields, message).`,
+  )
 }
 
 /** Whether committed jobs go through the outbox. */

@@ -160,7 +160,16 @@ export class Runtime {
     }
     const worker = new Worker({ handler, executor: outside, events, logger, outbox }, options, once)
     this.workers.add(worker)
+    this.noteUnknownQueues(options.queues ?? [])
     return worker
+  }
+
+  /** Jobs of such a queue may come from a call that names it, or from another program: it may also be a slip of the pen. */
+  private noteUnknownQueues(queues: readonly string[]): void {
+    const known = this.methods.queues
+    const unknown = queues.filter((queue) => !known.has(queue))
+    if (unknown.length === 0) return
+    this.logger.warn({ unknown, known: [...known] }, 'no method uses these queues: only calls that name them fill them')
   }
 
   async drain(options: WorkerOptions): Promise<Worker> {

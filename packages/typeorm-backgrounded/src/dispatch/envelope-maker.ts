@@ -56,7 +56,7 @@ export class EnvelopeMaker {
       runAt: enqueuedAt,
       meta: {},
     }
-    return options ? { ...envelope, ...this.optionsOf(options, method, now) } : envelope
+    return options !== undefined ? { ...envelope, ...this.optionsOf(options, method, now) } : envelope
   }
 
   private optionsOf(options: CallOptions, method: MarkedMethod, now: number): Partial<JobEnvelope> {

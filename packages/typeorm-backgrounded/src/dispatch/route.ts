@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm'
 import { AmbiguousDataSourceError, NotAttachedError } from '../errors'
 import { shared } from '../metadata/registry'
-import type { CallOptions } from '../options'
+import { checkManager, type CallOptions } from '../options'
 import { ambientScope } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
 import { classOf, type Receiver } from './envelope-maker'
@@ -39,6 +39,7 @@ export function routeOf(receiver: Receiver, options?: CallOptions): Route {
 }
 
 function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['manager']>): Route {
+  checkManager(manager, `A call of ${classOf(receiver).name}`)
   const dispatcher = dispatcherOf(manager)
   if (!dispatcher) throw NotAttachedError.forEntity(classOf(receiver).name)
   return { dispatcher, transaction: manager.queryRunner && dispatcher.transactions.following(manager.queryRunner) }

@@ -1,4 +1,5 @@
 import type { JobEnvelope } from '../job/envelope'
+import { checkKnown } from '../job/known-options'
 import type { EnqueueResult, Handler, HandlerCapabilities } from './handler'
 
 /** Drops every job, for environments that must not run any. Calls are checked and encoded all the same. */
@@ -11,6 +12,11 @@ export class NullHandler implements Handler {
     consumes: 'never',
     inspects: false,
     inProcess: true,
+  }
+
+  /** @throws InvalidOptionError for any option: it has none */
+  constructor(options: Readonly<Record<string, never>> = {}) {
+    checkKnown(options, [], 'NullHandler')
   }
 
   enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {

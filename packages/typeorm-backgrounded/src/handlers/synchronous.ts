@@ -1,4 +1,5 @@
 import type { JobEnvelope } from '../job/envelope'
+import { checkBoolean, checkKnown, namesOf } from '../job/known-options'
 import type {
   ClaimedJob,
   Consumable,
@@ -16,6 +17,8 @@ export interface SynchronousHandlerOptions {
   readonly ignoreDelay?: boolean
 }
 
+const OPTIONS = namesOf<SynchronousHandlerOptions>({ ignoreDelay: true })
+
 /**
  * Runs each job inside its call, through the same encoding, reload and checks as a worker: for tests and
  * scripts. The call rejects with the method's own error, and nothing is retried. Inside a transaction the job
@@ -26,7 +29,11 @@ export class SynchronousHandler implements Handler, Consumable {
   readonly capabilities: HandlerCapabilities
   private consumer?: { options: ConsumeOptions; execute: Execute }
 
-  constructor({ ignoreDelay = false }: SynchronousHandlerOptions = {}) {
+  /** @throws InvalidOptionError */
+  constructor(options: SynchronousHandlerOptions = {}) {
+    checkKnown(options, OPTIONS, 'SynchronousHandler')
+    checkBoolean(options.ignoreDelay, 'SynchronousHandler: ignoreDelay')
+    const { ignoreDelay = false } = options
     this.capabilities = {
       transactional: false,
       batches: false,

@@ -1,5 +1,6 @@
 import ms from 'ms'
 import { InvalidOptionError } from '../errors'
+import { capped, valueText } from '../reporting/safe-error'
 
 /** Milliseconds, or a text as `'5m'`, `'2 hours'`, `'1d'`. */
 export type Duration = number | ms.StringValue
@@ -19,5 +20,5 @@ export function milliseconds(duration: unknown, option: string): number {
 }
 
 function describe(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value)
+  return capped(typeof value === 'string' ? `'${value}'` : valueText(value), 200)
 }

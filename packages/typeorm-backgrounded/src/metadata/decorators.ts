@@ -1,6 +1,7 @@
-import { InvalidDeclarationError } from '../errors'
+import { InvalidDeclarationError, InvalidOptionError } from '../errors'
 import { checkMethodOptions, type MethodOptions } from '../options'
-import type { AfterCommitOptions } from './after-commit-options'
+import { checkFunction, checkIsObject, checkKnown, quoted } from '../job/known-options'
+import type { AfterCommitOptions, RowEvent } from './after-commit-options'
 import { defineBackgroundedMethod } from './generated-method'
 import { declare, type Class, type MethodDeclaration } from './registry'
 
@@ -36,7 +37,7 @@ export function Backgrounded<Name extends string>(
 ): ClassMark<Name>
 export function Backgrounded(...given: readonly unknown[]): (...args: never[]) => void {
   if (typeof given[0] === 'string') return markClass(given)
-  const options = (given[0] ?? {}) as MethodOptions
+  const options = (given[0] === undefined ? {} : given[0]) as MethodOptions
   return (target: object, property: string | symbol, descriptor?: PropertyDescriptor) =>
     markMethod(target, property, descriptor, options)
 }
@@ -52,12 +53,16 @@ export function Backgrounded(...given: readonly unknown[]): (...args: never[]) =
 export function AfterCommitBackgrounded<T extends object = any>(
   options: AfterCommitOptions<T> = {},
 ): <M extends () => unknown>(target: T, property: string, descriptor: TypedPropertyDescriptor<M>) => void {
+  checkIsObject(options, '@AfterCommitBackgrounded')
+  checkFunction(options.when, '@AfterCommitBackgrounded: when')
   const { on, when, ...methodOptions } = options
-  const events = on === undefined ? (['insert'] as const) : typeof on === 'string' ? [on] : on
+  const events: readonly RowEvent[] = on === undefined ? ['insert'] : [on].flat()
+  if (events.length === 0)
+    throw new InvalidDeclarationError('@AfterCommitBackgrounded: on is an empty list: name an event.')
   for (const event of events) {
     if (!['insert', 'update', 'softRemove', 'recover'].includes(event)) {
       throw new InvalidDeclarationError(
-        `@AfterCommitBackgrounded has no event "${event}": use 'insert', 'update', 'softRemove' or 'recover'.`,
+        `@AfterCommitBackgrounded has no event ${quoted(event)}: use 'insert', 'update', 'softRemove' or 'recover'.`,
       )
     }
   }
@@ -77,7 +82,10 @@ export function AfterCommitBackgrounded<T extends object = any>(
  * @example @BackgroundedEntity({ name: 'billing.Account' })
  */
 export function BackgroundedEntity(options: { name: string }): (target: Class) => void {
-  checkMethodOptions({ name: options.name }, '@BackgroundedEntity')
+  checkKnown(options, ['name'], '@BackgroundedEntity')
+  if (options.name === undefined)
+    throw new InvalidOptionError(`@BackgroundedEntity: give it a name, as { name: 'billing.Account' }.`)
+  checkMethodOptions(options, '@BackgroundedEntity')
   return (target) => {
     declare(target).name = options.name
   }
@@ -106,8 +114,13 @@ function markMethod(
 
 function markClass(given: readonly unknown[]): (target: Class) => void {
   const last = given.at(-1)
-  const options = (typeof last === 'object' && last !== null ? last : {}) as MethodOptions
-  const names = given.filter((each): each is string => typeof each === 'string')
+  const names = (typeof last === 'string' ? given : given.slice(0, -1)) as readonly string[]
+  const options = (typeof last === 'string' || last === undefined ? {} : last) as MethodOptions
+  checkIsObject(options, '@Backgrounded on a class')
+  if (!names.every((name) => typeof name === 'string'))
+    throw new InvalidOptionError(
+      '@Backgrounded on a class: give the names of methods, and after them at most one object with options.',
+    )
   if (options.name !== undefined && names.length > 1) {
     throw new InvalidDeclarationError(
       `@Backgrounded(${names.join(', ')}) gives one name to several methods: mark them one by one.`,

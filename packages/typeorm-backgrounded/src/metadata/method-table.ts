@@ -68,6 +68,12 @@ export class MethodTable {
     return [...this.byClass.values()].filter(isMarked)
   }
 
+  /** The queues that marked methods name; a call may name another one. */
+  get queues(): ReadonlySet<string> {
+    const methods = this.marked.flatMap((entity) => [...entity.methods.values(), ...entity.statics.values()])
+    return new Set(methods.map(({ options }) => options.queue))
+  }
+
   /** The entity of a class, or of its nearest ancestor that is one. */
   ofClass(target: Class): MarkedEntity | undefined {
     const own = this.byClass.get(target)

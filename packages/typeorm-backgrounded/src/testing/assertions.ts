@@ -4,6 +4,7 @@ import { AssertionFailedError } from '../errors'
 import type { EncodedArguments } from '../job/arguments'
 import type { EntityClass } from '../job/entity-reference'
 import type { JobEnvelope } from '../job/envelope'
+import { checkKnown } from '../job/known-options'
 import { keyFromValue, keyText } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
@@ -28,6 +29,7 @@ export function assertEnqueued<C extends EntityClass>(
   method: Names<InstanceType<C>> | Names<C>,
   query: EnqueuedQuery = {},
 ): JobEnvelope {
+  checkKnown(query, ['key', 'args'], 'assertEnqueued')
   const fake = fakeOf(entityClass)
   const { jobs, entity } = fake
   const found = jobs.find((job) => fits(job, fake, method, query))
@@ -47,6 +49,7 @@ export function assertNotEnqueued<C extends EntityClass>(
   method: Names<InstanceType<C>> | Names<C>,
   query: EnqueuedQuery = {},
 ): void {
+  checkKnown(query, ['key', 'args'], 'assertNotEnqueued')
   const fake = fakeOf(entityClass)
   const { jobs, entity } = fake
   const found = jobs.find((job) => fits(job, fake, method, query))

@@ -12,6 +12,7 @@ import type {
 import { errorText } from '../reporting/error-text'
 import { StoreConsumption, type Exchanged, type FinishedJob, type JobStore } from '../handlers/store-consumption'
 import { dueTime, type JobEnvelope } from '../job/envelope'
+import { checkFunction } from '../job/known-options'
 import { consoleLogger } from '../logger'
 import { guarded } from '../reporting/guarded-logger'
 import { sleep } from '../pause'
@@ -52,7 +53,9 @@ export class FakeHandler implements Handler, Consumable {
   private waiting: WaitingJob[] = []
 
   /** @param now the clock that delays are measured with, in ms; move it to make delayed jobs due */
-  constructor(private readonly now: () => number = Date.now) {}
+  constructor(private readonly now: () => number = Date.now) {
+    checkFunction(now, 'FakeHandler: its clock')
+  }
 
   /** Forgets all jobs. */
   clear(): void {

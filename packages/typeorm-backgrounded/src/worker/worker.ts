@@ -1,13 +1,14 @@
-import { NotConsumableError, WorkerStoppingError } from '../errors'
+import { InvalidOptionError, NotConsumableError, WorkerStoppingError } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
 import type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Handler, Outcome } from '../handlers/handler'
+import { checkBoolean, checkCount, checkKnown, namesOf, quoted } from '../job/known-options'
 import { milliseconds, type Duration } from '../job/duration'
-import { InvalidOptionError } from '../errors'
 import type { Logger } from '../logger'
 import { withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
 import type { Executor } from './executor'
 import { JobRun } from './job-run'
+import { stopAtSignals } from './stop-at-signals'
 import { Relaying, type Relay } from './relaying'
 
 export interface WorkerOptions {
@@ -19,6 +20,14 @@ export interface WorkerOptions {
   readonly pollInterval?: Duration
   /** How long `stop()` waits for running methods; default 30 s. Their `signal` aborts 5 s, or half of it, before. */
   readonly shutdownTimeout?: Duration
+}
+
+export interface RunOptions {
+  /**
+   * Stop at SIGTERM and SIGINT as the command line does, default false: the first one waits for running methods, and
+   * exits where one does not end within `shutdownTimeout`; a second one exits at once.
+   */
+  readonly signals?: boolean
 }
 
 export interface WorkerHost {
@@ -44,6 +53,8 @@ export interface StopReport {
   readonly stillRunning: readonly RunningJobSummary[]
 }
 
+const OPTIONS = namesOf<WorkerOptions>({ queues: true, concurrency: true, pollInterval: true, shutdownTimeout: true })
+const RUN_OPTIONS = namesOf<RunOptions>({ signals: true })
 const ABORT_BEFORE_DEADLINE = 5_000
 
 /** Runs the jobs of one data source in this process. Made by `createWorker`. */
@@ -86,7 +97,18 @@ export class Worker {
    * Works until `stop()`; a drain until nothing is due.
    * @throws NotConsumableError, or what keeps the handler from working at all
    */
-  async run(): Promise<void> {
+  async run(options: RunOptions = {}): Promise<void> {
+    checkKnown(options, RUN_OPTIONS, 'run')
+    checkBoolean(options.signals, 'signals')
+    const signals = options.signals ? stopAtSignals(this, this.host.logger) : undefined
+    try {
+      await this.work()
+    } finally {
+      signals?.end()
+    }
+  }
+
+  private async work(): Promise<void> {
     if (this.hasRun) throw new InvalidOptionError('This worker ran already: create another one.')
     this.hasRun = true
     const { handler, outbox, logger } = this.host
@@ -206,16 +228,20 @@ export function announce(
   }
 }
 
-function checkWorkerOptions({ queues, concurrency, pollInterval, shutdownTimeout }: WorkerOptions): void {
-  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1)) {
-    throw new InvalidOptionError(`concurrency is ${concurrency}: give a whole number from 1 on.`)
-  }
-  if (
-    queues !== undefined &&
-    (queues.length === 0 || queues.some((queue) => typeof queue !== 'string' || queue === ''))
-  ) {
-    throw new InvalidOptionError('queues must be a list of queue names: leave it out to work on all.')
+function checkWorkerOptions(options: WorkerOptions): void {
+  checkKnown(options, OPTIONS, 'A worker')
+  const { queues, concurrency, pollInterval, shutdownTimeout } = options
+  checkCount(concurrency, 'concurrency')
+  if (queues !== undefined && !areNames(queues)) {
+    throw new InvalidOptionError(
+      `queues is ${quoted(queues)}: it must be a list of queue names; leave it out to work on all.`,
+    )
   }
   if (pollInterval !== undefined) milliseconds(pollInterval, 'pollInterval')
   if (shutdownTimeout !== undefined) milliseconds(shutdownTimeout, 'shutdownTimeout')
+}
+
+function areNames(queues: unknown): boolean {
+  if (!Array.isArray(queues) || queues.length === 0) return false
+  return queues.every((queue) => typeof queue === 'string' && queue !== '')
 }

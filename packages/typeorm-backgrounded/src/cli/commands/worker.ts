@@ -1,10 +1,10 @@
-import { constants } from 'node:os'
 import { Command, InvalidArgumentError } from 'commander'
 import type { DataSource } from 'typeorm'
 import { runtimeOf, withDefaultLogger } from '../../backgrounded'
 import { UnsupportedDatabaseError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import { errorMessage } from '../../reporting/safe-error'
+import { stopAtSignals } from '../../worker/stop-at-signals'
 import type { Worker } from '../../worker/worker'
 import { dataSourceOption, requireOption } from '../flags'
 import { loadDataSource, requireModules } from '../load-data-source'
@@ -56,7 +56,7 @@ async function run(flags: Flags): Promise<void> {
   const { queues, concurrency, pollInterval, shutdownTimeout } = flags
   const runtime = runtimeOf(dataSource)
   const worker = runtime.createWorker({ queues, concurrency, pollInterval, shutdownTimeout }, flags.once)
-  stopOnSignals(worker, dataSource, log)
+  const signals = stopAtSignals(worker, log, () => void close(worker, dataSource, log))
   try {
     refuseInMemory(dataSource)
     const finished = worker.run()
@@ -69,7 +69,7 @@ async function run(flags: Flags): Promise<void> {
     return exit(1)
   }
   if (flags.once) console.log(JSON.stringify(worker.counts))
-  if (isStopping) return
+  if (signals.isStopping) return
   await dataSource.destroy()
   exit(flags.once && worker.counts.failed > 0 ? 1 : 0)
 }
@@ -79,29 +79,7 @@ function refuseInMemory({ options }: DataSource): void {
   if (options.database === ':memory:' && /sqlite/.test(options.type)) throw UnsupportedDatabaseError.inMemory()
 }
 
-let isStopping = false
-
-/** The first signal stops in order, the second one at once. */
-function stopOnSignals(worker: Worker, dataSource: DataSource, log: TerminalLogger): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (isStopping) {
-        log.warn({ signal }, 'exiting at once: running jobs go back when their lease has ended')
-        exit(128 + constants.signals[signal])
-      }
-      isStopping = true
-      log.info({ signal }, 'stopping: waiting for running jobs; a second signal exits at once')
-      void stop(worker, dataSource, log)
-    })
-  }
-}
-
-async function stop(worker: Worker, dataSource: DataSource, log: TerminalLogger): Promise<void> {
-  const { stillRunning } = await worker.stop({ exiting: true })
-  if (stillRunning.length > 0) {
-    log.warn({ jobs: stillRunning }, 'handed back jobs that did not end in time')
-    exit(0) // right now, so that a method that was handed back does not run on beside its next run
-  }
+async function close(worker: Worker, dataSource: DataSource, log: TerminalLogger): Promise<void> {
   await dataSource.destroy().catch((error: unknown) => log.error({ err: error }, 'the data source did not close'))
   log.info(worker.counts, 'worker stopped')
   exit(0)

@@ -1,6 +1,7 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../dialect'
 import { InvalidOptionError, NotAttachedError, UnsupportedDatabaseError } from '../../errors'
+import { checkBoolean, checkKnown, namesOf } from '../../job/known-options'
 import { milliseconds, type Duration } from '../../job/duration'
 import type { JobEnvelope } from '../../job/envelope'
 import type {
@@ -49,6 +50,7 @@ interface ResolvedOptions {
   readonly listen: boolean
 }
 
+const OPTIONS = namesOf<DatabaseHandlerOptions>({ busyTimeout: true, lease: true, listen: true })
 const SHORTEST_LEASE = 1_000
 
 const DATABASES: Readonly<Record<Dialect, (host: HandlerHost, options: ResolvedOptions) => JobDatabase>> = {
@@ -76,7 +78,10 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   private database: { jobs: JobDatabase; host: HandlerHost } | undefined
 
   /** @throws InvalidOptionError */
-  constructor({ busyTimeout = '10s', lease = '20s', listen = true }: DatabaseHandlerOptions = {}) {
+  constructor(options: DatabaseHandlerOptions = {}) {
+    checkKnown(options, OPTIONS, 'DatabaseHandler')
+    checkBoolean(options.listen, 'DatabaseHandler: listen')
+    const { busyTimeout = '10s', lease = '20s', listen = true } = options
     this.options = {
       busyTimeout: milliseconds(busyTimeout, 'busyTimeout'),
       lease: milliseconds(lease, 'lease'),

@@ -1,6 +1,7 @@
 import type { DataSource, EntitySchema } from 'typeorm'
 import { backgroundedEvents, createWorker, withBackgrounded } from '../../backgrounded'
 import type { Handler } from '../../handlers/handler'
+import { checkKnown, namesOf } from '../../job/known-options'
 import type { WorkerOptions } from '../../worker/worker'
 import { callCases } from './call-cases'
 import { batchCases } from './batch-cases'
@@ -34,6 +35,15 @@ export interface ConformanceOptions {
    */
   readonly forgetWorkers?: (dataSource: DataSource) => Promise<void>
 }
+
+const OPTIONS = namesOf<ConformanceOptions>({
+  describe: true,
+  it: true,
+  name: true,
+  handler: true,
+  dataSource: true,
+  forgetWorkers: true,
+})
 
 interface TestFunction {
   (title: string, body: () => Promise<void>, timeout?: number): unknown
@@ -69,6 +79,7 @@ const TIMEOUT = 60_000
  *   new DataSource({ type: 'better-sqlite3', database: ':memory:', entities, synchronize: true }) })
  */
 export function handlerConformance(options: ConformanceOptions): void {
+  checkKnown(options, OPTIONS, 'handlerConformance')
   const { describe, it } = options
   const { name, capabilities } = options.handler()
   const tester = { forgetsWorkers: options.forgetWorkers !== undefined }

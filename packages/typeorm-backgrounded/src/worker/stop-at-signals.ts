@@ -1,0 +1,44 @@
+import { constants } from 'node:os'
+import type { Logger } from '../logger'
+import type { Worker } from './worker'
+
+export interface SignalWatch {
+  /** A signal has come. */
+  readonly isStopping: boolean
+  /** Leaves the signals to others again. */
+  end(): void
+}
+
+/**
+ * The first SIGTERM or SIGINT stops the worker in order, the second one ends the process at once. A method that does not
+ * end in time is handed back, and ends with the process: it must not run on beside its next run.
+ */
+export function stopAtSignals(
+  worker: Pick<Worker, 'stop'>,
+  logger: Logger,
+  stopped: () => void = () => {},
+): SignalWatch {
+  let isStopping = false
+  function onSignal(signal: 'SIGTERM' | 'SIGINT'): void {
+    if (isStopping) {
+      logger.warn({ signal }, 'exiting at once: running jobs go back when their lease has ended')
+      process.exit(128 + constants.signals[signal])
+    }
+    isStopping = true
+    logger.info({ signal }, 'stopping: waiting for running jobs; a second signal exits at once')
+    void worker.stop({ exiting: true }).then(({ stillRunning }) => {
+      if (stillRunning.length > 0) {
+        logger.warn({ jobs: stillRunning }, 'handed back jobs that did not end in time')
+        process.exit(0)
+      }
+      stopped()
+    })
+  }
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
+  return {
+    get isStopping() {
+      return isStopping
+    },
+    end: () => void process.off('SIGTERM', onSignal).off('SIGINT', onSignal),
+  }
+}
