@@ -1,22 +1,33 @@
 import { types as kinds } from 'node:util'
-import type { EntityMetadata, ObjectLiteral } from 'typeorm'
+import type { DataSource, EntityMetadata, ObjectLiteral } from 'typeorm'
 import { InvalidKeyError, MissingKeyError } from '../errors'
 import type { JobKey } from './envelope'
 import { isJsonObject, type JsonObject } from './json'
+import { kindOf, typeOf, type Column } from './key-kinds'
+import type { KeyKind, KeyPart, StoredPart } from './key-kinds/key-kind'
 
-type Column = EntityMetadata['primaryColumns'][number]
+/** A key that a job holds, read for its entity. */
+export interface ReadKey {
+  /** The same text for the same row, however the values were written. */
+  readonly text: string
+  /** In the order of the primary columns. */
+  readonly parts: readonly KeyPart[]
+}
 
 /**
- * The primary key of `entity` as a job stores it: what the database holds, by property path.
- * Transformers are applied, so that an object-valued key becomes its column's value.
- * @throws MissingKeyError when a part is not set yet
+ * The primary key of `entity` as a job stores it: what the database holds and compares, by property path. So an
+ * object-valued key becomes its column's value, and a `Date` in a date column the day that TypeORM writes.
+ * @throws MissingKeyError when a part is not set yet, InvalidKeyError when its column cannot hold it
  */
 export function keyOf(metadata: EntityMetadata, entity: ObjectLiteral): JobKey {
   const key: JobKey = {}
-  for (const column of metadata.primaryColumns) {
-    const value: unknown = column.getEntityValue(entity, true)
-    if (value === undefined || value === null) throw new MissingKeyError(metadata.name, column.propertyPath)
-    key[column.propertyPath] = toJson(value, metadata, column)
+  for (const { column, path, kind } of keyColumns(metadata)) {
+    const value: unknown = column.getEntityValue(entity, !kind.isPrepared)
+    if (isUnset(value)) throw new MissingKeyError(metadata.name, path)
+    const part = storedPart(metadata, column, kind, value)
+    if (part === undefined)
+      throw new InvalidKeyError(`The ${path} of this ${metadata.name} is no value that a key can have.`)
+    key[path] = part
   }
   return key
 }
@@ -27,26 +38,107 @@ export function keyFromValue(metadata: EntityMetadata, value: unknown): JobKey {
 }
 
 /**
- * The key of a stored job as a TypeORM `where`.
+ * Reads the key of a stored job, whoever wrote it.
  * @throws InvalidKeyError when it is not exactly the primary columns, or a value does not fit its column
  */
-export function whereOf(metadata: EntityMetadata, key: JsonObject): ObjectLiteral {
-  const columns = metadata.primaryColumns
+export function readKey(metadata: EntityMetadata, key: JsonObject): ReadKey {
+  const columns = keyColumns(metadata)
   for (const path of Object.keys(key)) {
-    if (!columns.some((column) => column.propertyPath === path)) {
+    if (!columns.some((column) => column.path === path)) {
       throw new InvalidKeyError(`The key names "${path}", which is no primary column of ${metadata.name}.`)
     }
   }
-  const where: ObjectLiteral = {}
-  for (const column of columns) column.setEntityValue(where, fromJson(key, metadata, column))
-  return where
+  const parts = columns.map(({ column, path, kind }) => {
+    const stored = key[path]
+    if (typeof stored !== 'string' && typeof stored !== 'number' && typeof stored !== 'boolean') {
+      throw new InvalidKeyError(`The key of ${metadata.name} has no value for "${path}".`)
+    }
+    const part = kind.read(stored)
+    if (part) return part
+    const type = typeOf(column, dataSourceOf(metadata))
+    throw new InvalidKeyError(`The key of ${metadata.name} has ${JSON.stringify(stored)} for the ${type} "${path}".`)
+  })
+  return { text: textOf(parts), parts }
 }
 
-/** The same text for the same row, however the values were written. */
+/** Whether the rows of this entity can be told apart by what they show of their keys. */
+export function isShownAsStored(metadata: EntityMetadata): boolean {
+  return keyColumns(metadata).every(({ kind }) => kind.isShownAsStored !== false)
+}
+
+/** What a row shows of its key, or undefined where that is no key. */
+export function keyTextOfRow(metadata: EntityMetadata, row: ObjectLiteral): string | undefined {
+  const parts = partsOfRow(metadata, row)
+  return parts.includes(undefined) ? undefined : textOf(parts as KeyPart[])
+}
+
+/** Whether a row that the database found by `key` is the one that was asked for: databases compare in their own ways. */
+export function isRowOf(metadata: EntityMetadata, { parts }: ReadKey, row: ObjectLiteral): boolean {
+  const found = partsOfRow(metadata, row)
+  return keyColumns(metadata).every(({ kind }, index) => {
+    if (!kind.isSame) return true
+    const part = found[index]
+    return part !== undefined && kind.isSame(parts[index] as KeyPart, part)
+  })
+}
+
+/** The same text for the same stored key. */
 export function keyText(key: JsonObject): string {
   const paths = Object.keys(key)
   if (paths.length === 1) return String(key[paths[0] as string])
   return JSON.stringify(paths.sort().map((path) => String(key[path])))
+}
+
+interface KeyColumn {
+  readonly column: Column
+  readonly path: string
+  readonly kind: KeyKind
+}
+
+const known = new WeakMap<EntityMetadata, readonly KeyColumn[]>()
+
+function keyColumns(metadata: EntityMetadata): readonly KeyColumn[] {
+  let columns = known.get(metadata)
+  if (!columns) {
+    const dataSource = dataSourceOf(metadata)
+    columns = metadata.primaryColumns.map((column) => ({
+      column,
+      path: column.propertyPath,
+      kind: kindOf(column, dataSource),
+    }))
+    known.set(metadata, columns)
+  }
+  return columns
+}
+
+/** TypeORM 0.3 has the latter only. */
+function dataSourceOf(metadata: EntityMetadata): DataSource {
+  return (metadata.dataSource ?? metadata.connection) as DataSource
+}
+
+function storedPart(metadata: EntityMetadata, column: Column, kind: KeyKind, value: unknown): StoredPart | undefined {
+  if (!kind.isPrepared) return kind.store(value)
+  // TypeORM knows the dates of its own realm only: Jest has another.
+  const own = kinds.isDate(value) ? new Date(value.getTime()) : value
+  if (kinds.isDate(own) && Number.isNaN(own.getTime())) return undefined
+  return kind.store(dataSourceOf(metadata).driver.preparePersistentValue(own, column))
+}
+
+function partsOfRow(metadata: EntityMetadata, row: ObjectLiteral): (KeyPart | undefined)[] {
+  return keyColumns(metadata).map(({ column, kind }) => {
+    const value: unknown = column.getEntityValue(row, !kind.isPrepared)
+    const stored = isUnset(value) ? undefined : storedPart(metadata, column, kind, value)
+    return stored === undefined ? undefined : kind.read(stored)
+  })
+}
+
+function textOf(parts: readonly KeyPart[]): string {
+  const [first, ...more] = parts
+  return first && more.length === 0 ? first.text : JSON.stringify(parts.map(({ text }) => text))
+}
+
+function isUnset(value: unknown): boolean {
+  return value === undefined || value === null
 }
 
 function isKeyObject(metadata: EntityMetadata, value: unknown): boolean {
@@ -70,107 +162,6 @@ function isPlainObject(value: unknown): boolean {
   return isJsonObject(value) && !kinds.isDate(value) && !kinds.isUint8Array(value)
 }
 
-function toJson(value: unknown, metadata: EntityMetadata, column: Column): string | number | boolean {
-  if (isJsonColumn(column)) return canonicalJson(value)
-  if (typeof value === 'string' || typeof value === 'boolean') return value
-  if (typeof value === 'number' && Number.isFinite(value)) return value
-  if (typeof value === 'bigint') return value.toString()
-  if (kinds.isDate(value) && !Number.isNaN(value.getTime())) return value.toISOString()
-  if (kinds.isUint8Array(value)) return Buffer.from(value).toString('base64')
-  throw new InvalidKeyError(`The ${column.propertyPath} of this ${metadata.name} is no value that a key can have.`)
-}
-
-function fromJson(key: JsonObject, metadata: EntityMetadata, column: Column): unknown {
-  const value = key[column.propertyPath]
-  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-    throw new InvalidKeyError(`The key of ${metadata.name} has no value for "${column.propertyPath}".`)
-  }
-  const stored = fitToColumn(value, metadata, column)
-  return applyFrom(column, stored)
-}
-
-/** The stored value in the column's own JavaScript type. */
-function fitToColumn(value: string | number | boolean, metadata: EntityMetadata, column: Column): unknown {
-  const type = typeOf(metadata, column)
-  const misfit = () =>
-    new InvalidKeyError(
-      `The key of ${metadata.name} has ${JSON.stringify(value)} for the ${type} "${column.propertyPath}".`,
-    )
-  const limit = INTEGER_LIMITS.get(type)
-  if (limit !== undefined) {
-    const isSafe = Number.isSafeInteger(value)
-    if (!isSafe && !/^-?\d{1,20}$/.test(String(value))) throw misfit()
-    const number = isSafe ? (value as number) : BigInt(value)
-    if (number > limit || (number < 0 && number < -limit - 1n)) throw misfit()
-    return value
-  }
-  if (type === 'uuid' && !UUID.test(String(value))) throw misfit()
-  if (isTimestamp(type)) {
-    const date = new Date(typeof value === 'string' ? value : NaN)
-    if (Number.isNaN(date.getTime())) throw misfit()
-    return date
-  }
-  if (isJsonColumn(column)) {
-    try {
-      return JSON.parse(String(value))
-    } catch {
-      throw misfit()
-    }
-  }
-  if (BINARY.has(type)) {
-    if (typeof value !== 'string') throw misfit()
-    return Buffer.from(value, 'base64')
-  }
-  return value
-}
-
-const columnTypes = new WeakMap<Column, string>()
-
-function typeOf(metadata: EntityMetadata, column: Column): string {
-  let type = columnTypes.get(column)
-  if (type === undefined) {
-    type = (metadata.dataSource ?? metadata.connection).driver.normalizeType(column)
-    columnTypes.set(column, type)
-  }
-  return type
-}
-
-/** What the class shows for a stored value; `find` applies the way back. */
-function applyFrom(column: Column, stored: unknown): unknown {
-  if (!column.transformer) return stored
-  const transformers = Array.isArray(column.transformer) ? [...column.transformer].reverse() : [column.transformer]
-  return transformers.reduce<unknown>((value, transformer) => transformer.from(value), stored)
-}
-
 function isJsonColumn(column: Column): boolean {
-  return column.type === 'json' || column.type === 'jsonb'
-}
-
-/** The same text for the same value: jsonb does not keep the order of properties. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) =>
-    isJsonObject(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each,
-  )
-}
-
-const INT2 = 2n ** 15n - 1n
-const INT4 = 2n ** 32n - 1n // unsigned on MySQL; Postgres says no to the rest by itself
-const INT8 = 2n ** 64n - 1n
-const INTEGER_LIMITS = new Map<string, bigint>([
-  ['smallint', INT2 * 2n + 1n],
-  ['int2', INT2],
-  ['int', INT4],
-  ['int4', 2n ** 31n - 1n],
-  ['mediumint', INT4],
-  ['tinyint', INT2],
-  ['integer', INT8], // SQLite's holds 64 bits
-  ['bigint', INT8],
-  ['int8', 2n ** 63n - 1n],
-  ['unsigned big int', INT8],
-])
-const BINARY = new Set(['blob', 'bytea', 'binary', 'varbinary'])
-const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
-
-function isTimestamp(type: string): boolean {
-  return type.startsWith('timestamp') || type.startsWith('datetime')
+  return column.type === 'json' || column.type === 'jsonb' || column.type === 'simple-json'
 }

@@ -4,22 +4,17 @@ import { isConnectionError, isDataError } from '../database-errors'
 import { InvalidKeyError } from '../errors'
 import type { ClaimedJob, RowReading, RowsRead } from '../handlers/handler'
 import type { JsonObject } from '../job/json'
-import { keyOf, keyText, whereOf } from '../job/key-codec'
+import { isRowOf, isShownAsStored, keyTextOfRow, readKey, type ReadKey } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
 import { ReadRows } from './read-rows'
 import { RowsByKey, type LoadOptions } from './rows-by-key'
-
-interface Request {
-  readonly where: ObjectLiteral
-  readonly key: string
-}
 
 /** The row that a key names, nothing where it is gone, or why nobody knows. */
 export type Found = { readonly entity: ObjectLiteral | undefined } | { readonly error: unknown }
 
 /** Rows of one class, loaded with the same options. */
 interface Kind {
-  readonly batcher: Batcher<Request, Found>
+  readonly batcher: Batcher<ReadKey, Found>
   readonly reading: RowReading | undefined
   readonly read: ReadRows
 }
@@ -50,14 +45,14 @@ export class EntityLoader {
    * @throws InvalidKeyError for a key that is none of this entity
    */
   load(entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<Found> {
-    return this.kind(entity, options).batcher.add(requestOf(entity, key))
+    return this.kind(entity, options).batcher.add(readKey(entity.metadata, key))
   }
 
   /** The same, of the row that `job` is about: it may have come along with the claim. */
   loadFor({ read }: ClaimedJob, entity: MarkedEntity, key: JsonObject, options: LoadOptions): Promise<Found> {
-    const request = requestOf(entity, key)
+    const asked = readKey(entity.metadata, key)
     const kind = (this.last = this.kind(entity, options))
-    return read && read.reading === kind.reading ? takeOrLoad(kind, read, request) : kind.batcher.add(request)
+    return read && read.reading === kind.reading ? takeOrLoad(kind, read, asked) : kind.batcher.add(asked)
   }
 
   private kind(entity: MarkedEntity, options: LoadOptions): Kind {
@@ -77,17 +72,17 @@ export class EntityLoader {
     // Two jobs on one row must not share an object: the second goes with the next batch.
     const admission = () => {
       const keys = new Set<string>()
-      return ({ key }: Request) => !keys.has(key) && Boolean(keys.add(key))
+      return ({ text }: ReadKey) => !keys.has(text) && Boolean(keys.add(text))
     }
     const rows = new RowsByKey(this.dataSource, metadata, options)
-    const find = (requests: readonly Request[]) => this.find(metadata, rows, requests)
-    const failed = ({ key }: Request, cause: unknown): Found => {
+    const find = (keys: readonly ReadKey[]) => this.find(metadata, rows, keys)
+    const failed = ({ text }: ReadKey, cause: unknown): Found => {
       if (!isDataError(cause)) return { error: cause }
-      return { error: new InvalidKeyError(`The database refuses the key ${key} of ${name}.`, { cause }) }
+      return { error: new InvalidKeyError(`The database refuses the key ${text} of ${name}.`, { cause }) }
     }
-    const run = (requests: readonly Request[]) => runInHalves(requests, find, failed, isConnectionError)
+    const run = (keys: readonly ReadKey[]) => runInHalves(keys, find, failed, isConnectionError)
     return {
-      batcher: new Batcher<Request, Found>(run, { items: 500, admission }),
+      batcher: new Batcher<ReadKey, Found>(run, { items: 500, admission }),
       reading: rows.reading(name),
       read: new ReadRows((raw) =>
         this.withPrimary(async (manager) => byKey(metadata, await rows.hydrate(manager, raw))),
@@ -95,14 +90,14 @@ export class EntityLoader {
     }
   }
 
-  private find(metadata: EntityMetadata, rows: RowsByKey, requests: readonly Request[]): Promise<Found[]> {
+  private find(metadata: EntityMetadata, rows: RowsByKey, keys: readonly ReadKey[]): Promise<Found[]> {
     return this.withPrimary(async (manager) => {
-      const wheres = requests.map(({ where }) => where)
-      const entities = byKey(metadata, await rows.find(manager, wheres))
+      const matched = isShownAsStored(metadata) ? byKey(metadata, await rows.find(manager, keys)) : undefined
       const found: Found[] = []
-      for (const { key, where } of requests) {
+      for (const key of keys) {
         // Databases compare and print keys in their own ways: no batch declares a row gone.
-        found.push({ entity: entities.get(key) ?? (await rows.findOne(manager, where)) })
+        const entity = matched?.get(key.text) ?? theRowOf(metadata, key, await rows.find(manager, [key]))
+        found.push({ entity })
       }
       return found
     })
@@ -120,18 +115,32 @@ export class EntityLoader {
   }
 }
 
-async function takeOrLoad({ read, batcher }: Kind, rows: RowsRead, request: Request): Promise<Found> {
-  const entity = await read.take(rows, request.key)
-  return entity ? { entity } : batcher.add(request)
+async function takeOrLoad({ read, batcher }: Kind, rows: RowsRead, key: ReadKey): Promise<Found> {
+  const entity = await read.take(rows, key.text)
+  return entity ? { entity } : batcher.add(key)
 }
 
-/** @throws InvalidKeyError */
-function requestOf({ metadata }: MarkedEntity, key: JsonObject): Request {
-  return { where: whereOf(metadata, key), key: keyText(key) }
-}
-
+/** Without those that show one key: which is which, only the database knows. */
 function byKey(metadata: EntityMetadata, rows: readonly ObjectLiteral[]): Map<string, ObjectLiteral> {
-  return new Map(rows.map((row) => [keyText(keyOf(metadata, row)), row]))
+  const matched = new Map<string, ObjectLiteral>()
+  const ambiguous = new Set<string>()
+  for (const row of rows) {
+    const text = keyTextOfRow(metadata, row)
+    if (text === undefined) continue
+    if (matched.has(text)) ambiguous.add(text)
+    matched.set(text, row)
+  }
+  for (const text of ambiguous) matched.delete(text)
+  return matched
+}
+
+/** @throws InvalidKeyError where several rows fit */
+function theRowOf(metadata: EntityMetadata, key: ReadKey, rows: readonly ObjectLiteral[]): ObjectLiteral | undefined {
+  const fitting = rows.filter((row) => isRowOf(metadata, key, row))
+  if (fitting.length <= 1) return fitting[0]
+  const [exact, ...more] = fitting.filter((row) => keyTextOfRow(metadata, row) === key.text)
+  if (exact && more.length === 0) return exact
+  throw new InvalidKeyError(`The key ${key.text} fits ${fitting.length} rows of ${metadata.name}: give it in full.`)
 }
 
 /** @throws what kept the row from being loaded */

@@ -1,5 +1,7 @@
 import type { DataSource, EntityManager, EntityMetadata, FindManyOptions, ObjectLiteral, QueryRunner } from 'typeorm'
 import type { RowReading } from '../handlers/handler'
+import type { ReadKey } from '../job/key-codec'
+import type { Condition, KeyPart } from '../job/key-kinds/key-kind'
 import type { ResolvedMethodOptions } from '../options'
 import { RepeatedFind } from './repeated-find'
 
@@ -10,11 +12,10 @@ export type LoadOptions = Pick<ResolvedMethodOptions, 'relations' | 'withDeleted
 export class RowsByKey {
   private readonly options: FindManyOptions<ObjectLiteral>
   /** Of a key that is one plain column: a list of values is shorter for the database than one condition a row. */
-  private readonly column: string | undefined
   private readonly repeated: RepeatedFind | undefined
 
   constructor(
-    dataSource: DataSource,
+    private readonly dataSource: DataSource,
     private readonly metadata: EntityMetadata,
     { relations, withDeleted }: LoadOptions,
   ) {
@@ -26,17 +27,15 @@ export class RowsByKey {
       // A data source may cache all finds by default.
       cache: false,
     }
-    this.column = plainKey(metadata)
-    this.repeated =
-      this.column === undefined ? undefined : new RepeatedFind(dataSource, metadata, this.column, this.options)
+    const column = plainKey(metadata)
+    this.repeated = column === undefined ? undefined : new RepeatedFind(dataSource, metadata, column, this.options)
   }
 
-  /** @param wheres a key each */
-  find(manager: EntityManager, wheres: readonly ObjectLiteral[]): Promise<ObjectLiteral[]> {
-    const { repeated, column = '' } = this
-    const values = wheres.map((where) => where[column] as unknown)
+  find(manager: EntityManager, keys: readonly ReadKey[]): Promise<ObjectLiteral[]> {
+    const { repeated } = this
+    const values = keys.map(plainValue)
     if (repeated && values.every(isPlain)) return repeated.run(manager.queryRunner as QueryRunner, values)
-    return manager.find<ObjectLiteral>(this.metadata.target, { ...this.options, where: [...wheres] })
+    return this.findEach(manager, keys)
   }
 
   /** A reading of such rows for the jobs of `entity`, where one statement with plain keys is all that it takes. */
@@ -51,10 +50,36 @@ export class RowsByKey {
     return repeated ? repeated.hydrate(manager.queryRunner as QueryRunner, raw) : Promise.resolve([])
   }
 
-  async findOne(manager: EntityManager, where: ObjectLiteral): Promise<ObjectLiteral | undefined> {
-    const [row] = await manager.find<ObjectLiteral>(this.metadata.target, { ...this.options, where })
-    return row
+  /**
+   * The same with a condition for each key. Not as TypeORM's `where`, which would apply a transformer to what the
+   * database holds already.
+   */
+  private findEach(manager: EntityManager, keys: readonly ReadKey[]): Promise<ObjectLiteral[]> {
+    const { target, name, primaryColumns } = this.metadata
+    const query = this.dataSource
+      .createQueryBuilder<ObjectLiteral>(target, name, manager.queryRunner)
+      .setFindOptions(this.options)
+    const parameters: ObjectLiteral = {}
+    const bind = (value: unknown) => {
+      const parameter = `key_${Object.keys(parameters).length}`
+      parameters[parameter] = value
+      return `:${parameter}`
+    }
+    const conditionOf = ({ parts }: ReadKey) =>
+      primaryColumns.map(({ databaseName }, index) => {
+        const column = `${query.escape(query.alias)}.${query.escape(databaseName)}`
+        const { value, condition = equal } = parts[index] as KeyPart
+        return condition(column, bind, value)
+      })
+    const conditions = keys.map((key) => `(${conditionOf(key).join(' AND ')})`)
+    return query.andWhere(`(${conditions.join(' OR ')})`, parameters).getMany()
   }
+}
+
+const equal: Condition = (column, bind, value) => `${column} = ${bind(value)}`
+
+function plainValue({ parts: [part] }: ReadKey): unknown {
+  return part?.condition ? undefined : part?.value
 }
 
 function plainKey({ primaryColumns: [column, ...more] }: EntityMetadata): string | undefined {

@@ -1,0 +1,87 @@
+import { isSameText, type KeyKind, type KeyPart, type StoredPart } from './key-kind'
+
+/** @param limit the largest value; the smallest is one below its negative */
+export function integerKind(limit: bigint): KeyKind {
+  const fits = (number: number | bigint) => number <= limit && number >= -limit - 1n
+  return {
+    store(value) {
+      const written = typeof value === 'bigint' ? value.toString() : value
+      return isWritten(written, INTEGER) && fits(BigInt(written)) ? written : undefined
+    },
+    read(stored) {
+      if (!isWritten(stored, INTEGER)) return undefined
+      const number = Number(stored)
+      if (Number.isSafeInteger(number)) return fits(number) ? { text: String(number), value: number } : undefined
+      const text = BigInt(stored).toString()
+      return fits(BigInt(text)) ? { text, value: text } : undefined
+    },
+    // SQLite's driver rounds what is longer than a JavaScript number.
+    isSame: (asked, found) => isSameText(asked, found) || isRounded(asked, found),
+  }
+}
+
+export const decimalKind: KeyKind = {
+  store: numberAsWritten,
+  read(stored) {
+    const text = isWritten(stored, DECIMAL) ? decimalText(String(stored)) : undefined
+    return text === undefined ? undefined : { text, value: text }
+  },
+  isSame: isSameText,
+}
+
+export const floatKind: KeyKind = {
+  store: numberAsWritten,
+  read(stored) {
+    const number = isWritten(stored, DECIMAL) ? Number(stored) : NaN
+    return Number.isFinite(number) ? { text: String(Math.fround(number)), value: number } : undefined
+  },
+  isSame: isSameText,
+}
+
+/** @param isNative the database has such a type; elsewhere it is 0 or 1 */
+export function booleanKind(isNative: boolean): KeyKind {
+  return {
+    store: (value) => truth(value),
+    read(stored) {
+      const value = truth(stored)
+      return value === undefined ? undefined : { text: String(value), value: isNative ? value : Number(value) }
+    },
+    isSame: isSameText,
+  }
+}
+
+const INTEGER = /^-?\d{1,30}$/
+const DECIMAL = /^[+-]?(\d{1,500}(\.\d{0,500})?|\.\d{1,500})(e[+-]?\d{1,3})?$/i
+
+function numberAsWritten(value: unknown): StoredPart | undefined {
+  if (typeof value === 'bigint') return value.toString()
+  return isWritten(value, DECIMAL) ? value : undefined
+}
+
+function isWritten(value: unknown, form: RegExp): value is string | number {
+  return (typeof value === 'string' || typeof value === 'number') && form.test(String(value))
+}
+
+function isRounded({ text }: KeyPart, found: KeyPart): boolean {
+  return typeof found.value === 'string' && String(BigInt(Number(text))) === found.text
+}
+
+/** Without leading zeros, and those behind the point: '1.50' and '15e-1' are '1.5'. */
+function decimalText(written: string): string {
+  const [mantissa = '', exponent = '0'] = written.toLowerCase().split('e')
+  const [whole = '', fraction = ''] = mantissa.replace(/^[+-]/, '').split('.')
+  const shift = Number(exponent)
+  const digits = whole + fraction + '0'.repeat(Math.max(0, shift - fraction.length))
+  const point = whole.length + shift
+  const padded = point < 0 ? '0'.repeat(-point) + digits : digits
+  const before = padded.slice(0, Math.max(0, point)).replace(/^0+/, '') || '0'
+  const after = padded.slice(Math.max(0, point)).replace(/0+$/, '')
+  const text = after ? `${before}.${after}` : before
+  return mantissa.startsWith('-') && text !== '0' ? `-${text}` : text
+}
+
+function truth(value: unknown): boolean | undefined {
+  if (value === true || value === 1 || value === 'true' || value === '1' || value === 't') return true
+  if (value === false || value === 0 || value === 'false' || value === '0' || value === 'f') return false
+  return undefined
+}
