@@ -63,6 +63,9 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
     `SELECT '${state}' AS state, count(*) AS number FROM ${table} WHERE ${c.source} = ? AND ${isIn(state)}`
   const row = SHOWN.map((name) => `${c[name]} AS "${name}"`).join(', ')
   const p = pauses.columns
+  // Otherwise MariaDB scans a small table, and waits for the rows that open transactions have inserted.
+  const byKey = dialect === 'mariadb' ? ' FORCE INDEX (PRIMARY)' : ''
+  const deleteFrom = (name: string) => (byKey ? `DELETE t FROM ${name} t${byKey}` : `DELETE FROM ${name}`)
 
   return {
     /** Each state's index, from which all of its entries are counted; on MariaDB the one index that begins with the state. */
@@ -97,15 +100,20 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
     },
 
     // The primary key.
+    /** Those of the ids that are in the table as others see it. */
+    visible: (ids: readonly string[], source: string): Statement => ({
+      sql: `SELECT ${c.id} AS "id" FROM ${table} WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ?`,
+      values: [...ids, source],
+    }),
     retry: (ids: readonly string[], source: string): Statement => ({
       sql:
-        `UPDATE ${table} SET ${c.state} = 'waiting', ${c.runAt} = ${now}, ${c.attempt} = 0, ${c.suspect} = 0, ` +
+        `UPDATE ${table}${byKey} SET ${c.state} = 'waiting', ${c.runAt} = ${now}, ${c.attempt} = 0, ${c.suspect} = 0, ` +
         `${c.worker} = NULL, ${c.lease} = NULL, ${c.releasedSince} = NULL, ${c.finishedAt} = NULL ` +
         `WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ? AND ${c.state} IN ('failed', 'discarded')`,
       values: [...ids, source],
     }),
     discard: (ids: readonly string[], source: string): Statement => ({
-      sql: `DELETE FROM ${table} WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ? AND ${c.state} <> 'running'`,
+      sql: `${deleteFrom(table)} WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ? AND ${c.state} <> 'running'`,
       values: [...ids, source],
     }),
 
@@ -123,7 +131,7 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
     /** The same index, or the primary key: one is as good as the other. */
     remove: (ids: readonly unknown[], source: string, state: KeptState, from: unknown, to: unknown): Statement => ({
       sql:
-        `DELETE FROM ${table} WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ? AND ${isIn(state)} ` +
+        `${deleteFrom(table)} WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ? AND ${isIn(state)} ` +
         `AND ${c.finishedAt} >= ? AND ${c.finishedAt} <= ?`,
       values: [...ids, source, from, to],
     }),
@@ -136,7 +144,7 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
       values: [source, queue],
     }),
     resume: (source: string, queue: string): Statement => ({
-      sql: `DELETE FROM ${pauses.table} WHERE ${p.source} = ? AND ${p.queue} = ?`,
+      sql: `${deleteFrom(pauses.table)} WHERE ${p.source} = ? AND ${p.queue} = ?`,
       values: [source, queue],
     }),
   }

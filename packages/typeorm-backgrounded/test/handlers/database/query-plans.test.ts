@@ -5,6 +5,10 @@ import type { DataSource } from 'typeorm'
 import { mariaDbStatements } from '../../../src/handlers/database/mariadb/statements'
 import { SESSION } from '../../../src/handlers/database/postgres/connection'
 import { postgresStatements } from '../../../src/handlers/database/postgres/statements'
+import { inspectionStatements } from '../../../src/handlers/database/inspection-statements'
+import { statements as outboxStatements } from '../../../src/dispatch/outbox/mariadb-outbox'
+import { BackgroundedOutboxRow, OUTBOX_TABLES } from '../../../src/dispatch/outbox/outbox-table'
+import { tableNames } from '../../../src/table-names'
 import { entitiesOf, jobTables } from '../../../src/handlers/database/tables'
 import { mariaDb, postgres } from '../../support/stores'
 
@@ -76,8 +80,10 @@ describe('What a worker asks of a table with many jobs', () => {
       ['a claim', () => [sql.claim(SLOTS), [WORKER, 1, ...ids]]],
       ['an acknowledgement', () => [sql.remove(SLOTS), [WORKER, ...ids.flatMap((id) => [id, 1])]]],
       ['the search for jobs of dead workers', () => [sql.orphans, ['default']]],
+      ['their takeover', () => [sql.lockOrphans(SLOTS), [...ids, 'default']]],
       ['what a worker holds', () => [sql.held, ['default', WORKER]]],
-      ['the pruning of completed jobs', () => [sql.prune, [1_000_000, 'default']]],
+      ['the search for completed jobs', () => [sql.prunable, [1_000_000, 'default']]],
+      ['the pruning of completed jobs', () => [sql.prune(SLOTS), ids]],
     ]
 
     for (const [name, statement] of statements) {
@@ -86,6 +92,98 @@ describe('What a worker asks of a table with many jobs', () => {
       })
     }
   })
+})
+
+/** One that scans the table waits for every row that an open transaction has inserted. */
+describe('A statement on MariaDB that changes or locks jobs finds them by the primary key', function () {
+  this.timeout(60_000)
+  let connection: Connection
+  let dataSource: DataSource
+  let drop: () => Promise<void>
+
+  before(async function () {
+    await mariaDb.require(this)
+    ;({ dataSource, drop } = await mariaDb.create([...entitiesOf('mariadb'), OUTBOX_TABLES.mariadb]))
+    await dataSource.initialize()
+    const { host, port, username, password, database } = dataSource.options as unknown as Record<string, never>
+    connection = await createConnection({ host, port, user: username, password, database })
+  })
+
+  after(async () => {
+    await connection?.end()
+    await drop?.()
+  })
+
+  const id = (number: number) => `${String(number).padStart(8, '0')}-0000-7000-8000-000000000000`
+
+  async function fill(rows: number): Promise<void> {
+    const numbers = `CONCAT(LPAD(seq - 1, 8, '0'), '-0000-7000-8000-000000000000') AS id FROM seq_1_to_${rows}`
+    for (const table of ['jobs', 'workers', 'outbox', 'pauses'])
+      await connection.query(`TRUNCATE backgrounded_${table}`)
+    if (rows === 0) return
+    await connection.query(
+      `INSERT INTO backgrounded_jobs (id, entity, method, state, worker, lease, finished_at)
+       SELECT id, 'User', 'post', 'running', '${WORKER}', 1, 1 FROM (SELECT ${numbers}) numbered`,
+    )
+    await connection.query(
+      `INSERT INTO backgrounded_outbox SELECT id, 'default', '{}', 0, 0 FROM (SELECT ${numbers}) numbered`,
+    )
+    await connection.query(`INSERT INTO backgrounded_pauses SELECT 'default', id FROM (SELECT ${numbers}) numbered`)
+    await connection.query(
+      `INSERT INTO backgrounded_workers SELECT id, 'default', 'w', 0, 0, 0 FROM (SELECT ${numbers}) numbered`,
+    )
+  }
+
+  /** Of a statement, with as many values as it takes: those of rows that are there, where it names one. */
+  function statements(count: number): Record<string, [sql: string, values: unknown[]]> {
+    const tables = jobTables('mariadb', dataSource)
+    const sql = mariaDbStatements(tables)
+    const inspection = inspectionStatements(tables, '0')
+    const outbox = outboxStatements(tableNames(dataSource, BackgroundedOutboxRow))
+    const ids = Array.from({ length: count }, (_, number) => id(number))
+    const fences = [WORKER, ...ids.flatMap((each) => [each, 1])]
+    const settlement = ['waiting', null, 0, 0, null, 0, false]
+    return {
+      claim: [sql.claim(count), [WORKER, 1, ...ids]],
+      remove: [sql.remove(count), fences],
+      settle: [sql.settle(count), [...settlement, ...fences]],
+      heldOf: [sql.heldOf(count), fences],
+      progress: [sql.progress, ['1', WORKER, id(0), 1]],
+      lockOrphans: [sql.lockOrphans(count), [...ids, 'default']],
+      takeOver: [sql.takeOver(count), [WORKER, 1, ...ids]],
+      prune: [sql.prune(count), ids],
+      beat: [sql.beat, [1, id(0)]],
+      leave: [sql.leave, [id(0)]],
+      lockDead: [sql.lockDead(count), [...ids, 1, 1]],
+      removeDead: [sql.removeDead(count), [...ids, 'default']],
+      'outbox.findThese': [outbox.findThese(count), ids],
+      'outbox.lease': [outbox.lease(count), [1, ...ids]],
+      'outbox.remove': [outbox.remove(count), [...ids, 'default']],
+      ...Object.fromEntries(
+        Object.entries({
+          retry: inspection.retry(ids, 'default'),
+          discard: inspection.discard(ids, 'default'),
+          'prune by hand': inspection.remove(ids, 'default', 'completed', 0, 1),
+          resume: inspection.resume('default', id(0)),
+        }).map(([name, statement]) => [name, [statement.sql, [...statement.values]] as [string, unknown[]]]),
+      ),
+    }
+  }
+
+  for (const rows of [0, 1, 3, 20, 200, 20_000]) {
+    it(`in a table of ${rows} rows`, async () => {
+      await fill(rows)
+      for (const count of [1, 2, 5, 50, 500]) {
+        for (const [name, [text, values]] of Object.entries(statements(count))) {
+          const [plan] = await connection.query<RowDataPacket[]>(`EXPLAIN ${text}`, values)
+          const [first] = plan
+          // Without a table: it knows already that there is no such row.
+          const found = first?.table === null ? 'const PRIMARY' : `${first?.type} ${first?.key}`
+          expect(found, `${name} of ${count}`).to.match(/^(const|eq_ref|range) PRIMARY$/)
+        }
+      }
+    })
+  }
 })
 
 function literal(value: unknown): string {

@@ -76,10 +76,12 @@ export class MariaDbJobs implements LeasedJobs {
     return this.session().transaction(async (run) => {
       const [judge] = await run(this.sql.judge, [worker, this.options.lease, this.options.lease])
       if (!judge) return []
-      await run(this.sql.removeDead, [source, this.options.lease, this.options.lease])
-      const found = await run(this.sql.orphans, [source])
+      await this.removeDead(run)
+      const found = (await run(this.sql.orphans, [source])).map(({ id }) => id)
+      const lock = () => run(this.sql.lockOrphans(found.length), [...found, source])
+      if (found.length === 0 || (await lock()).length === 0) return []
       // Once more, now that they are locked: a worker may have entered and claimed while the others were read.
-      const rows = found.length > 0 ? await run(this.sql.orphans, [source]) : []
+      const rows = await lock()
       if (rows.length === 0) return []
       await run(this.sql.takeOver(rows.length), [worker, lease, ...rows.map(({ id }) => id)])
       return rows.map((row) => ({ ...claimedRow(row), lease, suspect: 1 }))
@@ -101,8 +103,17 @@ export class MariaDbJobs implements LeasedJobs {
   }
 
   async prune(age: number): Promise<boolean> {
-    const values = [age, this.options.source]
-    return (await this.session().run<Changed>(this.sql.prune, values, TIMEOUT)).affectedRows < PRUNED_AT_ONCE
+    const ids = (await this.session().run(this.sql.prunable, [age, this.options.source], TIMEOUT)).map(({ id }) => id)
+    if (ids.length > 0) await this.session().run(this.sql.prune(ids.length), ids, TIMEOUT)
+    return ids.length < PRUNED_AT_ONCE
+  }
+
+  private async removeDead(run: Run): Promise<void> {
+    const { source, lease } = this.options
+    const silent = (await run(this.sql.silentWorkers, [source, lease, lease])).map(({ id }) => id)
+    if (silent.length === 0) return
+    const dead = (await run(this.sql.lockDead(silent.length), [...silent, lease, lease])).map(({ id }) => id)
+    if (dead.length > 0) await run(this.sql.removeDead(dead.length), [...dead, source])
   }
 
   private async levels(run: Run): Promise<Level[]> {

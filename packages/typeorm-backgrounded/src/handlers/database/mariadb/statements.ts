@@ -4,8 +4,18 @@ import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
+/** By one worker, in one step. */
+const TAKEN_OVER_AT_ONCE = 500
+
 /** Not UNIX_TIMESTAMP(NOW(3)): it is off by an hour when clocks are set back. */
 export const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)"
+
+/**
+ * MariaDB would rather scan a small table than search it for the rows that are named, and a statement that locks rows
+ * waits for every row it passes, also for those that an open transaction of the application has inserted.
+ * A DELETE needs a condition on a second column too: with the key alone, MariaDB still scans, in the order of the key.
+ */
+const BY_KEY = 'FORCE INDEX (PRIMARY)'
 
 /** Every statement of the MariaDB and MySQL job store, by name. The index that serves each is named beside it. */
 export function mariaDbStatements(tables: JobTables) {
@@ -21,9 +31,6 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
     insert: (rows: number) =>
       `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
       `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts}) VALUES ${list(rows, row)}`,
-    // The primary key. Locked: a plain read in the caller's transaction may be older than the row.
-    existing: (rows: number) =>
-      `SELECT ${c.id} AS id FROM ${table} WHERE ${c.id} IN (${list(rows)}) LOCK IN SHARE MODE`,
     largestPacket: 'SELECT @@max_allowed_packet AS size',
   }
 }
@@ -50,7 +57,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
       `ORDER BY ${c.runAt}, ${c.id} LIMIT ? FOR UPDATE SKIP LOCKED`,
     // The primary key.
     claim: (rows: number) =>
-      `UPDATE ${table} SET ${c.state} = 'running', ${c.attempt} = LEAST(${c.attempt}, ${MOST_ATTEMPTS}) + 1, ${c.worker} = ?, ${c.lease} = ? ` +
+      `UPDATE ${table} ${BY_KEY} SET ${c.state} = 'running', ${c.attempt} = LEAST(${c.attempt}, ${MOST_ATTEMPTS}) + 1, ${c.worker} = ?, ${c.lease} = ? ` +
       `WHERE ${c.id} IN (${list(rows)})`,
   }
 }
@@ -60,43 +67,56 @@ function workerStatements(tables: JobTables) {
   const workers = tables.workers as TableNames<BackgroundedWorker>
   const w = workers.columns
   const row = CLAIMED.map((name) => `j.${c[name]} AS ${quoted(name)}`).join(', ')
-  const held = (rows: number) => `${c.worker} = ? AND (${list(rows, `(${c.id} = ? AND ${c.lease} = ?)`, ' OR ')})`
+  const held = (rows: number) => `j.${c.worker} = ? AND (${list(rows, `(j.${c.id} = ? AND j.${c.lease} = ?)`, ' OR ')})`
+  const isSilent = `${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} + ?`
+  const isOrphan =
+    `j.${c.source} = ? AND j.${c.state} = 'running' AND ` +
+    `NOT EXISTS (SELECT 1 FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker})`
   return {
     // The workers' primary key.
     /** A gap of more than so many ms, or a clock that was set back, and it has to be steady anew. */
     beat:
-      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} THEN ${NOW} ELSE ${w.steadySince} END, ` +
+      `UPDATE ${workers.table} ${BY_KEY} SET ${w.steadySince} = CASE WHEN ${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} THEN ${NOW} ELSE ${w.steadySince} END, ` +
       `${w.beatAt} = ${NOW} WHERE ${w.id} = ?`,
     enter:
       `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
       `VALUES (?, ?, ?, ${NOW}, ${NOW}, ${NOW}) ON DUPLICATE KEY UPDATE ${w.beatAt} = ${NOW}`,
-    leave: `DELETE FROM ${workers.table} WHERE ${w.id} = ?`,
+    leave: `DELETE w FROM ${workers.table} w ${BY_KEY} WHERE w.${w.id} = ?`,
     judge: `SELECT 1 FROM ${workers.table} WHERE ${w.id} = ? AND ${w.beatAt} > ${NOW} - ? AND ${w.steadySince} <= ${NOW} - ?`,
-    /** The table of workers is small. */
-    removeDead: `DELETE FROM ${workers.table} WHERE ${w.source} = ? AND ${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} + ?`,
+    /** Locks nothing. The table of workers is small. */
+    silentWorkers: `SELECT ${w.id} AS id FROM ${workers.table} WHERE ${w.source} = ? AND ${isSilent}`,
+    /** Whom nobody else is about to remove. */
+    lockDead: (rows: number) =>
+      `SELECT ${w.id} AS id FROM ${workers.table} ${BY_KEY} WHERE ${w.id} IN (${list(rows)}) AND ${isSilent} FOR UPDATE SKIP LOCKED`,
+    removeDead: (rows: number) =>
+      `DELETE w FROM ${workers.table} w ${BY_KEY} WHERE w.${w.id} IN (${list(rows)}) AND w.${w.source} = ?`,
 
-    // Running jobs: the hot index, by source and state.
-    orphans:
-      `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND ` +
-      `NOT EXISTS (SELECT 1 FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker}) FOR UPDATE SKIP LOCKED`,
+    // Running jobs: the hot index, by source and state. They lock nothing.
+    orphans: `SELECT j.${c.id} AS id FROM ${table} j WHERE ${isOrphan} LIMIT ${TAKEN_OVER_AT_ONCE}`,
     orphan:
       `SELECT 1 FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND NOT EXISTS (SELECT 1 FROM ${workers.table} alive ` +
       `WHERE alive.${w.id} = j.${c.worker} AND alive.${w.beatAt} >= ${NOW} - ?) LIMIT 1`,
     held: `SELECT ${row} FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND j.${c.worker} = ?`,
 
     // The primary key.
+    lockOrphans: (rows: number) =>
+      `SELECT ${row} FROM ${table} j ${BY_KEY} WHERE j.${c.id} IN (${list(rows)}) AND ${isOrphan} FOR UPDATE SKIP LOCKED`,
     takeOver: (rows: number) =>
-      `UPDATE ${table} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = 1 WHERE ${c.id} IN (${list(rows)})`,
-    heldOf: (rows: number) => `SELECT ${c.id} AS id, ${c.lease} AS lease FROM ${table} WHERE ${held(rows)} FOR UPDATE`,
-    remove: (rows: number) => `DELETE FROM ${table} WHERE ${held(rows)}`,
+      `UPDATE ${table} ${BY_KEY} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = 1 WHERE ${c.id} IN (${list(rows)})`,
+    heldOf: (rows: number) =>
+      `SELECT j.${c.id} AS id, j.${c.lease} AS lease FROM ${table} j ${BY_KEY} WHERE ${held(rows)} FOR UPDATE`,
+    remove: (rows: number) => `DELETE j FROM ${table} j ${BY_KEY} WHERE ${held(rows)}`,
     settle: (rows: number) =>
-      `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = COALESCE(?, ${c.suspect}), ` +
+      `UPDATE ${table} j ${BY_KEY} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = COALESCE(?, ${c.suspect}), ` +
       `${c.attempt} = ${c.attempt} - ?, ${c.releasedSince} = ?, ${c.runAt} = COALESCE(${NOW} + ?, ${c.runAt}), ` +
       `${c.finishedAt} = IF(?, ${NOW}, NULL), ${c.worker} = NULL, ${c.lease} = NULL WHERE ${held(rows)}`,
-    progress: `UPDATE ${table} SET ${c.progress} = ? WHERE ${held(1)}`,
+    progress: `UPDATE ${table} j ${BY_KEY} SET ${c.progress} = ? WHERE ${held(1)}`,
 
-    // Kept jobs: the index (finished_at).
-    prune: `DELETE FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT ${PRUNED_AT_ONCE}`,
+    // Kept jobs: the index (finished_at). It locks nothing.
+    prunable: `SELECT ${c.id} AS id FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT ${PRUNED_AT_ONCE}`,
+    // The primary key.
+    prune: (rows: number) =>
+      `DELETE j FROM ${table} j ${BY_KEY} WHERE j.${c.id} IN (${list(rows)}) AND j.${c.state} = 'completed'`,
   }
 }
 
