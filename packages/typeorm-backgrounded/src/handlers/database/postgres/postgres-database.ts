@@ -108,7 +108,6 @@ export class PostgresDatabase implements JobDatabase {
       : this.connection()
     const worker = randomUUID()
     const settings: PostgresWorkerOptions = {
-      sql: this.sql,
       source: host.source,
       worker,
       name: workerName(),
@@ -116,7 +115,7 @@ export class PostgresDatabase implements JobDatabase {
       lease: this.options.lease,
     }
     const jobs = new PostgresJobs(
-      { ...settings, query: this.routed(connection) },
+      { ...settings, sql: this.sql, query: this.routed(connection) },
       this.readingAlong(connection, options),
     )
     const startHeartbeat = (onGap: () => void) => this.startHeartbeat(settings, jobs, options, onGap)
@@ -191,7 +190,8 @@ export class PostgresDatabase implements JobDatabase {
     onGap: () => void,
   ): Heartbeat {
     const pg = driverPath('pg')
-    const data: PulseData | undefined = pg ? { pg, client: clientOptions(this.host.dataSource), jobs } : undefined
+    const client = clientOptions(this.host.dataSource)
+    const data: PulseData | undefined = pg ? { pg, client, tables: this.tables, jobs } : undefined
     return new Heartbeat({
       every: this.options.lease / 4,
       // A drain is over soon, most of all in tests.

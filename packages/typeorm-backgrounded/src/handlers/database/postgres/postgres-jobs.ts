@@ -20,7 +20,8 @@ export interface PostgresJobsOptions {
   readonly lease: number
 }
 
-export type PostgresWorkerOptions = Omit<PostgresJobsOptions, 'query'>
+/** What a thread can be given too. */
+export type PostgresWorkerOptions = Omit<PostgresJobsOptions, 'query' | 'sql'>
 
 /** ms */
 const TIMEOUT = 15_000

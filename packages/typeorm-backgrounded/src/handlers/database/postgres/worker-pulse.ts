@@ -1,6 +1,8 @@
 import type { Pulse } from '../../heartbeat/heart'
 import { PostgresConnection, type ClientConstructor } from './connection'
+import type { JobTables } from '../tables'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
+import { postgresStatements } from './statements'
 
 /** Cloneable, unless the connection options hold functions. */
 export interface PulseData {
@@ -8,14 +10,15 @@ export interface PulseData {
   readonly pg: string
   /** pg's own. */
   readonly client: object
+  readonly tables: JobTables
   readonly jobs: PostgresWorkerOptions
 }
 
 /** Beats for a worker, over a connection of its own. What is wrong with it, the worker's own will say. */
-export function postgresPulse({ pg, client, jobs }: PulseData): Pulse {
+export function postgresPulse({ pg, client, tables, jobs }: PulseData): Pulse {
   const { Client } = require(pg) as { Client: ClientConstructor }
   const connection = new PostgresConnection({ Client, client, ownsSession: false })
   const query: Query = (text, values, timeout) => connection.query(text, values, timeout)
-  const table = new PostgresJobs({ ...jobs, query })
+  const table = new PostgresJobs({ ...jobs, query, sql: postgresStatements(tables) })
   return { beat: () => table.beat(), close: () => connection.close() }
 }
