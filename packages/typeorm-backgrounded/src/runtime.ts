@@ -79,6 +79,7 @@ export class Runtime {
     const manager = () => testManager() ?? dataSource.manager
     const loader = new EntityLoader(dataSource, testManager)
     this.executor = new Executor({ manager, source, methods, loader, events, logger, now })
+    const runsCurrentJob = () => isJobOf(dataSource)
     const isInsideTestTransaction = () => testRunner() !== undefined
     this.outbox = usesOutbox(options)
       ? new Outbox({
@@ -105,6 +106,7 @@ export class Runtime {
       events,
       logger,
       now,
+      runsCurrentJob,
       outbox: this.outbox,
       sendsEdges: () => this.sendsEdges,
     })
@@ -222,6 +224,11 @@ function isRunning(entity: string, key: string, method: string): boolean {
     job.method === method &&
     keyText((job.key ?? {}) as JsonObject) === key
   )
+}
+
+function isJobOf(dataSource: DataSource): boolean {
+  const manager = currentJobOrUndefined()?.manager
+  return manager !== undefined && dataSourceOf(manager) === dataSource
 }
 
 function dataSourceOf(manager: { dataSource?: DataSource; connection?: DataSource }): DataSource {

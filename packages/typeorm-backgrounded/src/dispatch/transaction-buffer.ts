@@ -73,6 +73,13 @@ export class TransactionBuffer {
     if (this.hasLostOne) this.seenIn.delete(entity)
   }
 
+  /** A manager wrote this entity in the transaction of `runner`, or in none: a call on it follows no other any more. */
+  moveTo(runner: QueryRunner | undefined, entity: object): void {
+    for (const begun of this.begun) if (begun.runner !== runner) begun.seen.remove(entity)
+    this.seenIn.delete(entity)
+    if (runner) this.remember(entity, runner)
+  }
+
   /** The open transaction of a manager with this runner, or without one: on SQLite all of a process share one. */
   openRunner(runner: QueryRunner | undefined): QueryRunner | undefined {
     const begun = runner ? this.find(runner) : this.host.sharesRunner ? this.begun.at(-1) : undefined
