@@ -1,4 +1,4 @@
-import type { EntityManager, ObjectLiteral } from 'typeorm'
+import type { EntityManager } from 'typeorm'
 import { isBusyError, isConnectionError } from '../database-errors'
 import {
   InvalidKeyError,
@@ -16,6 +16,7 @@ import { readEnvelope, type ReceivedJob } from '../job/envelope'
 import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
+import { argumentRows } from './argument-rows'
 import { entityOf, type EntityLoader, type Found } from './entity-loader'
 import { runInJob } from './job-context'
 import { DiscardJob, SnoozeJob } from './outcomes'
@@ -136,17 +137,14 @@ export class Executor {
   }
 
   private async arguments(args: JsonValue[], types: Readonly<Record<string, string>>): Promise<unknown[]> {
-    const references = storedReferences(args, types)
-    const loaded = await Promise.all(
-      [...references].map(async ([pointer, { entity: name, key }]) => {
-        const entity = this.host.methods.named(name)
-        if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
-        const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
-        if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
-        return [pointer, row] as const
-      }),
-    )
-    return decode(args, types, new Map<string, ObjectLiteral>(loaded))
+    const rows = await argumentRows(storedReferences(args, types), async ({ entity: name, key }, pointer) => {
+      const entity = this.host.methods.named(name)
+      if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
+      const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
+      if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
+      return row
+    })
+    return decode(args, types, rows)
   }
 
   private invoke(run: Run, receiver: object, args: unknown[]): unknown {
