@@ -12,8 +12,8 @@ import type { BackgroundedEvents } from './events'
 import { checkEntities } from './handler-entities'
 import type { ClaimedJob, Consumable, Handler } from './handlers/handler'
 import { milliseconds } from './job/duration'
+import { linkOf, type EventChain } from './job/event-chain'
 import type { JsonObject } from './job/json'
-import { keyText } from './job/key-codec'
 import { consoleLogger, type Logger } from './logger'
 import { guarded } from './reporting/guarded-logger'
 import { MethodTable } from './metadata/method-table'
@@ -22,7 +22,7 @@ import { sendsCommitThroughQuery } from './upstream/typeorm'
 import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 import { EntityLoader } from './worker/entity-loader'
 import { Executor, type RunListener } from './worker/executor'
-import { currentJobOrUndefined } from './worker/job-context'
+import { currentJobOrUndefined, eventChainOf } from './worker/job-context'
 import { announce, Worker, type WorkerOptions } from './worker/worker'
 
 const initialised = shared('runtimes', () => new Set<Runtime>())
@@ -111,7 +111,7 @@ export class Runtime {
       sendsEdges: () => this.sendsEdges,
     })
     this.proof = this.proveEdges()
-    this.afterCommit = new AfterCommit(this.dispatcher, isRunning)
+    this.afterCommit = new AfterCommit(this.dispatcher, () => runningChain(source))
     this.subscribers = subscribers(dataSource, this.dispatcher.transactions, methods, (change) =>
       this.afterCommit.touched(change),
     )
@@ -215,15 +215,11 @@ export class Runtime {
   }
 }
 
-/** Keeps a method that saves its own row from enqueueing itself for ever. */
-function isRunning(entity: string, key: string, method: string): boolean {
+/** What an event must not start, so that methods which save their rows come to an end. */
+function runningChain(source: string): EventChain {
   const job = currentJobOrUndefined()
-  return (
-    job !== undefined &&
-    job.entity === entity &&
-    job.method === method &&
-    keyText((job.key ?? {}) as JsonObject) === key
-  )
+  if (!job) return []
+  return eventChainOf(job) ?? [linkOf(source, job.entity, (job.key ?? {}) as JsonObject, job.method)]
 }
 
 function isJobOf(dataSource: DataSource): boolean {

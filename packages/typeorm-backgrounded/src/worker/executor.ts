@@ -13,6 +13,7 @@ import type { ClaimedJob, Outcome, RowReading } from '../handlers/handler'
 import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
+import { chainOf, linkOf, type EventChain } from '../job/event-chain'
 import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
@@ -153,8 +154,19 @@ export class Executor {
       throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is no method.`)
     const { manager, logger, now } = this.host
     const enqueuedAt = run.received.enqueuedAt ?? now()
-    const job = new RunningJob(run.job, run.summary, { enqueuedAt, manager: manager(), logger })
+    const job = new RunningJob(run.job, run.summary, {
+      enqueuedAt,
+      manager: manager(),
+      logger,
+      eventChain: () => this.eventChain(run),
+    })
     return runInJob(job, () => method.apply(receiver, args) as unknown)
+  }
+
+  /** What led to this job, and the job itself if an event may start it. */
+  private eventChain({ received: { meta, entity, key = {} }, method }: Run): EventChain {
+    const chain = chainOf(meta)
+    return method.afterCommit ? [...chain, linkOf(this.host.source, entity, key, method.name)] : chain
   }
 
   private outcomeOfReading(job: ClaimedJob, error: unknown): Outcome {
