@@ -13,9 +13,6 @@ const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunn
 export interface BufferHost extends TransactionHost {
   /** All code of the process is in one transaction, if in any: on SQLite. */
   readonly sharesRunner: boolean
-  committed(jobs: readonly HeldJob[], runner: QueryRunner): void
-  /** The database said COMMIT and meant ROLLBACK. */
-  rolledBackByCommit(jobs: readonly HeldJob[]): void
   /** The transaction was lost with its connection, or nobody has ended it before its runner was released. */
   abandoned(jobs: readonly HeldJob[]): void
 }
@@ -135,8 +132,7 @@ export class TransactionBuffer {
     const transaction = this.find(runner)?.transaction
     if (isInside(runner)) return transaction?.merge()
     const jobs = this.forget(runner)
-    if (transaction?.wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
-    else this.host.committed(jobs, runner)
+    transaction?.tell(jobs)
   }
 
   rolledBack(runner: QueryRunner): void {
