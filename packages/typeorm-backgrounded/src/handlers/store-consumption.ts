@@ -33,6 +33,8 @@ export interface Exchanged<Job extends ClaimedJob = ClaimedJob> {
   readonly claimed: readonly Job[]
   /** Finished jobs that this worker had lost. */
   readonly lost: ReadonlySet<Job>
+  /** Finished jobs whose outcome the store does not take, though it takes those of others, and why. */
+  readonly refused?: ReadonlyMap<Job, unknown>
   /** Nothing else was due: there is no need to ask again before the store has news. */
   readonly isAll?: boolean
 }
@@ -122,7 +124,12 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
       this.pauses = 0
       this.defects.worked()
       this.firstContact.resolve()
-      this.report(finished, exchanged.lost)
+      const { lost, refused } = exchanged
+      this.report(
+        finished.filter(({ job }) => !refused?.has(job)),
+        lost,
+      )
+      if (refused?.size) this.repeatLater(finished.filter(({ job }) => refused.has(job)))
       return exchanged
     } catch (error) {
       // Whether the store has the outcomes is unknown: they are sent again.
@@ -131,6 +138,13 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
       await this.pause(error)
       return undefined
     }
+  }
+
+  private repeatLater(refused: readonly FinishedJob<Job>[]): void {
+    setTimeout(() => {
+      this.outcomes.push(...refused)
+      this.changed()
+    }, LONGEST_PAUSE / 10).unref()
   }
 
   private report(finished: readonly FinishedJob<Job>[], lost: ReadonlySet<Job>): void {

@@ -100,7 +100,7 @@ describe('workers on Redis', function () {
     expect(program.lines.length).to.equal(1)
   })
 
-  it('run at most one job at a time whose last worker died', async () => {
+  it('run jobs whose last worker died in up to half of their slots', async () => {
     const program = await start({ settings: SHORT })
     const first = program.worker('-c', '5')
     await backgrounded(await program.tasks(5)).linger(300)
@@ -108,8 +108,9 @@ describe('workers on Redis', function () {
     first.kill('SIGKILL')
     program.worker('-c', '5')
     await until(async () => program.lines.length === 15 && (await program.isDone()), 30_000)
-    const again = program.lines.slice(5).map((line) => line.split(' ')[2])
-    expect(again).to.deep.equal(Array(5).fill(['start', 'end']).flat())
+    let running = 0
+    const again = program.lines.slice(5).map((line) => (running += line.split(' ')[2] === 'start' ? 1 : -1))
+    expect(Math.max(...again)).to.equal(2)
   })
 
   it('run a method once that keeps the whole process busy for twice the lease', async () => {

@@ -1,7 +1,11 @@
 import type { Logger } from '../../logger'
+import { sleep } from '../../pause'
 import type { Connection } from './connections'
+import { withoutArguments } from './without-arguments'
 
 const BURST = 100
+/** Anybody may publish anything: the name of a queue is not longer than this. */
+const LONGEST_NAME = 500
 
 /**
  * Hears of new jobs through what Bull and this library publish for each: only while a worker is idle, since a
@@ -11,14 +15,15 @@ export class Arrivals {
   private connection: Connection | undefined
   private isListening = false
   private heard = 0
+  private readonly queues = new Set<string>()
   private ring = () => {}
 
   constructor(
     private readonly open: () => Connection,
     /** Before every key, and so before every channel: `<prefix>:<source>:`. */
     private readonly base: string,
-    /** Called with the queue of what was heard of. */
-    private readonly onQueue: (queue: string) => void,
+    /** Called with the queues that were heard of, at most a burst of them; answers whether there was a new one. */
+    private readonly onQueues: (queues: readonly string[]) => Promise<boolean>,
     private readonly logger: Logger,
   ) {}
 
@@ -44,6 +49,20 @@ export class Arrivals {
     return ['waiting@*', 'delayed'].map((event) => `${literal(this.base)}*:${event}`)
   }
 
+  /** Where nobody answers any more, nothing would ever be heard. */
+  async check(timeout: number, silent: () => void): Promise<void> {
+    const { connection } = this
+    if (connection?.status !== 'ready') return
+    const answer = connection.ping().then(
+      () => true,
+      () => true, // it says itself what is wrong
+    )
+    const over = new AbortController()
+    const isAnswered = await Promise.race([answer, sleep(timeout, over.signal).then(() => false)])
+    over.abort()
+    if (!isAnswered && connection === this.connection) silent()
+  }
+
   close(): void {
     this.isListening = false
     this.connection?.disconnect()
@@ -54,7 +73,7 @@ export class Arrivals {
     if (!this.connection) {
       this.connection = this.open()
       this.connection.on('pmessage', (_: string, channel: string) => {
-        this.onQueue(channel.slice(this.base.length, channel.lastIndexOf(':')))
+        this.hear(channel.slice(this.base.length, channel.lastIndexOf(':')))
         this.arrived()
       })
       this.connection.on('close', () => this.arrived()) // messages may have been missed
@@ -65,7 +84,10 @@ export class Arrivals {
       () => true,
       (error: unknown) => {
         this.isListening = false
-        this.logger.debug({ err: error }, 'new jobs are found by polling: Redis takes no subscription')
+        this.logger.debug(
+          { err: withoutArguments(error) },
+          'new jobs are found by polling: Redis takes no subscription',
+        )
         return false
       },
     )
@@ -73,6 +95,18 @@ export class Arrivals {
       signal.addEventListener('abort', () => resolve(true), { once: true }),
     )
     return Promise.race([subscribed, aborted])
+  }
+
+  /** Those of a burst are told of together. */
+  private hear(queue: string): void {
+    if (queue === '' || queue.length > LONGEST_NAME || this.queues.size >= BURST) return
+    this.queues.add(queue)
+    if (this.queues.size > 1) return
+    setImmediate(() => {
+      const queues = [...this.queues]
+      this.queues.clear()
+      void this.onQueues(queues).then((isNew) => isNew && this.arrived())
+    })
   }
 
   private arrived(): void {

@@ -2,6 +2,7 @@ import type { Queue, QueueOptions } from 'bull'
 import { InvalidOptionError, NotAttachedError, PayloadTooLargeError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
+import { sleep } from '../../pause'
 import type {
   Consumable,
   Consumption,
@@ -25,12 +26,24 @@ import { Connections } from './connections'
 import { BullInspection } from './inspection'
 import { recordOf } from './job-record'
 import { resolveOptions, type BullHandlerOptions, type ResolvedBullOptions } from './options'
-import { enqueue, enqueueArguments, forgetPushes, registerQueue, type NewJob, type Stored } from './scripts/enqueue'
+import {
+  discoverQueues,
+  enqueue,
+  enqueueArguments,
+  forgetPushes,
+  registerQueue,
+  type NewJob,
+  type Stored,
+} from './scripts/enqueue'
 
 const CONCURRENCY = 10
 /** ms */
 const FORGET_WITHIN = 1_000
 const MOST_FORGOTTEN = 500
+/** How long a Redis that may not answer keeps a data source from closing, before its connections are closed; in ms. */
+const FAREWELL = 300
+/** The name of a queue that nobody uses is forgotten in a week, by the workers. */
+const REGISTER_EVERY = 60 * 60 * 1000
 
 /**
  * Keeps jobs in Redis, in Bull's own data: one Bull queue for each `<source>:<queue>`, so that any number of
@@ -63,9 +76,9 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
       host,
       base,
       connections,
-      commands: new Commands(() => connections.client, base),
+      commands: new Commands(connections, base),
       raw: new Map(),
-      registered: new Set(),
+      registered: new Map(),
       pushed: [],
     }
   }
@@ -93,10 +106,11 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const { host, base, connections, commands } = this.whileAttached()
-    const heardOf = (queue: string) => this.register(queue)
+    const heardOf = (queues: readonly string[]) => this.discover(queues)
     const arrivals = new Arrivals(() => connections.open('subscriber'), base, heardOf, host.logger)
-    const store = new BullStore(host, base, commands, arrivals, this.options, options)
-    const consumption = new StoreConsumption(store, options, execute, host.logger, options.concurrency ?? CONCURRENCY)
+    const concurrency = options.concurrency ?? CONCURRENCY
+    const store = new BullStore(host, base, connections, commands, arrivals, this.options, options, concurrency)
+    const consumption = new StoreConsumption(store, options, execute, host.logger, concurrency)
     const running = consumption.finished.catch(() => {}).finally(() => this.running.delete(running))
     this.running.add(running)
     return consumption
@@ -120,8 +134,8 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
         skipVersionCheck: true,
       } as QueueOptions)
       raw.set(name, queue)
-      this.register(name)
     }
+    this.register(name)
     return queue
   }
 
@@ -157,23 +171,39 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const { attached } = this
     this.attached = undefined
     if (!attached) return
-    await Promise.all([...attached.raw.values()].map((queue) => queue.close(true).catch(() => {})))
-    await this.forgetAll(attached)
+    const raw = [...attached.raw.values()].map((queue) => queue.close(true).catch(() => {}))
+    const forgetting = attached.commands.isOut ? undefined : this.forgetAll(attached)
+    const over = new AbortController()
+    await Promise.race([Promise.all([...raw, forgetting]), sleep(FAREWELL, over.signal)])
+    over.abort()
     const closing = Promise.all(this.running).then(() => attached.connections.close())
     // A method that goes on after its worker was stopped keeps its lease, and its outcome is stored when it ends.
     if (this.running.size === 0) await closing
   }
 
-  /** Lets workers on all queues know of one that jobs may come to from elsewhere. */
+  /** Lets workers on all queues know of one that Bull itself may add jobs to. */
   private register(name: string): void {
-    // Also asked by a worker that is still stopping when its data source has closed.
-    if (!this.attached || this.attached.registered.has(name)) return
-    const { registered, commands, host } = this.attached
-    registered.add(name)
+    const { registered, commands, host } = this.whileAttached()
+    const now = performance.now()
+    if (now - (registered.get(name) ?? -Infinity) < REGISTER_EVERY) return
+    registered.set(name, now)
     commands.run(registerQueue, [name], this.options.timeout).catch((error: unknown) => {
       registered.delete(name)
       host.logger.warn({ err: error, queue: name }, 'workers on all queues do not know of this one yet')
     })
+  }
+
+  /** Lets workers on all queues know of those that somebody else adds jobs to. */
+  private async discover(names: readonly string[]): Promise<boolean> {
+    // Also asked by a worker that is still stopping when its data source has closed.
+    if (!this.attached) return false
+    const { commands, host } = this.attached
+    try {
+      return await commands.run(discoverQueues, names, this.options.timeout)
+    } catch (error) {
+      host.logger.debug({ err: error }, 'workers on all queues may not know of some yet')
+      return false
+    }
   }
 
   /** @param validFor ms: what reaches Redis later than this from now stores nothing and rejects */
@@ -206,7 +236,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   private get inspection(): BullInspection {
     const { host, commands } = this.whileAttached()
-    return new BullInspection(host.source, commands, (name) => this.queue(name))
+    return new BullInspection(host.source, commands)
   }
 
   private whileAttached(): Attached {
@@ -224,8 +254,8 @@ interface Attached {
   /** Ids that Redis may forget. */
   readonly pushed: string[]
   forgetting?: NodeJS.Timeout
-  /** Names of queues that workers on all queues know of. */
-  readonly registered: Set<string>
+  /** When workers on all queues were told of queues that Bull itself may add jobs to. */
+  readonly registered: Map<string, number>
   /** Bull's own queues, by name, for those who asked for them. */
   readonly raw: Map<string, Queue>
 }

@@ -4,22 +4,28 @@ import { removeFrom } from '../../remove-from'
 import { errorMessage } from '../../reporting/safe-error'
 import { errorText, storableText } from '../../reporting/error-text'
 import { Heartbeat } from '../heartbeat/heartbeat'
-import type { ClaimedJob, ConsumeOptions, HandlerHost, Outcome } from '../handler'
+import type { ConsumeOptions, HandlerHost, Outcome } from '../handler'
 import { HeldJob } from '../held-job'
 import type { Exchanged, FinishedJob, JobStore } from '../store-consumption'
 import type { Arrivals } from './arrivals'
-import type { Commands } from './commands'
+import { explained, type Commands } from './commands'
+import type { Connections } from './connections'
 import { envelopeOf } from './job-record'
+import { warnOfEviction } from './eviction-policy'
 import type { ResolvedBullOptions } from './options'
 import type { ClaimedRecord } from './scripts/claimed'
-import { exchange, type ExchangeReply, type Settlement } from './scripts/exchange'
-import { beat, leave, listHeld, progress, tend, type TendRequest } from './scripts/tend'
-import type { PulseData } from './worker-pulse'
+import { beat, leave } from './scripts/beat'
+import { exchange, type ExchangeReply, type Settled, type Settlement } from './scripts/exchange'
+import { listHeld, progress, tend, type TendRequest } from './scripts/tend'
+import { beatWithin, type PulseData } from './worker-pulse'
 
 type HeldRecord = HeldJob<ClaimedRecord>
 
 const TIMEOUT = 5_000
-const FAREWELL_TIMEOUT = 500
+const FAREWELL_TIMEOUT = 250
+/** How soon a worker whose heart has not beaten yet asks again. */
+const ASK_AGAIN = 20
+const CHECK_NEWS_EVERY = 15_000
 const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
@@ -41,15 +47,20 @@ export class BullStore implements JobStore<HeldRecord> {
   private lastContact = performance.now()
   private lastComplaint = -Infinity
   private isLooking = false
+  private newsCheckedAt = performance.now()
+  /** Its heart has beaten, as far as is known: whoever has not beaten claims nothing. */
+  private isAlive = false
   private changed = () => {}
 
   constructor(
     private readonly host: HandlerHost,
     private readonly base: string,
+    private readonly redis: Connections,
     private readonly commands: Commands,
     private readonly arrivals: Arrivals,
     private readonly options: ResolvedBullOptions,
     private readonly consumption: ConsumeOptions,
+    private readonly concurrency: number,
   ) {
     this.queues = consumption.queues === '*' ? undefined : consumption.queues
     this.connections = consumption.once ? 2 : 3
@@ -57,34 +68,46 @@ export class BullStore implements JobStore<HeldRecord> {
     this.heartbeat = this.startHeartbeat()
     this.looks = setInterval(() => void this.lookAround(), options.lookAround)
     void this.lookAround()
+    if (!consumption.once) void warnOfEviction(commands, host.logger)
   }
 
   async exchange(finished: readonly FinishedJob<HeldRecord>[], slots: number): Promise<Exchanged<HeldRecord>> {
+    // The heart of a drain beats on the main loop, and its first exchange may be its last.
+    if (!this.isAlive && slots > 0 && this.consumption.once) await this.comeAlive()
     await this.reconcile()
-    const { worker } = this
-    const { lease } = this.options
+    const { breaks } = this.commands
     const ended = new Set(finished.map(({ job }) => job))
     const request = {
       finished: finished.map((each) => this.settlement(each)),
       slots: slots - this.found.filter(({ died }) => !died).length,
       queues: this.queues,
       turn: this.exchanges,
-      worker,
+      worker: this.worker,
       token: this.newToken(),
-      lease,
-      takesSuspect: !this.held.some((job) => job.claim.isSuspect && !ended.has(job)),
+      ...this.suspectsWanted(ended),
       keepsCompleted: this.host.keepCompleted > 0,
     }
     const reply = await this.commands.run(exchange, [JSON.stringify(request)], TIMEOUT)
-    if (reply.wasDead && this.held.length > 0) this.hasGap = true
-    const lost = new Set(finished.filter((_, index) => !reply.settled[index]).map(({ job }) => job))
-    for (const job of ended) removeFrom(this.held, job)
-    this.nextDue = reply.nextDue === undefined ? Infinity : Date.now() + reply.nextDue
+    this.isAlive = reply.isAlive
+    if (!reply.isAlive && this.held.length > ended.size) this.hasGap = true
+    const isHeardTwice = breaks !== this.commands.breaks
+    const lost = new Set<HeldRecord>()
+    const refused = new Map<HeldRecord, unknown>()
+    finished.forEach(({ job, isRepeated = false }, index) => {
+      const settled = reply.settled[index] as Settled
+      if (settled instanceof Error) return refused.set(job, explained(settled))
+      removeFrom(this.held, job)
+      // What is gone was settled by this very request, if ioredis or the loop has sent it before.
+      if (settled === 'lost' || (settled === 'gone' && !isRepeated && !isHeardTwice)) lost.add(job)
+      return undefined
+    })
+    this.nextDue = nextDueOf(reply)
     this.complain(reply.problems)
     const claimed = [...this.found, ...reply.claimed.map((record) => this.hold(record))]
     this.found = []
     if (claimed.length > 0) this.heartbeat.isRunning(this.held.map(({ name }) => name))
-    return { lost, claimed, isAll: reply.claimed.length < request.slots && reply.problems.length === 0 }
+    const isAll = reply.claimed.length < request.slots && reply.problems.length === 0 && !reply.isMore
+    return { lost, refused, claimed, isAll }
   }
 
   async wait(signal: AbortSignal): Promise<void> {
@@ -107,18 +130,18 @@ export class BullStore implements JobStore<HeldRecord> {
     clearInterval(this.looks)
     this.arrivals.close()
     await this.heartbeat.stop()
-    await this.commands.run(leave, [this.worker], FAREWELL_TIMEOUT).catch(() => {}) // then its key ends by itself
+    if (!this.commands.isOut) await this.commands.run(leave, [this.worker], FAREWELL_TIMEOUT).catch(() => {}) // then its key ends by itself
   }
 
   private startHeartbeat(): Heartbeat {
-    const { beat: every, lease, redis } = this.options
+    const { beat: every, gap, lease, redis } = this.options
     const { base, worker, commands } = this
-    const data: PulseData = { redis, base, worker, lease, every }
+    const data: PulseData = { redis, base, worker, lease, every, gap }
     return new Heartbeat({
       every,
       // A drain is over soon, most of all in tests.
       thread: this.consumption.once ? undefined : { file: require.resolve('./heartbeat-thread'), data },
-      pulse: () => ({ beat: () => commands.run(beat, [worker, lease], every), close() {} }),
+      pulse: () => ({ beat: () => beatWithin(commands, data), close() {} }),
       onGap: () => {
         if (this.held.length === 0) return
         this.hasGap = true
@@ -126,6 +149,22 @@ export class BullStore implements JobStore<HeldRecord> {
       },
       logger: this.host.logger,
     })
+  }
+
+  private async comeAlive(): Promise<void> {
+    const { lease, gap } = this.options
+    await this.commands.run(beat, [this.worker, lease, gap], TIMEOUT)
+  }
+
+  /**
+   * How many jobs may be claimed whose worker died: up to half of the slots together, and those that may be the cause, or
+   * that have no attempt to lose, without any other.
+   */
+  private suspectsWanted(ended: ReadonlySet<HeldRecord>): { suspects: number; loneSuspect: boolean } {
+    const running = this.held.filter((job) => job.claim.isSuspect && !job.died && !ended.has(job))
+    const isOneAlone = running.some(({ claim }) => claim.isAlone)
+    const most = Math.max(1, Math.floor(this.concurrency / 2))
+    return { suspects: isOneAlone ? 0 : Math.max(0, most - running.length), loneSuspect: running.length === 0 }
   }
 
   /**
@@ -142,13 +181,14 @@ export class BullStore implements JobStore<HeldRecord> {
     )
     this.seenBreaks = breaks
     this.hasGap = false
-    const tokens = new Set(stored.map(({ token }) => token))
+    // The same token may stand for several jobs: of an exchange that ioredis has sent twice.
+    const claims = new Set(stored.map(claimOf))
     const known = new Set<string>()
     for (const job of this.held) {
-      known.add(job.claim.token)
-      if (!tokens.has(job.claim.token)) job.lose()
+      known.add(claimOf(job.claim))
+      if (!claims.has(claimOf(job.claim))) job.lose()
     }
-    for (const record of stored) if (!known.has(record.token)) this.found.push(this.hold(record))
+    for (const record of stored) if (!known.has(claimOf(record))) this.found.push(this.hold(record))
   }
 
   /** Every few seconds: whose worker has died, and is this one in touch with the store itself? */
@@ -162,6 +202,7 @@ export class BullStore implements JobStore<HeldRecord> {
       this.lastContact = start
       for (const record of taken) this.found.push(this.hold(record))
       if (taken.length > 0) this.changed()
+      this.checkNews()
     } catch (error) {
       this.host.logger.debug({ err: error }, 'Redis did not answer a look around')
       if (performance.now() - this.lastContact <= this.options.lease) return
@@ -171,13 +212,21 @@ export class BullStore implements JobStore<HeldRecord> {
     }
   }
 
+  private checkNews(): void {
+    const now = performance.now()
+    if (this.consumption.once || now - this.newsCheckedAt < CHECK_NEWS_EVERY) return
+    this.newsCheckedAt = now
+    void this.arrivals.check(TIMEOUT, () => this.redis.giveUp('Redis does not answer on one of them'))
+  }
+
   private tendRequest(): TendRequest {
-    const { keepFailed, lease } = this.options
+    const { keepFailed, lease, gap } = this.options
     return {
       queues: this.queues,
       worker: this.worker,
       token: this.newToken(),
       lease,
+      gap,
       keep: {
         completedAge: this.host.keepCompleted,
         failedAge: keepFailed.age,
@@ -192,9 +241,9 @@ export class BullStore implements JobStore<HeldRecord> {
     this.host.logger.error({ problems }, 'jobs of some queues cannot be claimed')
   }
 
-  private settlement({ job, outcome, isRepeated }: FinishedJob<HeldRecord>): Settlement {
+  private settlement({ job, outcome }: FinishedJob<HeldRecord>): Settlement {
     const { queue, id, token } = job.claim
-    return { queue, id, token, repeated: isRepeated, ...settlementOf(outcome, job) }
+    return { queue, id, token, died: job.died, ...settlementOf(outcome) }
   }
 
   private hold(record: ClaimedRecord): HeldRecord {
@@ -204,9 +253,8 @@ export class BullStore implements JobStore<HeldRecord> {
   }
 
   private readonly storeProgress = ({ queue, id, token }: ClaimedRecord, value: unknown): void => {
-    const text = JSON.stringify(value) ?? 'null'
-    this.commands
-      .run(progress, [queue, id, token, text], TIMEOUT)
+    Promise.resolve()
+      .then(() => this.commands.run(progress, [queue, id, token, JSON.stringify(value) ?? 'null'], TIMEOUT))
       .catch((error: unknown) =>
         this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
       )
@@ -217,12 +265,14 @@ export class BullStore implements JobStore<HeldRecord> {
   }
 }
 
-function settlementOf(outcome: Outcome, job: ClaimedJob): Omit<Settlement, 'queue' | 'id' | 'token'> {
+function settlementOf(outcome: Outcome): Omit<Settlement, 'queue' | 'id' | 'token'> {
   switch (outcome.state) {
     case 'completed':
       return { state: 'completed' }
-    case 'retried':
-      return { state: 'retried', delay: outcome.delay, suspect: job.died, ...errorOf(outcome.error) }
+    case 'retried': {
+      const { delay, error, attemptsLeft = 1 } = outcome
+      return { state: 'retried', delay, isLast: attemptsLeft < 2, ...errorOf(error) }
+    }
     case 'failed':
       return { state: 'failed', ...errorOf(outcome.error) }
     case 'discarded':
@@ -230,6 +280,15 @@ function settlementOf(outcome: Outcome, job: ClaimedJob): Omit<Settlement, 'queu
     case 'released':
       return { state: 'released', delay: outcome.delay, reason: storableText(outcome.reason), since: outcome.since }
   }
+}
+
+function claimOf({ queue, id, token }: ClaimedRecord): string {
+  return JSON.stringify([queue, id, token])
+}
+
+function nextDueOf({ isAlive, nextDue }: ExchangeReply): number {
+  if (!isAlive) return Date.now() + ASK_AGAIN
+  return nextDue === undefined ? Infinity : Date.now() + nextDue
 }
 
 function errorOf(error: unknown): { reason: string; stacktrace: string } {

@@ -1,13 +1,17 @@
-import { StoreUnavailableError } from '../../errors'
-import type { Connection } from './connections'
+import { InvalidOptionError, StoreUnavailableError } from '../../errors'
+import type { Connection, Connections } from './connections'
 import type { Script } from './scripts/script'
+import { withoutArguments } from './without-arguments'
 
 /** Redis refuses this much sooner than the caller gives up, in ms: timers may end a moment early. */
 const MARGIN = 5
+/** A connection is given up when there was no answer on it for this long, in ms, and somebody was not willing to wait longer. */
+const SILENCE = 750
 
 /**
  * Sends scripts that are worth nothing after a deadline: the caller hears of it in time, and Redis, by its own
- * clock, refuses what arrives later. So a call that was rejected never turns up as a job.
+ * clock, refuses what arrives later. So a call that was rejected never turns up as a job, although ioredis sends what was
+ * not answered again on the next connection.
  */
 export class Commands {
   private connection: Connection | undefined
@@ -15,23 +19,40 @@ export class Commands {
   private brokenSince: number | undefined
   /** When a command last went without an answer. */
   private silentSince: number | undefined
+  private answeredAt = -Infinity
+  /** When the first command was sent after the last answer; by `performance.now()`, as `answeredAt` is. */
+  private askedAt: number | undefined
   private readonly defined = new Set<string>()
   /** Grows when an answer may have been lost: what was asked may have been done, or not. */
   breaks = 0
 
   constructor(
-    /** Not asked for before the first command. */
-    private readonly connect: () => Connection,
+    /** Not asked for a connection before the first command. */
+    private readonly connections: Connections,
     /** Before every key: `<prefix>:<source>:`. */
     private readonly base: string,
   ) {}
 
+  /** Redis was not in reach when it was last asked. */
+  get isOut(): boolean {
+    return this.brokenSince !== undefined || this.silentSince !== undefined
+  }
+
   /**
    * @param timeout ms
-   * @throws StoreUnavailableError
+   * @throws StoreUnavailableError, InvalidOptionError, or what Redis says of this script alone
    */
   async run<Reply>(script: Script<Reply>, request: readonly (string | number)[], timeout: number): Promise<Reply> {
+    return this.ask(timeout, (client, deadline) => this.send(client, script, request, deadline))
+  }
+
+  /**
+   * Asks Redis something that may be asked twice.
+   * @param timeout ms
+   */
+  async ask<T>(timeout: number, question: (client: Connection, deadline: number) => Promise<T>): Promise<T> {
     const client = this.client
+    if (client.isCluster && !HASH_TAG.test(this.base)) throw hashTagMissing()
     const now = Date.now()
     const { brokenSince, silentSince } = this
     if (brokenSince !== undefined && now - brokenSince >= timeout) throw unavailable('it is disconnected')
@@ -39,19 +60,15 @@ export class Commands {
     if (silentSince !== undefined && now - silentSince < timeout) throw unavailable('it does not answer')
     const deadline = now + timeout - MARGIN
     try {
-      return await this.within(timeout, this.send(client, script, request, deadline))
+      const answer = await this.within(timeout, question(client, deadline))
+      this.connections.answered()
+      return answer
     } catch (error) {
       this.breaks++
-      throw isRefusal(error) ? error : unavailable((error as Error).message, error)
-    }
-  }
-
-  /** @throws StoreUnavailableError when `promise` takes longer than `timeout` ms */
-  async bounded<T>(promise: Promise<T>, timeout: number): Promise<T> {
-    try {
-      return await this.within(timeout, promise)
-    } catch (error) {
-      throw error instanceof Silence ? unavailable(error.message, error) : error
+      withoutArguments(error)
+      if (!(error instanceof Error) || error.name !== 'ReplyError') throw unavailable((error as Error).message, error)
+      if (READ_ONLY.test(error.message)) this.connections.giveUp('Redis has become a read-only replica')
+      throw explained(error)
     }
   }
 
@@ -65,6 +82,8 @@ export class Commands {
     const command = (client as unknown as Record<string, Command>)[script.name] as Command
     for (;;) {
       const validUntil = Math.floor(deadline + (await this.offset(client)))
+      // Whoever asked has gone: it need not be sent at all.
+      if (Date.now() >= deadline) throw new Silence(0)
       try {
         return script.read(await command.call(client, this.base, validUntil, ...request))
       } catch (error) {
@@ -78,26 +97,41 @@ export class Commands {
   }
 
   private get client(): Connection {
-    return (this.connection ??= this.watch(this.connect()))
+    const current = this.connections.client
+    if (current !== this.connection) {
+      this.connection = this.watch(current)
+      this.defined.clear()
+      this.clockOffset = undefined
+      this.brokenSince = undefined
+    }
+    return current
   }
 
   private watch(client: Connection): Connection {
     client.on('close', () => {
+      if (client !== this.connection) return
       this.breaks++
       this.brokenSince ??= Date.now()
-      this.silentSince = undefined
+      this.askedAt = undefined
       this.clockOffset = undefined
     })
-    client.on('ready', () => (this.brokenSince = undefined))
+    client.on('ready', () => {
+      this.brokenSince = undefined
+      this.silentSince = undefined
+    })
     return client
   }
 
   private within<T>(timeout: number, promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       let isAnswered = false
+      const begin = performance.now()
+      this.askedAt ??= begin
       const giveUp = () => {
         if (isAnswered) return
         this.silentSince = Date.now()
+        const since = Math.max(this.answeredAt, Math.min(begin, this.askedAt ?? begin))
+        if (performance.now() - since >= SILENCE) this.connections.giveUp('Redis does not answer on them')
         reject(new Silence(timeout))
       }
       // After a busy event loop the answer may be there, and only not read yet.
@@ -110,6 +144,8 @@ export class Commands {
         (value) => {
           answered()
           this.silentSince = undefined
+          this.askedAt = undefined
+          this.answeredAt = performance.now()
           resolve(value)
         },
         (error: unknown) => {
@@ -159,14 +195,26 @@ function isExpired(error: unknown): boolean {
 const NOT_NOW =
   /\b(EXPIRED|OOM|MISCONF|BUSY|LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM)\b/
 
-/** What Redis said of a single job, sorted as `run` sorts what it says of all. */
+const READ_ONLY = /\bREADONLY\b/
+
+/** What Redis Cluster says of keys that do not lie together. */
+const APART = /non[- ]local key|CROSSSLOT/i
+const HASH_TAG = /\{[^}]+\}/
+
+/**
+ * What Redis has answered, sorted: it can take nothing from anybody, or the prefix does not suit it, or it does not want
+ * this, such as a key of another type.
+ */
 export function explained(error: Error): Error {
+  if (APART.test(error.message)) return hashTagMissing(error)
   return NOT_NOW.test(error.message) ? unavailable(error.message, error) : error
 }
 
-/** Redis has answered, and does not want this: a key of another type, no permission. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError' && !NOT_NOW.test(error.message)
+function hashTagMissing(cause?: unknown): InvalidOptionError {
+  return new InvalidOptionError(
+    `BullHandler: a Redis Cluster keeps keys together only where they share a hash tag: give a prefix with one, such as prefix: '{shop}'.`,
+    { cause },
+  )
 }
 
 function unavailable(reason: string, cause?: unknown): StoreUnavailableError {

@@ -1,7 +1,12 @@
 import { dueTime, type JobEnvelope } from '../../job/envelope'
 import { isJsonObject } from '../../job/json'
+import type { InspectedJob, JobState } from '../handler'
+import { wholeNumber, type ClaimedRecord } from './scripts/claimed'
 import type { NewJob } from './scripts/enqueue'
-import type { ClaimedRecord } from './scripts/claimed'
+import type { StoredRecord } from './scripts/inspect'
+
+/** The last moment that JavaScript knows. */
+const LATEST = 8.64e15
 
 /**
  * A job as Bull stores it. Bull keeps the id, the queue and the time of the enqueue by itself, and the source is
@@ -34,11 +39,39 @@ export function envelopeOf({ id, queue, data, opts, timestamp }: ClaimedRecord):
   return { enqueuedAt: timestamp, attempts: attemptsOf(opts), ...stored, id, queue }
 }
 
+/** What is stored, as far as it can be shown: unchecked, since anybody may have written it. */
+export function inspectedJob(
+  { id, data, opts, timestamp, delay, attemptsMade, stacktrace, failedReason }: StoredRecord,
+  { state, queue, source }: { state: JobState; queue: string; source: string },
+): InspectedJob {
+  const stored = parsed(data)
+  const enqueuedAt = wholeNumber(timestamp) ?? 0
+  const attempts = attemptsOf(opts)
+  const defaults = { args: [], priority: 0, enqueuedAt: iso(enqueuedAt), meta: {}, ...(attempts && { attempts }) }
+  const envelope = {
+    v: 1,
+    source,
+    ...defaults,
+    runAt: iso(enqueuedAt + (wholeNumber(delay) ?? 0)),
+    ...(isJsonObject(stored) ? stored : {}),
+    id,
+    queue,
+  } as unknown as JobEnvelope
+  const stacks = stacktrace === undefined ? undefined : parsed(stacktrace)
+  const stack: unknown = Array.isArray(stacks) ? stacks[0] : undefined
+  const error = typeof stack === 'string' ? stack : failedReason
+  return { id, state, envelope, attempt: wholeNumber(attemptsMade) ?? 0, error }
+}
+
+function iso(time: number): string {
+  return new Date(Math.min(time, LATEST)).toISOString()
+}
+
 /** A job that was added with Bull's own `attempts` has them; Bull writes 1 where nobody asked. */
 function attemptsOf(opts: string | undefined): number | undefined {
   const options = opts === undefined ? undefined : parsed(opts)
   const attempts = isJsonObject(options) ? options.attempts : undefined
-  return typeof attempts === 'number' && attempts > 1 ? attempts : undefined
+  return Number.isSafeInteger(attempts) && (attempts as number) > 1 ? (attempts as number) : undefined
 }
 
 function parsed(text: string): unknown {

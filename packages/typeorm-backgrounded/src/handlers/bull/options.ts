@@ -2,6 +2,7 @@ import type { AdvancedSettings } from 'bull'
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import { InvalidOptionError } from '../../errors'
 import { milliseconds, type Duration } from '../../job/duration'
+import { kindOf, redisOf } from './redis-option'
 
 /** What a connection is for; `bclient` is asked for only by raw queues that process jobs themselves. */
 export type ConnectionType = 'client' | 'subscriber' | 'bclient'
@@ -13,8 +14,12 @@ export type ConnectionType = 'client' | 'subscriber' | 'bclient'
 export type CreateClient = (type: ConnectionType) => Redis | Cluster
 
 export interface BullHandlerOptions {
-  /** A URL, ioredis options, or a function that makes connections; default `redis://127.0.0.1:6379`. */
-  readonly redis?: string | RedisOptions | CreateClient | { readonly createClient: CreateClient }
+  /**
+   * A URL, ioredis options, an ioredis instance (which is not used itself: the handler connects as it does), or a function
+   * that makes connections. Left out: `redis://127.0.0.1:6379`; an `undefined` is refused.
+   */
+  readonly redis?:
+    string | URL | RedisOptions | Redis | Cluster | CreateClient | { readonly createClient: CreateClient }
   /**
    * Before every key, default `'backgrounded'`. Give each application that shares a Redis its own. On a Redis
    * Cluster it needs a hash tag: `'{backgrounded}'`.
@@ -40,6 +45,8 @@ export interface ResolvedBullOptions {
   readonly timeout: number
   readonly lease: number
   readonly beat: number
+  /** The longest time between two beats of whichever workers that is not an outage of Redis. */
+  readonly gap: number
   readonly lookAround: number
   readonly keepFailed: { readonly age: number; readonly count: number }
 }
@@ -47,7 +54,7 @@ export interface ResolvedBullOptions {
 /** @throws InvalidOptionError */
 export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions {
   checkNames(options, OPTIONS, 'BullHandler')
-  const { redis, prefix = 'backgrounded', settings = {}, timeout = 900, keepFailed = {} } = options
+  const { prefix = 'backgrounded', settings = {}, timeout = 900, keepFailed = {} } = options
   checkNames(settings, SETTINGS, 'BullHandler: settings')
   checkNames(keepFailed, ['age', 'count'], 'BullHandler: keepFailed')
   if (!/^[^\s:]{1,100}$/.test(prefix)) {
@@ -66,12 +73,13 @@ export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions
   if (!Number.isInteger(count) || count < 0)
     throw new InvalidOptionError(`BullHandler: keepFailed.count is ${count}: give a whole number from 0 on.`)
   return {
-    redis: redisOf(redis),
+    redis: redisOf('redis' in options ? options.redis : {}),
     prefix,
     settings,
     timeout: positive(milliseconds(timeout, 'BullHandler: timeout'), 'timeout'),
     lease,
     beat,
+    gap: 1.5 * beat,
     lookAround: positive(settings.stalledInterval ?? Math.min(2_000, lease / 4), 'settings.stalledInterval'),
     keepFailed: { age: milliseconds(age, 'BullHandler: keepFailed.age'), count },
   }
@@ -90,9 +98,10 @@ const SETTINGS = [
   'isSharedChildPool',
 ]
 
+/** What is given may be a URL with a password in it: only names are shown. */
 function checkNames(options: object, known: readonly string[], subject: string): void {
-  if (typeof options !== 'object' || options === null)
-    throw new InvalidOptionError(`${subject} is ${String(options)}: give an object.`)
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw new InvalidOptionError(`${subject} was given ${kindOf(options)}: give an object.`)
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new InvalidOptionError(`${subject} has no option "${unknown}"; there are ${known.join(', ')}.`)
@@ -101,43 +110,4 @@ function checkNames(options: object, known: readonly string[], subject: string):
 function positive(value: number, name: string): number {
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value
   throw new InvalidOptionError(`BullHandler: ${name} is ${String(value)}: give milliseconds above 0.`)
-}
-
-function redisOf(redis: BullHandlerOptions['redis'] = {}): RedisOptions | CreateClient {
-  if (typeof redis === 'string') return optionsOfUrl(redis)
-  if (typeof redis === 'function') return redis
-  if (typeof redis !== 'object' || redis === null) {
-    throw new InvalidOptionError(
-      `BullHandler: redis is ${String(redis)}: give a URL like redis://127.0.0.1:6379, ioredis options, or a function that makes connections.`,
-    )
-  }
-  if ('createClient' in redis) {
-    if (typeof redis.createClient === 'function') return redis.createClient
-    throw new InvalidOptionError('BullHandler: redis.createClient is no function that makes connections.')
-  }
-  if (redis.keyPrefix === undefined) return redis
-  throw new InvalidOptionError(
-    'BullHandler: redis.keyPrefix is of no use to scripts: give the prefix as BullHandler\'s own "prefix".',
-  )
-}
-
-function optionsOfUrl(text: string): RedisOptions {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') {
-    throw new InvalidOptionError(
-      `BullHandler: redis is "${text.replace(/\/\/.*@/, '//…@')}": give a URL like redis://user:password@127.0.0.1:6379/0, or rediss:// for TLS.`,
-    )
-  }
-  const database = Number(url.pathname.slice(1) || '0')
-  if (!Number.isInteger(database))
-    throw new InvalidOptionError(`BullHandler: "${url.pathname}" in the Redis URL is no database number, like /0.`)
-  return {
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1',
-    port: Number(url.port || 6379),
-    db: database,
-    ...(url.username ? { username: decodeURIComponent(url.username) } : {}),
-    ...(url.password ? { password: decodeURIComponent(url.password) } : {}),
-    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
-    ...(Object.fromEntries(url.searchParams) as RedisOptions),
-  }
 }

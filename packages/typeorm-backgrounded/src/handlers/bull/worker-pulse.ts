@@ -1,9 +1,10 @@
 import type { RedisOptions } from 'ioredis'
+import { sleep } from '../../pause'
 import type { Pulse } from '../heartbeat/heart'
 import { Commands } from './commands'
 import { Connections } from './connections'
 import type { CreateClient } from './options'
-import { beat } from './scripts/tend'
+import { beat } from './scripts/beat'
 
 /** Cloneable, unless `redis` holds functions. */
 export interface PulseData {
@@ -14,14 +15,37 @@ export interface PulseData {
   readonly lease: number
   /** ms */
   readonly every: number
+  /** The longest time between two beats, in ms. */
+  readonly gap: number
 }
 
-/** Keeps a worker's key alive, over a connection of its own. What is wrong with it, the worker's own will say. */
-export function workerPulse({ redis, base, worker, lease, every }: PulseData): Pulse {
-  const connections = new Connections(redis, { debug() {}, info() {}, warn() {}, error() {} })
-  const commands = new Commands(() => connections.client, base)
+/** Keeps a worker alive, over a connection of its own. What is wrong with it, the worker's own will say. */
+export function workerPulse(data: PulseData): Pulse {
+  const connections = new Connections(data.redis, { debug() {}, info() {}, warn() {}, error() {} })
+  const commands = new Commands(connections, data.base)
   return {
-    beat: () => commands.run(beat, [worker, lease], every),
+    beat: () => beatWithin(commands, data),
     close: () => connections.close(),
+  }
+}
+
+/**
+ * Tries again and again until the next beat is due: a worker has to be heard of soon after Redis is back. A dead connection
+ * is noticed within half of the time.
+ */
+export async function beatWithin(
+  commands: Commands,
+  { worker, lease, every, gap }: Omit<PulseData, 'redis' | 'base'>,
+): Promise<boolean> {
+  const end = performance.now() + every
+  for (;;) {
+    const start = performance.now()
+    try {
+      return await commands.run(beat, [worker, lease, gap], every / 2)
+    } catch (error) {
+      const next = Math.max(start + every / 8, performance.now() + 20)
+      if (next >= end) throw error
+      await sleep(next - performance.now())
+    }
   }
 }

@@ -108,7 +108,8 @@ export const leaseCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'runs one at a time of the jobs whose worker died, and ordinary ones beside it',
+    title:
+      'runs one at a time of the jobs whose worker died and that have one attempt left, and ordinary ones beside it',
     skip: needsDeadWorkers,
     run: async (context) => {
       const { events, record } = context
@@ -121,7 +122,7 @@ export const leaseCases: readonly ConformanceCase[] = [
         await new Promise((resolve) => setImmediate(resolve))
         running--
       }
-      const first = await takenForDead(context, 3, 5)
+      const first = await takenForDead(context, 3, 2)
       context.work({ concurrency: 4 })
       await until(() => count(events, 'retried') === 3 && running > 0)
       await backgrounded(await record('ordinary')).note('beside')

@@ -42,7 +42,7 @@ export class Letter {
   }
 
   /** Heeds nothing, until the test says so. */
-  @Backgrounded()
+  @Backgrounded({ backoff: 0 })
   async linger(): Promise<void> {
     ran.push('linger')
     await until(() => ran.includes('go on'))

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
-import { backgrounded, createWorker, drain, settled, type Worker } from '../../../src'
+import { backgrounded, backgroundedEvents, createWorker, drain, settled, type Worker } from '../../../src'
 import { LossyConnection } from '../../support/lossy-connection'
 import { RedisServer, requireRedisServer } from '../../support/redis-server'
 import { until } from '../../support/worker-process'
@@ -66,6 +66,29 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     expect(Object.values(await office.handler.counts())).to.deep.equal([0, 0, 0, 0, 0])
   })
 
+  it('runs all of a claim that was not heard of, and all of the one that ioredis sends in its place', async () => {
+    const office = await open({ redis: lossy.url })
+    await backgrounded(Array(20).fill(office.letter) as (typeof office.letter)[], { attempts: 1 }).post('unheard')
+    lossy.loseAnswerTo('"finished":')
+    work(office)
+    await until(async () => ran.length === 20 && (await office.handler.counts()).running === 0)
+    expect(Object.values(await office.handler.counts())).to.deep.equal([0, 0, 0, 0, 0])
+  })
+
+  it('tells of no lost lease where the answer to an outcome was lost', async () => {
+    const office = await open({ redis: lossy.url })
+    const events = backgroundedEvents(office.dataSource)
+    const told: string[] = []
+    for (const event of ['completed', 'leaseLost'] as const) events.on(event, () => void told.push(event))
+    work(office)
+    await backgrounded(office.letter).post('first')
+    await until(() => told.length === 1)
+    lossy.loseAnswerTo('"state":"completed"')
+    await backgrounded(office.letter).post('second')
+    await until(() => lossy.lost === 1 && told.length === 2)
+    expect(told).to.deep.equal(['completed', 'completed'])
+  })
+
   it('runs it even when what follows the lost answer fails for a while', async () => {
     const office = await open({ redis: lossy.url })
     await backgrounded([office.letter, office.letter, office.letter]).post('unheard')
@@ -83,7 +106,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     const office = await open({ redis: redis.url, settings: { lockDuration: 1_500 } })
     const other = await open({ redis: redis.url, prefix: office.prefix, settings: { lockDuration: 1_500 } })
     work(office, { shutdownTimeout: 200 })
-    await backgrounded(office.letter, { manager: office.dataSource.manager }).wait()
+    await backgrounded(office.letter, { manager: office.dataSource.manager }).linger()
     await until(() => ran.length === 1)
     work(other)
     for (const outage of [
@@ -96,8 +119,9 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
       await outage[1]()
       await until(() => Date.now() - begin > 6_500)
     }
-    expect(ran).to.deep.equal(['wait'])
+    expect(ran).to.deep.equal(['linger'])
     expect(await direct.llen(key(office, 'active'))).to.equal(1)
+    ran.push('go on')
   })
 
   it('loses no committed call to a queue that it cannot write to, and runs it when that is mended', async () => {

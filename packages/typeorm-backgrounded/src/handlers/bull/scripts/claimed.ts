@@ -13,6 +13,8 @@ export interface ClaimedRecord {
   readonly releasedSince?: number
   /** Its worker died before. */
   readonly isSuspect: boolean
+  /** A suspect that must run without another. */
+  readonly isAlone: boolean
   /** Its worker has died, and nobody has settled that yet. */
   readonly died: boolean
 }
@@ -20,8 +22,8 @@ export interface ClaimedRecord {
 /** Lua that gives a running job of `q` to the holder of `token`, and shows it. */
 export const GIVE = `
 local function show(queue, q, id, token)
-  local fields = rcall('HMGET', q .. id, 'attemptsMade', 'data', 'opts', 'timestamp', 'releasedSince', 'suspect', 'died')
-  return { queue, id, token, unpack(fields, 1, 7) }
+  local fields = rcall('HMGET', q .. id, 'attemptsMade', 'data', 'opts', 'timestamp', 'releasedSince', 'suspect', 'alone', 'died')
+  return { queue, id, token, unpack(fields, 1, 8) }
 end
 
 local function give(queue, q, id, token)
@@ -34,18 +36,25 @@ end
 
 export function readClaimed(reply: unknown): ClaimedRecord[] {
   return (reply as (string | null)[][]).map((fields) => {
-    const [queue, id, token, attempt, data, opts, timestamp, since, suspect, died] = fields
+    const [queue, id, token, attempt, data, opts, timestamp, since, suspect, alone, died] = fields
     return {
       queue: queue as string,
       id: id as string,
       token: token as string,
-      attempt: Number(attempt),
+      attempt: wholeNumber(attempt) ?? 1,
       data: data ?? '',
       opts: opts ?? undefined,
-      timestamp: timestamp ? Number(timestamp) : undefined,
-      releasedSince: since ? Number(since) : undefined,
+      timestamp: wholeNumber(timestamp),
+      releasedSince: wholeNumber(since),
       isSuspect: suspect === '1',
+      isAlone: alone === '1',
       died: died === '1',
     }
   })
+}
+
+/** Anybody may have written anything there. The largest time that JavaScript knows is the bound. */
+export function wholeNumber(text: string | null | undefined): number | undefined {
+  const number = text ? Number(text) : NaN
+  return Number.isInteger(number) && number >= 0 && number <= 8.64e15 ? number : undefined
 }

@@ -12,17 +12,21 @@ export interface Script<Reply> {
  *
  * | key | type | what |
  * |---|---|---|
- * | `<id>` | hash | a job: `name`, `data`, `timestamp`, `delay`, `attemptsMade`, `failedReason`, …, and of ours `lease`, `died`, `settled`, `suspect`, `releasedSince`, `discarded` |
+ * | `<id>` | hash | a job: `name`, `data`, `timestamp`, `delay`, `attemptsMade`, `failedReason`, …, and of ours `lease`, `died`, `settled`, `suspect`, `alone`, `deaths`, `releasedSince`, `discarded` |
  * | `<id>:lock` | string | tells Bull's tools that the job is running |
  * | `wait`, `paused`, `active` | list | ids; the next one is at the right |
  * | `delayed` | sorted set | ids by due time × 4096 |
  * | `completed`, `failed` | sorted set | ids by time |
  * | `discarded` | set | the ids in `failed` that were discarded; ours |
- * | `suspects` | list | waiting ids whose worker died, put aside for one at a time; ours |
+ * | `suspects`, `lone-suspects` | list | waiting ids whose worker died, put aside: some at a time, and one at a time; ours |
+ * | `id` | string | how many jobs Bull itself has numbered; there only where Bull itself adds jobs |
  *
- * Beside the queues stand `queues`, a set of their names, `pushed`, a sorted set of the ids whose
- * caller may send them again, and for each worker `worker:<its id>`, which lives as long as its heart beats and
- * says since when. A job's `lease` is a token that begins with the id of the worker that runs it.
+ * Beside the queues stand `queues`, a set of the names of those that are not empty, `pushed`, a sorted set of the ids
+ * whose caller may send them again, `contact` (see `contact.ts`), and for each worker a hash `worker:<its id>`. A job's
+ * `lease` is a token that begins with the id of the worker that runs it.
+ *
+ * Anybody may have written anything to these keys. So what may fail comes first, because a script that fails halfway has
+ * done its first half: types are checked before the first write, and numbers are read with `whole`.
  */
 const PRELUDE = `
 local rcall = redis.call
@@ -31,10 +35,34 @@ local clock = rcall('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if now > tonumber(ARGV[1]) then return redis.error_reply('EXPIRED by ' .. now - tonumber(ARGV[1]) .. ' ms') end
 
+-- A replica refuses it. A Redis that is full takes it, and then everything else that the script writes.
+local function mustBeWritable() rcall('DEL', base .. 'none') end
+
 -- A user without a right to channels may use everything else.
 local function publish(channel, message) redis.pcall('PUBLISH', channel, message) end
 
 local function integer(number) return string.format('%.0f', number) end
+
+local function whole(value, otherwise)
+  local number = tonumber(value)
+  if number and number == number and math.abs(number) < 9e15 then return math.floor(number) end
+  return otherwise
+end
+
+local function kindOf(key) return rcall('TYPE', key).ok end
+
+local function mustBe(kind, q, ...)
+  for _, name in ipairs({ ... }) do
+    local found = kindOf(q .. name)
+    if found ~= kind and found ~= 'none' then
+      error({ err = 'WRONGTYPE ' .. q .. name .. ' is a ' .. found .. ' instead of a ' .. kind })
+    end
+  end
+end
+
+local function messageOf(problem)
+  return type(problem) == 'table' and (problem.err or 'unknown') or tostring(problem)
+end
 
 -- 'LPUSH': to the end of the line. 'RPUSH': to its front.
 local function wait(q, id, push)
@@ -43,8 +71,9 @@ local function wait(q, id, push)
   publish(q .. 'waiting@backgrounded', id)
 end
 
-local function delay(q, id, due, counter)
-  rcall('ZADD', q .. 'delayed', integer(due * 4096 + counter % 4096), id)
+-- The microseconds keep the order of what is due at the same time.
+local function delay(q, id, due)
+  rcall('ZADD', q .. 'delayed', integer(due * 4096 + clock[2] % 4096), id)
   publish(q .. 'delayed', integer(due))
 end
 

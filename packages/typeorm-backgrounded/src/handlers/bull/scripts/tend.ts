@@ -1,53 +1,54 @@
 import { GIVE, readClaimed } from './claimed'
+import { CONTACT } from './contact'
 import { script } from './script'
-
-/** ARGV: the worker, and how long it lives without another beat, in ms. False: it was dead already. */
-export const beat = script(
-  'Beat',
-  `
-local key = base .. 'worker:' .. ARGV[2]
--- Renewed in a way that a Redis that is full allows.
-if rcall('PEXPIRE', key, ARGV[3]) == 1 then return 1 end
-rcall('SET', key, integer(now), 'PX', ARGV[3])
-return 0`,
-  (reply) => reply === 1,
-)
-
-/** ARGV: the worker. It holds nothing any more. */
-export const leave = script('Leave', `rcall('DEL', base .. 'worker:' .. ARGV[2])`, () => {})
 
 export interface TendRequest {
   readonly queues?: readonly string[]
   readonly worker: string
   /** Begins the tokens of jobs that are taken over; never used again. */
   readonly token: string
-  /** ms */
+  /** Of this worker, in ms. */
   readonly lease: number
+  /** The longest time between two beats, in ms. */
+  readonly gap: number
   /** ms, and how many of each queue. */
   readonly keep: { readonly completedAge: number; readonly failedAge: number; readonly failedCount: number }
 }
 
-/** Takes over the jobs of dead workers, which it returns, and drops kept jobs beyond their bounds. */
+/**
+ * Takes over the jobs of dead workers, which it returns, drops kept jobs beyond their bounds, and forgets queues that are
+ * empty.
+ */
 export const tend = script(
   'Tend',
   `
 ${GIVE}
+${CONTACT}
+mustBeWritable()
 local request = cjson.decode(ARGV[2])
-local alive = { [request.worker] = true }
 local taken = {}
 
--- Only a worker that has lived for a lease without a gap may take another for dead: after an outage the others may
--- just not have had the time to say that they live.
-local since = rcall('GET', base .. 'worker:' .. request.worker)
-local reaps = since and now - tonumber(since) >= request.lease
+local total = touch(request.gap)
+local reaps = lives(request.worker, total)
+local alive = { [request.worker] = true }
 
 local function isAlive(worker)
-  if alive[worker] == nil then alive[worker] = rcall('EXISTS', base .. 'worker:' .. worker) == 1 end
+  if alive[worker] == nil then
+    local isLiving = lives(worker, total)
+    -- Of one that left, or that Redis has forgotten: it has a lease from now on to say that it lives.
+    if isLiving == nil then
+      live(worker, total, request.lease)
+      isLiving = true
+    end
+    alive[worker] = isLiving
+  end
   return alive[worker]
 end
 
 local function isDead(q, id)
   local lease = rcall('HGET', q .. id, 'lease')
+  -- No worker of ours has written a token like that.
+  if lease and (#lease > 500 or string.find(lease, '/', 1, true) == 1) then return true end
   if lease and lease ~= '' then return not isAlive(string.match(lease, '^[^/]+')) end
   -- In the hands of a consumer of Bull's own, which locks a job a moment after it has taken it: looked at again.
   if rcall('EXISTS', q .. id .. ':lock') == 1 then return false end
@@ -56,7 +57,7 @@ end
 
 local function reap(queue, q)
   for _, id in ipairs(rcall('LRANGE', q .. 'active', 0, -1)) do
-    if rcall('TYPE', q .. id).ok ~= 'hash' then
+    if kindOf(q .. id) ~= 'hash' then
       rcall('LREM', q .. 'active', 1, id)
     elseif #taken < 100 and isDead(q, id) then
       rcall('HSET', q .. id, 'died', 1)
@@ -67,9 +68,9 @@ end
 
 local function drop(q, set, ids)
   for _, id in ipairs(ids) do
-    forget(q, id)
     rcall('ZREM', q .. set, id)
-    rcall('SREM', q .. 'discarded', id)
+    redis.pcall('SREM', q .. 'discarded', id)
+    forget(q, id)
   end
 end
 
@@ -77,8 +78,21 @@ local function olderThan(q, set, age)
   drop(q, set, rcall('ZRANGEBYSCORE', q .. set, '-inf', integer(now - age), 'LIMIT', 0, 1000))
 end
 
+local function isEmpty(q)
+  local keys = {}
+  for _, name in ipairs({ 'wait', 'paused', 'active', 'delayed', 'suspects', 'lone-suspects', 'completed', 'failed', 'meta-paused' }) do
+    keys[#keys + 1] = q .. name
+  end
+  if rcall('EXISTS', unpack(keys)) > 0 then return false end
+  -- Bull itself adds jobs to it, and need not tell of them: not before it has added none for a week.
+  if rcall('EXISTS', q .. 'id') == 0 then return true end
+  local idle = redis.pcall('OBJECT', 'IDLETIME', q .. 'id')
+  return type(idle) == 'number' and idle > 7 * 24 * 3600
+end
+
 local function tendQueue(queue)
   local q = base .. queue .. ':'
+  if isEmpty(q) then return rcall('SREM', base .. 'queues', queue) end
   if reaps then reap(queue, q) end
   if request.keep.completedAge > 0 then olderThan(q, 'completed', request.keep.completedAge) end
   olderThan(q, 'failed', request.keep.failedAge)
@@ -109,8 +123,10 @@ local mine = {}
 local function list(queue)
   local q = base .. queue .. ':'
   for _, id in ipairs(rcall('LRANGE', q .. 'active', 0, -1)) do
-    local token = rcall('HGET', q .. id, 'lease')
-    if token and string.sub(token, 1, #request.worker) == request.worker then mine[#mine + 1] = show(queue, q, id, token) end
+    local token = redis.pcall('HGET', q .. id, 'lease')
+    if type(token) == 'string' and string.sub(token, 1, #request.worker) == request.worker then
+      mine[#mine + 1] = show(queue, q, id, token)
+    end
   end
 end
 for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do pcall(list, queue) end
