@@ -2,16 +2,20 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { freePort } from './free-port'
 
-/** A way to a server on which an answer can get lost: the request arrives, and the connection breaks. */
+/**
+ * A way to a server on which an answer can get lost (the request arrives, and the connection breaks), and whose connections
+ * can fall silent, as they do where a firewall has forgotten them, or lead to another server from now on.
+ */
 export class LossyConnection {
   private server!: Server
   private readonly sockets = new Set<Socket>()
+  private readonly silent = new Set<Socket>()
   private loses: string | undefined
   lost = 0
 
   private constructor(
     private readonly port: number,
-    private readonly target: number,
+    private target: number,
   ) {}
 
   static async to(url: string): Promise<LossyConnection> {
@@ -30,6 +34,21 @@ export class LossyConnection {
     this.loses = text
   }
 
+  /** Connections that are there now stay open, and nothing comes through them any more, in either direction. */
+  silence(): void {
+    for (const socket of this.sockets) this.silent.add(socket)
+  }
+
+  /** New connections lead to another server; those that are there stay. */
+  leadTo(url: string): void {
+    this.target = Number(new URL(url).port)
+  }
+
+  /** How many connections there are that are not silent. */
+  get open(): number {
+    return [...this.sockets].filter((socket) => !this.silent.has(socket)).length / 2
+  }
+
   close(): void {
     this.server.close()
     for (const socket of this.sockets) socket.destroy()
@@ -39,6 +58,7 @@ export class LossyConnection {
     const server = connect(this.target, '127.0.0.1')
     let isLosing = false
     client.on('data', (data) => {
+      if (this.silent.has(client)) return
       if (this.loses !== undefined && data.includes(this.loses)) {
         isLosing = true
         this.loses = undefined
@@ -46,6 +66,7 @@ export class LossyConnection {
       server.write(data)
     })
     server.on('data', (data) => {
+      if (this.silent.has(server)) return undefined
       if (!isLosing) return client.write(data)
       this.lost++
       client.destroy()

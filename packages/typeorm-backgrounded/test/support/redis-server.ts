@@ -16,19 +16,20 @@ export class RedisServer extends PrivateServer {
   private constructor(
     readonly url: string,
     directory: string,
+    flags: readonly string[],
   ) {
     const network = ['--bind', '127.0.0.1', '--port', new URL(url).port]
     const files = ['--dir', directory, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
     super({
       file: 'redis-server',
-      flags: [...network, ...files],
+      flags: [...network, ...files, ...flags],
       logFile: join(directory, 'redis.log'),
       ping: () => ping(url),
     })
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(`redis://127.0.0.1:${await freePort()}`, temporaryDirectory())
+  static async start(...flags: readonly string[]): Promise<RedisServer> {
+    const server = new RedisServer(`redis://127.0.0.1:${await freePort()}`, temporaryDirectory(), flags)
     await server.restart()
     return server
   }

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { backgrounded, createWorker, drain } from '../../../src'
+import { backgrounded, createWorker, drain, InvalidOptionError } from '../../../src'
 import { BullHandler, type BullHandlerOptions } from '../../../src/handlers/bull'
 import { redisUrl, requireRedis } from '../../support/redis'
 import { until } from '../../support/worker-process'
@@ -24,6 +24,22 @@ describe('BullHandler', function () {
       ['to show a password', { redis: 'http://me:secret@host' }, /^(?!.*secret).*give a URL/],
       ['a database that is no number', { redis: 'redis://host/jobs' }, /"\/jobs".* no database number/],
       ['something else for Redis', { redis: 5 }, /redis is 5/],
+      ['a variable that is not set', { redis: undefined }, /redis is undefined: is the environment variable set/],
+      ['an empty URL', { redis: '' }, /redis is an empty text/],
+      ['a URL without a host', { redis: 'redis://' }, /give a URL/],
+      ['a list of nodes', { redis: [{ host: 'a' }] }, /redis is an array: .* a function that makes connections/],
+      ['a host that is not set', { redis: { host: undefined } }, /redis.host is not set/],
+      ['a misspelt option for Redis', { redis: { hots: 'redis' } }, /redis has no option "hots"/],
+      ['a misspelt parameter of a URL', { redis: 'redis://host?pasword=x' }, /redis has no option "pasword"/],
+      ['the options of another package', { redis: { socket: { host: 'a' } } }, /options of another package/],
+      ['a port that is none', { redis: { host: 'a', port: NaN } }, /redis.port is NaN/],
+      ['an object of another kind', { redis: new Map([['host', 'a']]) }, /object without options/],
+      ['an unusable escape', { redis: 'redis://me:100%secret@host' }, /^(?!.*secret).*"%" that begins no escape/],
+      [
+        'a prefix for ioredis in an instance',
+        { redis: new Redis({ lazyConnect: true, keyPrefix: 'x' }) },
+        /own "prefix"/,
+      ],
       ["ioredis's own prefix", { redis: { keyPrefix: 'x' } }, /own "prefix"/],
       ['a prefix with a colon', { prefix: 'a:b' }, /prefix is "a:b"/],
       ['an unknown option', { url: 'redis://x' }, /no option "url"; there are redis, prefix/],
@@ -39,6 +55,53 @@ describe('BullHandler', function () {
       })
     }
 
+    for (const url of [
+      'redis://me:sec/ret@host:6379',
+      'redis://me:12/secret@host',
+      'redis://me:1?secret@host',
+      'redis://me:1#secret@host',
+      'redis://me:secret@host:notaport',
+      'redis//me:secret@host',
+      'redis:/me:secret@host',
+      'me:secret@host:6379',
+      ':secret@host',
+      'http://me:secret@host',
+      'redis://:secret:host',
+      'redis://me:secret@ho st',
+      'redis://me:secret@host/jobs',
+      'redis://me:%secret@host',
+      'redis://host?password=secret&pasword=x',
+      'secret',
+    ]) {
+      it(`a URL like ${url} without showing its password`, () => {
+        const constructed = () => new BullHandler({ redis: url })
+        // A single word may be the name of a host.
+        if (url === 'secret') expect(constructed).to.throw(InvalidOptionError)
+        else
+          expect(constructed)
+            .to.throw(InvalidOptionError)
+            .with.property('message')
+            .not.match(/secret|sec|ret@/)
+      })
+    }
+
+    it('a URL in place of options, without showing it', () => {
+      const url = 'redis://me:secret@host' as unknown as BullHandlerOptions
+      expect(() => new BullHandler(url))
+        .to.throw(InvalidOptionError)
+        .with.property('message')
+        .not.match(/secret/)
+    })
+
+    it('a function that makes something else than a connection', async () => {
+      office = await PostOffice.open({ redis: (() => Promise.resolve()) as never })
+      const error = await backgrounded(office.letter).post().catch((each: Error) => each) // prettier-ignore
+      expect(error)
+        .to.be.instanceOf(InvalidOptionError)
+        .with.property('message')
+        .match(/made no connection of ioredis/)
+    })
+
     it('a priority, at the call and at the start', async () => {
       office = await PostOffice.open()
       const call = backgrounded(office.letter, { priority: 5 }).post()
@@ -50,12 +113,14 @@ describe('BullHandler', function () {
     })
   })
 
-  it('takes ioredis options, a function, and an object with a function', async () => {
+  it('takes ioredis options, a function, an object with a function, a URL object, and an instance', async () => {
     const { hostname, port } = new URL(redisUrl)
     for (const redis of [
       { host: hostname, port: Number(port || 6379) },
       () => new Redis(redisUrl, { maxRetriesPerRequest: null, enableReadyCheck: false }),
       { createClient: () => new Redis(redisUrl, { maxRetriesPerRequest: null, enableReadyCheck: false }) },
+      new URL(redisUrl),
+      new Redis(redisUrl, { lazyConnect: true }),
     ]) {
       office = await PostOffice.open({ redis })
       await backgrounded(office.letter).post('x')
@@ -165,7 +230,8 @@ describe('BullHandler', function () {
     const { client } = office.handler.queue()
     const keys = await client.keys(`${office.prefix}:*`)
     // What tells a call that is sent again goes with the next one, or within a second.
-    expect(keys.filter((key) => !key.endsWith(':pushed'))).to.deep.equal([`${office.prefix}:default:queues`])
+    const bookkeeping = ['contact', 'pushed', 'queues'].map((name) => `${office.prefix}:default:${name}`)
+    expect(keys.filter((key) => !bookkeeping.includes(key))).to.deep.equal([])
     await office.close()
 
     office = await PostOffice.open({ settings: { stalledInterval: 20 } }, { keepCompleted: 300 })
