@@ -43,7 +43,9 @@ export class Commands {
    * @throws StoreUnavailableError, InvalidOptionError, or what Redis says of this script alone
    */
   async run<Reply>(script: Script<Reply>, request: readonly (string | number)[], timeout: number): Promise<Reply> {
-    return this.ask(timeout, (client, deadline) => this.send(client, script, request, deadline))
+    const reply = await this.ask(timeout, (client, deadline) => this.send(client, script, request, deadline))
+    if (script.mustWrite) this.connections.answered()
+    return reply
   }
 
   /**
@@ -60,9 +62,7 @@ export class Commands {
     if (silentSince !== undefined && now - silentSince < timeout) throw unavailable('it does not answer')
     const deadline = now + timeout - MARGIN
     try {
-      const answer = await this.within(timeout, question(client, deadline))
-      this.connections.answered()
-      return answer
+      return await this.within(timeout, question(client, deadline))
     } catch (error) {
       this.breaks++
       withoutArguments(error)

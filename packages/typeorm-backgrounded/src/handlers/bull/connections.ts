@@ -65,7 +65,7 @@ export class Connections {
     for (const connection of this.opened) destroySockets(connection)
   }
 
-  /** Redis has answered, and did what it was asked for. */
+  /** Redis has answered, and taken a write. */
   answered(): void {
     if (!this.hasSaid) return
     this.hasSaid = false

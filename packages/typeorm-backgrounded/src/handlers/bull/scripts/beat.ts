@@ -13,6 +13,7 @@ local wasAlive = lives(worker, total)
 live(worker, total, lease)
 return wasAlive and 1 or 0`,
   (reply) => reply === 1,
+  { mustWrite: true },
 )
 
 /** ARGV: the worker. It holds nothing any more. */

@@ -88,6 +88,7 @@ return results`,
     (reply as (number | string)[]).map((result) =>
       typeof result === 'string' ? new Error(result) : (STORED[result] as Stored),
     ),
+  { mustWrite: true },
 )
 
 /** ARGV: ids. The outbox has no row of them any more. Those it forgot to forget go after a week. */

@@ -298,6 +298,7 @@ return { settled, claimed, nextDue and integer(math.max(0, nextDue)) or false, i
       problems: problems.map(([queue, message]) => ({ queue, message })),
     }
   },
+  { mustWrite: true },
 )
 
 type Reply = [(number | string)[], unknown, string | null, number, number, [string, string][]]

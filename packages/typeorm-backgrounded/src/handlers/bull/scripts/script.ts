@@ -3,6 +3,8 @@ export interface Script<Reply> {
   /** Of the command that ioredis makes of it. */
   readonly name: string
   readonly lua: string
+  /** It never ends well where Redis takes no writes. */
+  readonly mustWrite: boolean
   readonly read: (reply: unknown) => Reply
 }
 
@@ -82,6 +84,11 @@ local function forget(q, id)
 end
 `
 
-export function script<Reply>(name: string, lua: string, read: (reply: unknown) => Reply): Script<Reply> {
-  return { name: `backgrounded${name}`, lua: PRELUDE + lua, read }
+export function script<Reply>(
+  name: string,
+  lua: string,
+  read: (reply: unknown) => Reply,
+  { mustWrite = false } = {},
+): Script<Reply> {
+  return { name: `backgrounded${name}`, lua: PRELUDE + lua, mustWrite, read }
 }

@@ -105,6 +105,7 @@ for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do
 
 return taken`,
   readClaimed,
+  { mustWrite: true },
 )
 
 export interface ListHeldRequest {
