@@ -139,31 +139,31 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     return queue
   }
 
-  find(query: JobQuery = {}): Promise<InspectedJob[]> {
+  async find(query: JobQuery = {}): Promise<InspectedJob[]> {
     return this.inspection.find(query)
   }
 
-  counts(): Promise<Record<JobState, number>> {
+  async counts(): Promise<Record<JobState, number>> {
     return this.inspection.counts()
   }
 
-  retry(ids: readonly string[]): Promise<number> {
+  async retry(ids: readonly string[]): Promise<number> {
     return this.inspection.retry(ids)
   }
 
-  discard(ids: readonly string[]): Promise<number> {
+  async discard(ids: readonly string[]): Promise<number> {
     return this.inspection.discard(ids)
   }
 
-  pause(queue: string): Promise<void> {
+  async pause(queue: string): Promise<void> {
     return this.inspection.pause(queue)
   }
 
-  resume(queue: string): Promise<void> {
+  async resume(queue: string): Promise<void> {
     return this.inspection.resume(queue)
   }
 
-  prune(query: { before: Date; state?: JobState }): Promise<number> {
+  async prune(query: { before: Date; state?: JobState }): Promise<number> {
     return this.inspection.prune(query)
   }
 

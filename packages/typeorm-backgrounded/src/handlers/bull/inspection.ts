@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import { InvalidOptionError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import type { Inspectable, InspectedJob, JobQuery, JobState } from '../handler'
+import { checkedIds, checkedPrune, checkedQuery, checkedQueue } from '../inspection-arguments'
 import type { Commands } from './commands'
 import { inspectedJob } from './job-record'
 import type { Script } from './scripts/script'
@@ -37,7 +37,7 @@ export class BullInspection implements Inspectable {
 
   /** The newest first within each state of each queue. Walks the jobs of these states: name a queue and a state where there are many. */
   async find(query: JobQuery = {}): Promise<InspectedJob[]> {
-    const { limit = 100, state } = query
+    const { limit = 100, state } = checkedQuery(query)
     const isWanted = matching(query)
     const found: InspectedJob[] = []
     for (const name of query.queue === undefined ? await this.queues() : [query.queue]) {
@@ -65,29 +65,29 @@ export class BullInspection implements Inspectable {
     return counts
   }
 
-  retry(ids: readonly string[]): Promise<number> {
-    return this.run(retryKept, ids)
+  async retry(ids: readonly string[]): Promise<number> {
+    return this.run(retryKept, checkedIds(ids, 'retry'))
   }
 
-  discard(ids: readonly string[]): Promise<number> {
-    return this.run(dropJobs, ids)
+  async discard(ids: readonly string[]): Promise<number> {
+    return this.run(dropJobs, checkedIds(ids, 'discard'))
   }
 
-  pause(queue: string): Promise<void> {
-    return this.run(setPaused, [queue, 'paused'])
+  async pause(queue: string): Promise<void> {
+    await this.run(setPaused, [checkedQueue(queue, 'pause'), 'paused'])
   }
 
-  resume(queue: string): Promise<void> {
-    return this.run(setPaused, [queue, 'resumed'])
+  async resume(queue: string): Promise<void> {
+    await this.run(setPaused, [checkedQueue(queue, 'resume'), 'resumed'])
   }
 
-  async prune({ before, state }: { before: Date; state?: JobState }): Promise<number> {
-    if (Number.isNaN(before.getTime())) throw new InvalidOptionError('prune: before is no valid Date.')
+  async prune(query: { before: Date; state?: JobState }): Promise<number> {
+    const { before, state } = checkedPrune(query)
     let total = 0
     for (const name of await this.queues()) {
       for (const kept of KEPT.filter((each) => state === undefined || each === state)) {
         let removed: number
-        do total += removed = await this.run(pruneKept, [name, before.getTime(), kept])
+        do total += removed = await this.run(pruneKept, [name, before, kept])
         while (removed > 0)
       }
     }

@@ -1,4 +1,5 @@
 import type { JobState } from '../handler'
+import { JOB_STATES } from '../inspection-arguments'
 import type { JobTables } from './tables'
 import type { BackgroundedJob } from './tables/job-table'
 
@@ -23,7 +24,6 @@ const SHOWN = [
 ] as const satisfies readonly (keyof BackgroundedJob)[]
 
 export const KEPT_STATES = ['completed', 'failed', 'discarded'] as const
-export const STATES: readonly JobState[] = ['waiting', 'running', ...KEPT_STATES]
 
 export type KeptState = (typeof KEPT_STATES)[number]
 
@@ -70,8 +70,8 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
   return {
     /** Each state's index, from which all of its entries are counted; on MariaDB the one index that begins with the state. */
     counts: (source: string): Statement => ({
-      sql: STATES.map(count).join(' UNION ALL '),
-      values: STATES.map(() => source),
+      sql: JOB_STATES.map(count).join(' UNION ALL '),
+      values: JOB_STATES.map(() => source),
     }),
 
     /** The primary key, backwards; for a state that jobs end in, the index (source, state, finished_at). */

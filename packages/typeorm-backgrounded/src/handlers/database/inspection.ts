@@ -2,14 +2,14 @@ import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { isBusyError, isConnectionError } from '../../database-errors'
 import type { Dialect } from '../../dialect'
-import { BackgroundedError, InvalidOptionError, StoreUnavailableError } from '../../errors'
+import { BackgroundedError, StoreUnavailableError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import type { JobEnvelope } from '../../job/envelope'
 import type { Inspectable, InspectedJob, JobQuery, JobState } from '../handler'
+import { checkedIds, checkedPrune, checkedQuery, checkedQueue } from '../inspection-arguments'
 import {
   inspectionStatements,
   KEPT_STATES,
-  STATES,
   type InspectionStatements,
   type KeptState,
   type RowFilter,
@@ -41,7 +41,7 @@ export class DatabaseInspection implements Inspectable {
   }
 
   async find(query: JobQuery = {}): Promise<InspectedJob[]> {
-    const { limit = 100, key } = query
+    const { limit = 100, key } = checkedQuery(query)
     const filter = this.filterOf(query)
     const found: InspectedJob[] = []
     let after: RowFilter['after']
@@ -65,7 +65,7 @@ export class DatabaseInspection implements Inspectable {
   }
 
   async retry(ids: readonly string[]): Promise<number> {
-    return this.changeEach(ids, async (group) => {
+    return this.changeEach(checkedIds(ids, 'retry'), async (group) => {
       const retried = await this.change(this.sql.retry(group, this.source))
       if (retried > 0) this.database.wake()
       return retried
@@ -73,24 +73,23 @@ export class DatabaseInspection implements Inspectable {
   }
 
   async discard(ids: readonly string[]): Promise<number> {
-    return this.changeEach(ids, (group) => this.change(this.sql.discard(group, this.source)))
+    return this.changeEach(checkedIds(ids, 'discard'), (group) => this.change(this.sql.discard(group, this.source)))
   }
 
   async pause(queue: string): Promise<void> {
-    await this.change(this.sql.pause(this.source, queue))
+    await this.change(this.sql.pause(this.source, checkedQueue(queue, 'pause')))
   }
 
   async resume(queue: string): Promise<void> {
-    await this.change(this.sql.resume(this.source, queue))
+    await this.change(this.sql.resume(this.source, checkedQueue(queue, 'resume')))
     this.database.wake()
   }
 
-  async prune({ before, state }: { before: Date; state?: JobState }): Promise<number> {
-    const until = before.getTime()
-    if (Number.isNaN(until)) throw new InvalidOptionError('prune: before is no valid Date.')
+  async prune(query: { before: Date; state?: JobState }): Promise<number> {
+    const { before, state } = checkedPrune(query)
     let removed = 0
     for (const kept of KEPT_STATES)
-      if (state === undefined || state === kept) removed += await this.pruneState(kept, until)
+      if (state === undefined || state === kept) removed += await this.pruneState(kept, before)
     return removed
   }
 
@@ -131,14 +130,7 @@ export class DatabaseInspection implements Inspectable {
     return rows.map(({ id }) => id as string)
   }
 
-  /** @throws InvalidOptionError */
-  private filterOf({ state, queue, entity, method, key, limit, olderThan, newerThan }: JobQuery): RowFilter {
-    if (state !== undefined && !STATES.includes(state)) {
-      throw new InvalidOptionError(`find: there is no state "${String(state)}"; there are ${STATES.join(', ')}.`)
-    }
-    if (limit !== undefined && limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
-      throw new InvalidOptionError(`find: limit is ${String(limit)}: give a whole number from 0 on.`)
-    }
+  private filterOf({ state, queue, entity, method, key, olderThan, newerThan }: JobQuery): RowFilter {
     return {
       source: this.source,
       state,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { drain } from '../../backgrounded'
 import { backgrounded } from '../../dispatch/proxy'
+import type { JobQuery } from '../../handlers/handler'
 import type { ConformanceCase } from './conformance-case'
 import { Gate } from './gate'
 import { runs, script } from './model'
@@ -49,6 +50,26 @@ export const interventionCases: readonly ConformanceCase[] = [
       await drain(context.dataSource)
       assert.deepEqual(firstArguments(), ['kept'])
       assert.equal(await inspectable(context).discard([id]), 0)
+    },
+  },
+  {
+    title: 'drops and finds nothing by values that are not texts',
+    skip: needsInspection,
+    run: async (context) => {
+      const row = await context.record('one')
+      await backgrounded(row).note('waits')
+      const handler = inspectable(context)
+      for (const odd of [0, 1, true, false, null, {}, [], new Date(0)]) {
+        await rejectsOrIsNothing(() => handler.discard([odd as never]))
+        await rejectsOrIsNothing(() => handler.retry([odd as never]))
+        await rejectsOrIsNothing(() => handler.discard(odd as never))
+        for (const name of ['queue', 'entity', 'method', 'state'] as const)
+          await rejectsOrIsNothing(async () => (await handler.find({ [name]: odd })).length)
+        await handler.pause(odd as never).catch(() => {})
+        await handler.prune({ before: odd as never }).catch(() => {})
+      }
+      await rejectsOrIsNothing(async () => (await handler.find({ que: 'nowhere' } as JobQuery)).length)
+      assert.equal((await drain(context.dataSource)).completed, 1)
     },
   },
   {
@@ -119,3 +140,13 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
 ]
+
+async function rejectsOrIsNothing(ask: () => Promise<number>): Promise<void> {
+  let number = 0
+  try {
+    number = await ask()
+  } catch {
+    return // said so
+  }
+  assert.equal(number, 0)
+}

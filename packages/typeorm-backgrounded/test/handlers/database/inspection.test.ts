@@ -264,7 +264,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
         expect((error as Error).message).to.match(says)
       }
       const { handler } = office
-      await refused(handler.prune({ before: new Date('never') }), /before is no valid Date/)
+      await refused(handler.prune({ before: new Date('never') }), /before is an invalid date/)
       await refused(handler.find({ olderThan: 'long' as never }), /olderThan is 'long'/)
       await refused(handler.find({ newerThan: -1 }), /newerThan is -1/)
       await refused(handler.find({ limit: -1 }), /limit is -1/)
