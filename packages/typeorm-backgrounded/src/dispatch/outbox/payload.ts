@@ -1,11 +1,12 @@
 import { PayloadTooLargeError } from '../../errors'
+import { asciiJson } from '../../job/ascii-json'
 import type { JobEnvelope } from '../../job/envelope'
 import { isJsonObject } from '../../job/json'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 
 /** A job as a row keeps it, or why it cannot. */
 export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
-  const payload = JSON.stringify(job)
+  const payload = asciiJson(job)
   const bytes = Buffer.byteLength(payload)
   return bytes <= LARGEST_PAYLOAD
     ? payload
@@ -14,7 +15,7 @@ export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
 
 /** What a row keeps of a job that is written `ms` after its call. */
 export function payloadAfter({ job, payload }: { job: JobEnvelope; payload: string }, ms: number): string {
-  return job.delay === undefined ? payload : JSON.stringify(aged(job, Math.round(ms)))
+  return job.delay === undefined ? payload : asciiJson(aged(job, Math.round(ms)))
 }
 
 /** What a row holds, with the defaults of a job that was written by hand. Nothing if it is no object at all. */

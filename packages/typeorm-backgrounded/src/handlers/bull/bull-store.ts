@@ -7,6 +7,7 @@ import { Heartbeat } from '../heartbeat/heartbeat'
 import type { ConsumeOptions, HandlerHost, Outcome } from '../handler'
 import { HeldJob } from '../held-job'
 import type { Exchanged, FinishedJob, JobStore } from '../store-consumption'
+import { asciiJson } from '../../job/ascii-json'
 import type { Arrivals } from './arrivals'
 import { explained, type Commands } from './commands'
 import type { Connections } from './connections'
@@ -254,7 +255,7 @@ export class BullStore implements JobStore<HeldRecord> {
 
   private readonly storeProgress = ({ queue, id, token }: ClaimedRecord, value: unknown): void => {
     Promise.resolve()
-      .then(() => this.commands.run(progress, [queue, id, token, JSON.stringify(value) ?? 'null'], TIMEOUT))
+      .then(() => this.commands.run(progress, [queue, id, token, asciiJson(value) ?? 'null'], TIMEOUT))
       .catch((error: unknown) =>
         this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
       )

@@ -1,3 +1,4 @@
+import { asciiJson } from '../../job/ascii-json'
 import { dueTime, type JobEnvelope } from '../../job/envelope'
 import { isJsonObject } from '../../job/json'
 import type { InspectedJob, JobState } from '../handler'
@@ -14,7 +15,7 @@ const LATEST = 8.64e15
  */
 export function recordOf(job: JobEnvelope): NewJob {
   const { entity, key, method, args, types, meta, attempts } = job
-  const data = JSON.stringify({
+  const data = asciiJson({
     entity,
     key,
     method,

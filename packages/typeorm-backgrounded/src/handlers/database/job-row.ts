@@ -1,5 +1,6 @@
 import { LONGEST_NAME } from '../../column-types'
 import { InvalidOptionError, PayloadTooLargeError, type BackgroundedError } from '../../errors'
+import { asciiJson } from '../../job/ascii-json'
 import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 import type { EnqueueResult } from '../handler'
@@ -30,16 +31,16 @@ export function newRow(job: JobEnvelope): NewRow | BackgroundedError {
     id: job.id,
     source: job.source,
     entity: job.entity,
-    key: job.key ? JSON.stringify(job.key) : null,
+    key: job.key ? asciiJson(job.key) : null,
     method: job.method,
-    args: JSON.stringify(job.args),
-    types: job.types ? JSON.stringify(job.types) : null,
+    args: asciiJson(job.args),
+    types: job.types ? asciiJson(job.types) : null,
     queue: job.queue,
     priority: job.priority,
     runAt: job.delay === undefined && job.runAt !== job.enqueuedAt ? Date.parse(job.runAt) : null,
     delay: job.delay ?? 0,
     enqueuedAt: Date.parse(job.enqueuedAt),
-    meta: Object.keys(job.meta).length > 0 ? JSON.stringify(job.meta) : null,
+    meta: Object.keys(job.meta).length > 0 ? asciiJson(job.meta) : null,
     attempts: job.attempts ?? null,
   }
   return tooLongName(row) ?? fit(row, LARGEST_PAYLOAD)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { QueryRunner } from 'typeorm'
 import { InvalidOptionError } from '../../../errors'
+import { isAscii } from '../../../job/ascii-json'
 import type { JobEnvelope } from '../../../job/envelope'
 import { inGroups } from '../../../row-group'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
@@ -175,7 +176,16 @@ export class MariaDbDatabase implements JobDatabase {
 function valuesOf(row: NewRow): unknown[] {
   const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
     row
-  return [id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts]
+  const [entityName, methodName, queueName] = [entity, method, queue].map(nameValue)
+  return [
+    ...[id, source, entityName, key, methodName, args, types, queueName],
+    ...[priority, runAt, delay, enqueuedAt, meta, attempts],
+  ]
+}
+
+/** As bytes, which no charset of the application's connection changes. */
+function nameValue(name: string): string | Buffer {
+  return isAscii(name) ? name : Buffer.from(name)
 }
 
 function isDuplicate(error: unknown): boolean {

@@ -4,6 +4,7 @@ import type { Heartbeat } from '../../heartbeat/heartbeat'
 import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
 import { settlementOf } from '../settlement'
+import { asciiJson } from '../../../job/ascii-json'
 import type { Arrival, Arrivals } from './arrivals'
 import { Hand } from './hand'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from './leased-jobs'
@@ -259,7 +260,7 @@ export class LeasedStore implements JobStore<HeldRow> {
 
   private storeProgress(fence: Fence, value: unknown): void {
     this.parts.jobs
-      .storeProgress(fence, JSON.stringify(value) ?? null)
+      .storeProgress(fence, asciiJson(value) ?? null)
       .catch((error: unknown) =>
         this.host.logger.warn({ err: error, job: fence.id }, 'the progress of a job could not be stored'),
       )

@@ -9,6 +9,7 @@ import type { SqliteConnection, StatementRunner } from '../../../sqlite-connecti
 import type { ClaimedRow, HeldRow } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { settlementOf } from '../settlement'
+import { asciiJson } from '../../../job/ascii-json'
 import { Checkpoints } from './checkpoints'
 import { DueJobs } from './due-jobs'
 import type { SqliteStatements } from './statements'
@@ -203,10 +204,7 @@ export class SqliteStore implements JobStore<HeldRow> {
 
   private readonly storeProgress = ({ id, lease }: ClaimedRow, value: unknown): void => {
     this.connection
-      .write(
-        (run) => run(this.sql.progress).run(JSON.stringify(value) ?? null, id, this.worker, lease),
-        LOOK_AROUND_EVERY,
-      )
+      .write((run) => run(this.sql.progress).run(asciiJson(value) ?? null, id, this.worker, lease), LOOK_AROUND_EVERY)
       .catch((error: unknown) =>
         this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
       )
