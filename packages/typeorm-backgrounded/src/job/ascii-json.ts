@@ -3,18 +3,18 @@
  * characters of an emoji where the connection is `utf8`.
  */
 export function asciiJson(value: unknown): string {
-  const json = JSON.stringify(value)
-  return isAscii(json) ? json : json.replace(OTHERS, escaped)
+  const json = JSON.stringify(value) as string | undefined
+  return json === undefined || isAscii(json) ? (json as string) : json.replace(/[^\0-\x7f]+/g, escaped)
 }
 
+/** Counting bytes takes a fraction of what a regular expression takes. */
 export function isAscii(text: string): boolean {
-  return !NOT_ASCII.test(text)
+  return Buffer.byteLength(text) === text.length
 }
 
-// eslint-disable-next-line no-control-regex -- ASCII has control characters
-const NOT_ASCII = /[^\0-\x7f]/
-const OTHERS = new RegExp(NOT_ASCII, 'g')
-
-function escaped(codeUnit: string): string {
-  return `\\u${codeUnit.charCodeAt(0).toString(16).padStart(4, '0')}`
+function escaped(characters: string): string {
+  let text = ''
+  for (let index = 0; index < characters.length; index++)
+    text += `\\u${characters.charCodeAt(index).toString(16).padStart(4, '0')}`
+  return text
 }

@@ -95,7 +95,7 @@ for (const [store, options = {}] of stores) {
             name === 'DatabaseHandler' ? await manager.find(BackgroundedJob) : await manager.find(BackgroundedOutboxRow)
           expect(rows).to.have.length(1)
           const { args: given = '', key = '', types = '', payload = '' } = rows[0] as unknown as Record<string, string>
-          // eslint-disable-next-line no-control-regex -- ASCII
+
           expect([given, key, types, payload].join('')).to.match(/^[\0-\x7f]+$/)
         })
       })
@@ -119,7 +119,7 @@ describe('ASCII JSON', () => {
   it('is JSON of the same value', () => {
     for (const value of [text, args, { a: 1 }, null, 5, '\u007f~', '"\\é"'])
       expect(JSON.parse(asciiJson(value))).to.deep.equal(JSON.parse(JSON.stringify(value)))
-    // eslint-disable-next-line no-control-regex -- ASCII
+
     expect(asciiJson(text)).to.match(/^[\0-\x7f]+$/)
   })
   it('is the very text that JSON.stringify makes where that is ASCII', () => {
