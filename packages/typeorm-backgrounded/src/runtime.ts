@@ -20,6 +20,7 @@ import { MethodTable } from './metadata/method-table'
 import { shared } from './metadata/registry'
 import { sendsCommitThroughQuery } from './upstream/typeorm'
 import { usesOutbox, type BackgroundedOptions } from './plugin-options'
+import { concurrencyOf, type Surroundings } from './worker/concurrency'
 import { EntityLoader } from './worker/entity-loader'
 import { Executor, type RunListener } from './worker/executor'
 import { currentJobOrUndefined, eventChainOf } from './worker/job-context'
@@ -63,7 +64,7 @@ export class Runtime {
     private readonly dataSource: DataSource,
     private readonly options: BackgroundedOptions,
     private readonly events: BackgroundedEvents,
-    testRunner: () => QueryRunner | undefined,
+    private readonly testRunner: () => QueryRunner | undefined,
   ) {
     const { handler, source = 'default' } = options
     const logger = guarded(options.logger ?? consoleLogger)
@@ -160,7 +161,8 @@ export class Runtime {
       summarize: executor.summarize.bind(executor),
       reading: executor.reading.bind(executor),
     }
-    const worker = new Worker({ handler, executor: outside, events, logger, outbox }, options, once)
+    const concurrency = (asked: number | undefined) => concurrencyOf(asked, this.surroundings())
+    const worker = new Worker({ handler, executor: outside, events, logger, outbox, concurrency }, options, once)
     this.workers.add(worker)
     this.noteUnknownQueues(options.queues ?? [])
     return worker
@@ -172,6 +174,11 @@ export class Runtime {
     const unknown = queues.filter((queue) => !known.has(queue))
     if (unknown.length === 0) return
     this.logger.warn({ unknown, known: [...known] }, 'no method uses these queues: only calls that name them fill them')
+  }
+
+  private surroundings(): Surroundings {
+    const { dataSource, logger } = this
+    return { dataSource, logger, isInsideTestTransaction: this.testRunner() !== undefined }
   }
 
   async drain(options: WorkerOptions): Promise<Worker> {

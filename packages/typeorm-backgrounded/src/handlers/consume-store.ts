@@ -26,7 +26,7 @@ export interface SimpleStore<Job extends ClaimedJob = ClaimedJob> {
  * The worker's loop for a handler of your own: claims free slots only, starts what was claimed at once, applies
  * each outcome, tries again while the store cannot be reached, and stops in time.
  *
- * @param options what `consume` was given; `concurrency` is 10 by default
+ * @param options what `consume` was given
  * @example
  * consume(options: ConsumeOptions, execute: Execute) {
  *   return consumeStore(this, options, execute)
@@ -78,7 +78,7 @@ export function consumeStore<Job extends ClaimedJob>(
 
   const wait = (signal: AbortSignal) => store.wait?.(signal) ?? sleep(options.pollInterval, signal)
   const close = () => store.close?.()
-  return new StoreConsumption({ exchange, wait, close }, options, execute, guarded(logger), options.concurrency ?? 10)
+  return new StoreConsumption({ exchange, wait, close }, options, execute, guarded(logger))
 }
 
 /** A job that is released has used no attempt. */

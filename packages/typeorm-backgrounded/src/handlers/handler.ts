@@ -101,7 +101,7 @@ export type Execute = (job: ClaimedJob) => Promise<Outcome>
 export interface ConsumeOptions {
   /** In order of preference; `'*'` for all. */
   readonly queues: readonly string[] | '*'
-  /** Jobs at a time; default 1 on SQLite, 10 elsewhere. */
+  /** Jobs at a time. A worker always says: how many can run beside each other is a matter of the data source. */
   readonly concurrency?: number
   /** ms between looks at a store that does not say when there is work. */
   readonly pollInterval: number

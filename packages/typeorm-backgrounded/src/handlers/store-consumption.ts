@@ -49,6 +49,8 @@ const WOKEN = new Error('woken')
  */
 export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   readonly finished: Promise<void>
+  /** One where nobody says, which is right on any data source. */
+  readonly concurrency: number
   private readonly firstContact = withResolver()
   readonly ready = this.firstContact.promise
   private readonly running: Job[] = []
@@ -69,8 +71,8 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     private readonly options: ConsumeOptions,
     private readonly execute: Execute,
     private readonly logger: Logger,
-    readonly concurrency: number,
   ) {
+    this.concurrency = options.concurrency ?? 1
     store.onNews?.(() => this.changed())
     this.finished = this.loop().finally(() => store.close())
     // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.

@@ -82,7 +82,7 @@ export class FakeHandler implements Handler, Consumable {
       wait: (signal) => sleep(Math.min(options.pollInterval, 10), signal),
       close: () => {},
     }
-    return new StoreConsumption(store, options, execute, guarded(consoleLogger), options.concurrency ?? 1)
+    return new StoreConsumption(store, options, execute, guarded(consoleLogger))
   }
 
   private readonly claims = new WeakMap<ClaimedJob, WaitingJob>()

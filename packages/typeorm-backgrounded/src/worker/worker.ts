@@ -36,6 +36,8 @@ export interface WorkerHost {
   readonly events: BackgroundedEvents
   readonly logger: Logger
   readonly outbox?: Relay
+  /** Asked once, when the worker begins to work. */
+  concurrency(asked: number | undefined): number
 }
 
 /** What a worker has done so far. */
@@ -170,7 +172,7 @@ export class Worker {
   private consumeOptions(): ConsumeOptions {
     return {
       queues: this.options.queues ?? '*',
-      concurrency: this.options.concurrency,
+      concurrency: this.host.concurrency(this.options.concurrency),
       pollInterval: milliseconds(this.options.pollInterval ?? 1_000, 'pollInterval'),
       once: this.once,
       reading: () => this.host.executor.reading(),

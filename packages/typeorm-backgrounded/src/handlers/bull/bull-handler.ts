@@ -36,7 +36,6 @@ import {
   type Stored,
 } from './scripts/enqueue'
 
-const CONCURRENCY = 10
 /** ms */
 const FORGET_WITHIN = 1_000
 const MOST_FORGOTTEN = 500
@@ -108,9 +107,9 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const { host, base, connections, commands } = this.whileAttached()
     const heardOf = (queues: readonly string[]) => this.discover(queues)
     const arrivals = new Arrivals(() => connections.open('subscriber'), base, heardOf, host.logger)
-    const concurrency = options.concurrency ?? CONCURRENCY
+    const concurrency = options.concurrency ?? 1
     const store = new BullStore(host, base, connections, commands, arrivals, this.options, options, concurrency)
-    const consumption = new StoreConsumption(store, options, execute, host.logger, concurrency)
+    const consumption = new StoreConsumption(store, options, execute, host.logger)
     const running = consumption.finished.catch(() => {}).finally(() => this.running.delete(running))
     this.running.add(running)
     return consumption

@@ -127,8 +127,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   /** @throws UnsupportedDatabaseError for a worker on an in-memory database */
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const { jobs, host } = this.attached
-    const concurrency = options.concurrency ?? jobs.concurrency
-    return new StoreConsumption(jobs.open(options), options, execute, host.logger, concurrency)
+    return new StoreConsumption(jobs.open(options), options, execute, host.logger)
   }
 
   /** The newest first; where a state is given that jobs end in, those that ended last. */

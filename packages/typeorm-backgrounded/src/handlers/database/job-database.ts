@@ -9,8 +9,6 @@ import type { JobTables } from './tables'
 
 /** The jobs of one data source in one kind of database. */
 export interface JobDatabase {
-  /** Jobs at a time, where nobody says. */
-  readonly concurrency: number
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]>
   /** How the jobs of a caller's transaction are written. */
   readonly transactionRows: TransactionRows<NewRow>

@@ -27,7 +27,6 @@ const INSPECT_WITHIN = 60_000
 
 /** The jobs of one data source on MariaDB 10.6 or MySQL 8, or later. */
 export class MariaDbDatabase implements JobDatabase {
-  readonly concurrency = 10
   readonly now = NOW
   readonly tables: JobTables
   readonly transactionRows: TransactionRows<NewRow> = {

@@ -43,7 +43,6 @@ interface Sight {
 
 /** The jobs of one data source on Postgres 13 or later. */
 export class PostgresDatabase implements JobDatabase {
-  readonly concurrency = 10
   readonly now = NOW
   readonly tables: JobTables
   readonly transactionRows: TransactionRows<NewRow> = {

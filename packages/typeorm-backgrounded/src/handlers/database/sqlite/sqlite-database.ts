@@ -15,7 +15,6 @@ import { SqliteStore } from './sqlite-store'
 
 /** The jobs of one data source in one SQLite database. */
 export class SqliteDatabase implements JobDatabase {
-  readonly concurrency = 1
   readonly now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
   readonly tables: JobTables
   readonly transactionRows: TransactionRows<NewRow> = {
@@ -74,12 +73,6 @@ export class SqliteDatabase implements JobDatabase {
 
   open(options: ConsumeOptions): JobStore<HeldRow> {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
-    if ((options.concurrency ?? 1) > 1) {
-      this.host.logger.warn(
-        { concurrency: options.concurrency },
-        'several jobs at a time share the one connection that TypeORM has on SQLite, and so one transaction: only for methods that open none',
-      )
-    }
     // An acknowledgement that a power cut takes back means one more run, which is what at-least-once promises.
     return new SqliteStore(this.host, this.connect('NORMAL'), this.sql, options)
   }
