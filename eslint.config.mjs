@@ -15,6 +15,8 @@ const directions = [
       'database-defects.ts',
       'database-errors.ts',
       'pause.ts',
+      'text-of.ts',
+      'error-brand.ts',
       'sqlite-connection.ts',
       'table-names.ts',
       'dialect.ts',

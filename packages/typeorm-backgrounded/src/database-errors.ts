@@ -1,4 +1,6 @@
-/** Sorts the errors of database drivers, whatever wrapped them. */
+/** Sorts the errors of database drivers, whatever wrapped them. What a method throws gets here too: nothing in here throws. */
+import { errorMessage } from './reporting/safe-error'
+import { attempt, isError } from './text-of'
 
 const CONNECTION_CODES = new Set([
   'STORE_UNAVAILABLE', // a handler's own store, see errors.ts
@@ -171,10 +173,12 @@ export function isMissingTableError(error: unknown): boolean {
 
 function causes(error: unknown): { code: string; message: string }[] {
   const found: { code: string; message: string }[] = []
-  for (let depth = 0; error instanceof Error && depth < 5; depth++) {
-    const { code, message, driverError } = error as Error & { code?: unknown; driverError?: unknown }
-    found.push({ code: typeof code === 'string' ? code : '', message })
-    error = driverError && driverError !== error ? driverError : error.cause
+  for (let depth = 0; isError(error) && depth < 5; depth++) {
+    const here = error as Error & { code?: unknown; driverError?: unknown }
+    const code = attempt(() => here.code, undefined)
+    found.push({ code: typeof code === 'string' ? code : '', message: errorMessage(here) })
+    const driverError = attempt(() => here.driverError, undefined)
+    error = driverError && driverError !== here ? driverError : attempt(() => here.cause, undefined)
   }
   return found
 }

@@ -1,3 +1,5 @@
+import { ERROR_BRAND } from './error-brand'
+
 /**
  * Every error this library throws: one class, one stable `code`, and a message that names the fix.
  * `docs/errors.md` lists them; a test holds the two together.
@@ -11,6 +13,8 @@ export abstract class BackgroundedError extends Error {
     this.name = new.target.name
   }
 }
+
+Object.defineProperty(BackgroundedError.prototype, ERROR_BRAND, { value: true })
 
 /** A call named a method that carries no `@Backgrounded` mark. */
 export class NotBackgroundedError extends BackgroundedError {
@@ -81,13 +85,6 @@ export class InvalidKeyError extends BackgroundedError {
 /** A job larger than what the handler accepts. */
 export class PayloadTooLargeError extends BackgroundedError {
   readonly code = 'PAYLOAD_TOO_LARGE'
-
-  /** @param path of the argument that was one too many */
-  static at(path: string, limit: number): PayloadTooLargeError {
-    return new PayloadTooLargeError(
-      `With ${path}, the arguments have more than ${limit} bytes, which is what a job may have: store the data in a row, and pass its key.`,
-    )
-  }
 
   /** @param limit bytes */
   static of(subject: string, bytes: number, limit: number): PayloadTooLargeError {

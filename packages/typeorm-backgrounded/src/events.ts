@@ -53,9 +53,17 @@ export class BackgroundedEvents extends EventEmitter<BackgroundedEventMap> {
   private call(listener: Listener, event: string, payload: unknown[]): void {
     try {
       const result = listener.apply(this, payload)
-      if (result instanceof Promise) result.catch((error: unknown) => this.onListenerError(error, event))
+      if (result instanceof Promise) result.catch((error: unknown) => this.report(error, event))
     } catch (error) {
+      this.report(error, event)
+    }
+  }
+
+  private report(error: unknown, event: string): void {
+    try {
       this.onListenerError(error, event)
+    } catch {
+      // The logger has thrown as well: there is nobody left to tell, and the job goes on.
     }
   }
 }

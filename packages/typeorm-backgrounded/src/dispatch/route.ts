@@ -28,8 +28,7 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
 
 /**
  * Finds the data source and the transaction of a call: what the call says, the transaction in which this very
- * entity was loaded or saved, the `transaction(…)` callback around the call or what typeorm-transactional has said
- * since, or none. Among several data sources, that of the running job goes before the others.
+ * entity was loaded or saved, the `transaction(…)` callback around the call, or none.
  * @throws NotAttachedError, AmbiguousDataSourceError, EnqueueError in a transaction whose connection was lost
  */
 export function routeOf(receiver: Receiver, options?: CallOptions): Route {
@@ -59,22 +58,17 @@ function dispatcherHolding(receiver: Receiver): Dispatcher | undefined {
 
 function routeByAmbient(receiver: Receiver): Route | undefined {
   for (let scope = ambientScope(); scope; scope = scope.outer) {
-    const { dataSource, transaction, shown } = scope
-    const dispatcher = dispatchers.get(dataSource)
-    if (!dispatcher || !owns(dispatcher, receiver)) continue
-    if (shown && dataSource.manager !== shown) return routeByShownManager(dispatcher)
+    const { dataSource, transaction } = scope
     checkConnected(transaction.runner)
-    if (transaction.isOpen) return { dispatcher, transaction }
+    const dispatcher = dispatchers.get(dataSource)
+    if (dispatcher && transaction.isOpen && owns(dispatcher, receiver)) return { dispatcher, transaction }
   }
   return undefined
 }
 
 function routeByOwner(receiver: Receiver): Route {
-  return routeByShownManager(soleOwner(receiver))
-}
-
-/** typeorm-transactional shows its ambient transaction in the data source's manager, or that there is none. */
-function routeByShownManager(dispatcher: Dispatcher): Route {
+  const dispatcher = soleOwner(receiver)
+  // typeorm-transactional shows its ambient transaction in the data source's manager.
   const runner = dispatcher.host.dataSource.manager.queryRunner
   return { dispatcher, transaction: runner && dispatcher.transactions.following(runner) }
 }
@@ -89,11 +83,7 @@ function soleOwner(receiver: Receiver): Dispatcher {
   }
   if (owner && owners === 1) return owner
   const { name } = classOf(receiver)
-  if (!owner) throw NotAttachedError.forEntity(name)
-  for (const dispatcher of dispatchers.values()) {
-    if (owns(dispatcher, receiver) && dispatcher.host.runsCurrentJob()) return dispatcher
-  }
-  throw new AmbiguousDataSourceError(name, owners)
+  throw owner ? new AmbiguousDataSourceError(name, owners) : NotAttachedError.forEntity(name)
 }
 
 function owns(dispatcher: Dispatcher, receiver: Receiver): boolean {

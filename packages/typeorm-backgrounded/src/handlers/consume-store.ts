@@ -1,6 +1,8 @@
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import { consoleLogger, type Logger } from '../logger'
 import { guarded } from '../reporting/guarded-logger'
 import { sleep } from '../pause'
+import { attempt, textOf } from '../text-of'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
 import { StoreConsumption, type Exchanged, type FinishedJob } from './store-consumption'
 
@@ -49,9 +51,26 @@ export function consumeStore<Job extends ClaimedJob>(
   }
 
   function handOut(job: Job): ClaimedJob {
-    const handedOut = { ...job, envelope: structuredClone(job.envelope) }
+    const handedOut = readable(job)
     originals.set(handedOut, job)
     return handedOut
+  }
+
+  /** @throws what kept the store from answering, or TypeError for an answer that is not a list of jobs */
+  async function claimFrom(queue: string | undefined, slots: number): Promise<ClaimedJob[]> {
+    const jobs: unknown = await store.claim(slots, queue)
+    if (!Array.isArray(jobs)) throw new TypeError(`The store's claim gave ${textOf(jobs)} instead of an array of jobs.`)
+    return jobs.filter(isJob).map((job) => handOut(job as Job))
+  }
+
+  function isJob(job: unknown): boolean {
+    if (typeof job === 'object' && job !== null) return true
+    report({ reason: `The store's claim gave ${textOf(job)} among the jobs.` }, 'a claimed job cannot be run')
+    return false
+  }
+
+  function report(fields: object, message: string): void {
+    attempt(() => logger.error(fields, message), undefined)
   }
 
   async function claim(slots: number): Promise<ClaimedJob[]> {
@@ -59,7 +78,7 @@ export function consumeStore<Job extends ClaimedJob>(
     for (const queue of options.queues === '*' ? [undefined] : options.queues) {
       if (claimed.length >= slots) break
       try {
-        claimed.push(...(await store.claim(slots - claimed.length, queue)).map(handOut))
+        claimed.push(...(await claimFrom(queue, slots - claimed.length)))
       } catch (error) {
         // What is claimed already must run; the next claim will say it again.
         if (claimed.length === 0) throw error
@@ -70,19 +89,51 @@ export function consumeStore<Job extends ClaimedJob>(
   }
 
   async function exchange(finished: readonly FinishedJob[], slots: number): Promise<Exchanged> {
-    const applied = await Promise.allSettled(finished.map(apply))
-    for (const each of applied) if (each.status === 'rejected') throw each.reason
+    const refused = new Map<ClaimedJob, unknown>()
+    await Promise.all(finished.map((each) => apply(each).catch((error: unknown) => void refused.set(each.job, error))))
+    // None was taken: it cannot be reached.
+    if (finished.length > 0 && refused.size === finished.length && slots === 0) throw [...refused.values()][0]
+    const claimed = slots > 0 ? await claim(slots) : []
     const lost = new Set(finished.map(({ job }) => job).filter((job) => answers.get(job) === false))
-    return { lost, claimed: await claim(slots) }
+    return { lost, refused, claimed }
   }
 
-  const wait = (signal: AbortSignal) => store.wait?.(signal) ?? sleep(options.pollInterval, signal)
+  async function wait(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    const news = store.wait?.(signal)
+    if (!isThenable(news)) return sleep(options.pollInterval, signal)
+    await Promise.race([news, aborted])
+    await othersTurn() // one that never waits must not keep timers and connections from their turn
+  }
+
   const close = () => store.close?.()
   return new StoreConsumption({ exchange, wait, close }, options, execute, guarded(logger))
 }
 
+/** A job that anybody's store may have made: what cannot be read is left to the executor, which says so. */
+function readable(job: ClaimedJob): ClaimedJob {
+  const fields = attempt(() => ({ ...job }), {} as Partial<ClaimedJob>)
+  const { envelope, id, queue, attempt: number, signal } = fields
+  return {
+    ...fields,
+    id: textOf(id),
+    queue: typeof queue === 'string' ? queue : 'default',
+    signal: attempt(() => signal instanceof AbortSignal, false) ? signal : undefined,
+    attempt: typeof number === 'number' ? number : NaN,
+    envelope: attempt(() => structuredClone(envelope), undefined),
+  }
+}
+
+function isThenable(value: unknown): value is Promise<void> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}
+
 /** A job that is released has used no attempt. */
 function toBeKept<Job extends ClaimedJob>(job: Job, outcome: Outcome): Job {
+  return attempt(() => kept(job, outcome), job)
+}
+
+function kept<Job extends ClaimedJob>(job: Job, outcome: Outcome): Job {
   if (outcome.state === 'released') return { ...job, attempt: job.attempt - 1, releasedSince: outcome.since }
   return { ...job, releasedSince: undefined }
 }

@@ -1,5 +1,6 @@
 import { LeaseLostError } from '../errors'
 import { LazyAbort } from '../lazy-abort'
+import { textOf } from '../text-of'
 import type { ClaimedJob, RowsRead } from './handler'
 
 /** What a store's claim says of a job. */
@@ -52,6 +53,6 @@ export class HeldJob<Claim extends Claimed> implements ClaimedJob {
   /** For the message about a process that hangs. */
   get name(): string {
     const { entity, method } = (this.envelope ?? {}) as Record<string, unknown>
-    return `${String(entity)}.${String(method)} (${this.id})`
+    return `${textOf(entity)}.${textOf(method)} (${this.id})`
   }
 }

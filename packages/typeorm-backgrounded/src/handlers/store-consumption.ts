@@ -1,8 +1,10 @@
 import type { Logger } from '../logger'
 import { sleep, withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
+import { textOf } from '../text-of'
 import { DefectGrace } from './defect-grace'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute, Outcome } from './handler'
+import { soundOutcome } from './sound-outcome'
 
 /** A store of jobs as the consumption loop needs it. */
 export interface JobStore<Job extends ClaimedJob = ClaimedJob> {
@@ -39,6 +41,7 @@ export interface Exchanged<Job extends ClaimedJob = ClaimedJob> {
   readonly isAll?: boolean
 }
 
+const SHORTEST_PAUSE = 100
 const LONGEST_PAUSE = 5_000
 /** A reason at hand: the default one is made, with its stack, at every abort. */
 const WOKEN = new Error('woken')
@@ -46,6 +49,9 @@ const WOKEN = new Error('woken')
 /**
  * The loop of every handler that keeps jobs in a store of its own: claim free slots only, start what was
  * claimed at once, and take every outcome along with the next claim.
+ *
+ * Everything that is called from here belongs to somebody else: the store, the executor, listeners, the logger. None of
+ * them can end the loop, or keep what was claimed from running: jobs are started before anything is told of them.
  */
 export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   readonly finished: Promise<void>
@@ -57,6 +63,11 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   private outcomes: FinishedJob<Job>[] = []
   /** In a drain: released jobs stay claimed until the end, so that it does not take them again. */
   private heldBack: FinishedJob<Job>[] = []
+  /** Outcomes that the store has refused wait for their next try, and hold up no others. */
+  private readonly refusals = new Map<Job, number>()
+  /** Of a drain, which says so in the end. */
+  private firstRefusal: { readonly error: unknown } | undefined
+  private readonly retries = new Set<NodeJS.Timeout>()
   private readonly defects = new DefectGrace()
   private isStopping = false
   private isHandedBack = false
@@ -74,7 +85,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   ) {
     this.concurrency = options.concurrency ?? 1
     store.onNews?.(() => this.changed())
-    this.finished = this.loop().finally(() => store.close())
+    this.finished = this.loop().finally(() => this.close())
     // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.
     this.finished.catch(() => {})
   }
@@ -101,13 +112,13 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
       }
       const exchanged = await this.exchange(slots)
       if (!exchanged) continue
-      this.start(exchanged.claimed)
       const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
       if (mayBeMore || this.outcomes.length > 0 || this.isOver) continue
       if (this.options.once && this.running.length === 0 && (await this.isDrained())) break
       await this.idle()
     }
     await this.giveBackHeld()
+    if (this.firstRefusal) throw this.firstRefusal.error
   }
 
   private get isOver(): boolean {
@@ -121,18 +132,9 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   private async exchange(slots: number): Promise<Exchanged<Job> | undefined> {
     const finished = this.outcomes
     this.outcomes = []
+    let exchanged: Exchanged<Job>
     try {
-      const exchanged = await this.store.exchange(finished, slots)
-      this.pauses = 0
-      this.defects.worked()
-      this.firstContact.resolve()
-      const { lost, refused } = exchanged
-      this.report(
-        finished.filter(({ job }) => !refused?.has(job)),
-        lost,
-      )
-      if (refused?.size) this.repeatLater(finished.filter(({ job }) => refused.has(job)))
-      return exchanged
+      exchanged = await this.store.exchange(finished, slots)
     } catch (error) {
       // Whether the store has the outcomes is unknown: they are sent again.
       this.outcomes = [...finished.map((each) => ({ ...each, isRepeated: true })), ...this.outcomes]
@@ -140,25 +142,53 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
       await this.pause(error)
       return undefined
     }
+    this.pauses = 0
+    this.defects.worked()
+    this.start(exchanged.claimed)
+    this.firstContact.resolve()
+    this.report(finished, exchanged)
+    return exchanged
   }
 
-  private repeatLater(refused: readonly FinishedJob<Job>[]): void {
-    setTimeout(() => {
-      this.outcomes.push(...refused)
-      this.changed()
-    }, LONGEST_PAUSE / 10).unref()
-  }
-
-  private report(finished: readonly FinishedJob<Job>[], lost: ReadonlySet<Job>): void {
-    for (const { job, outcome } of finished) {
-      if (lost.has(job)) this.options.lost(job)
-      else this.options.applied(job, outcome)
+  private report(finished: readonly FinishedJob<Job>[], { lost, refused }: Exchanged<Job>): void {
+    for (const each of finished) {
+      const { job, outcome } = each
+      if (refused?.has(job)) this.putAside(each, refused.get(job))
+      else if (lost.has(job)) this.tell(() => this.options.lost(job))
+      else this.tell(() => this.options.applied(job, outcome))
     }
+    for (const { job } of finished) if (!refused?.has(job)) this.refusals.delete(job)
+  }
+
+  /** Its job stays claimed by this worker, without a slot, until the store takes the outcome. */
+  private putAside(refused: FinishedJob<Job>, error: unknown): void {
+    const { job } = refused
+    const tries = this.refusals.get(job) ?? 0
+    this.refusals.set(job, tries + 1)
+    const delay = pauseAfter(tries)
+    this.log('error', { err: error, job: job.id, retryIn: delay }, 'the store refuses the outcome of a job')
+    if (this.options.once) this.firstRefusal ??= { error }
+    if (this.options.once || this.isStopping) return
+    const timer = setTimeout(() => {
+      this.retries.delete(timer)
+      this.outcomes.push(refused)
+      this.changed()
+    }, delay)
+    this.retries.add(timer)
   }
 
   private start(jobs: readonly Job[]): void {
     this.running.push(...jobs)
-    for (const job of jobs) if (!this.isHandedBack) void this.execute(job).then((outcome) => this.ended(job, outcome))
+    for (const job of jobs) if (!this.isHandedBack) this.run(job)
+  }
+
+  private run(job: Job): void {
+    const failed = (error: unknown) => this.ended(job, { state: 'failed', error })
+    try {
+      this.execute(job).then((outcome) => this.ended(job, soundOutcome(outcome)), failed)
+    } catch (error) {
+      failed(error)
+    }
   }
 
   private ended(job: Job, outcome: Outcome): void {
@@ -184,13 +214,17 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     // Only a drain, or a stop, can be here with nothing to ask of the store.
     if (this.options.once || this.isStopping) return this.untilChanged()
     this.wake = new AbortController()
-    await this.store.wait(this.wake.signal)
+    try {
+      await this.store.wait(this.wake.signal)
+    } catch (error) {
+      return this.pause(error)
+    }
     this.wake = undefined
   }
 
   private async pause(error: unknown): Promise<void> {
-    const delay = Math.min(100 * 2 ** this.pauses++, LONGEST_PAUSE)
-    this.logger.error({ err: error, retryIn: delay }, 'the job store cannot be reached')
+    const delay = pauseAfter(this.pauses++)
+    this.log('error', { err: error, retryIn: delay }, 'the job store cannot be reached')
     this.wake = new AbortController()
     await sleep(delay, this.isStopping ? undefined : this.wake.signal)
     this.wake = undefined
@@ -199,9 +233,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   private async giveBackHeld(): Promise<void> {
     const held = this.heldBack
     this.heldBack = []
-    if (held.length === 0) return
-    const { lost } = await this.store.exchange(held, 0)
-    this.report(held, lost)
+    if (held.length > 0) this.report(held, await this.store.exchange(held, 0))
   }
 
   /** The process exits right after this: what still runs ends with it, and may be given back. */
@@ -211,16 +243,50 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     const finished = [...this.outcomes, ...this.running.map((job) => ({ job, outcome }))]
     this.outcomes = []
     try {
-      const { lost } = await this.store.exchange(finished, 0)
-      this.report(finished, lost)
+      this.report(finished, await this.store.exchange(finished, 0))
     } catch (error) {
-      this.logger.error(
+      this.log(
+        'error',
         { err: error, jobs: finished.length },
         'jobs could not be handed back; their lease ends with this process',
       )
     }
     this.changed()
   }
+
+  private async close(): Promise<void> {
+    for (const timer of this.retries) clearTimeout(timer)
+    try {
+      await this.store.close()
+    } catch (error) {
+      this.log('warn', { err: error }, 'the job store did not close')
+    }
+  }
+
+  /** Calls what the application listens and logs with. */
+  private tell(work: () => unknown): void {
+    const report = (error: unknown) =>
+      this.log('error', { reason: textOf(error) }, 'what was told of a job has thrown: the job itself is not affected')
+    try {
+      const result = work()
+      if (result instanceof Promise) result.catch(report)
+    } catch (error) {
+      report(error)
+    }
+  }
+
+  private log(level: 'warn' | 'error', fields: object, message: string): void {
+    try {
+      this.logger[level](fields, message)
+    } catch {
+      // A logger that throws has nobody to tell it to, and the jobs do not depend on it.
+    }
+  }
+}
+
+/** ms */
+function pauseAfter(tries: number): number {
+  return Math.min(SHORTEST_PAUSE * 2 ** tries, LONGEST_PAUSE)
 }
 
 function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => void } {

@@ -1,6 +1,7 @@
 import { MalformedJobError } from '../errors'
+import { errorMessage } from '../reporting/safe-error'
+import { textOf } from '../text-of'
 import { isJsonObject, type JsonObject, type JsonValue } from './json'
-import { LARGEST_PAYLOAD } from './largest-payload'
 
 /** The values of a primary key as the database stores them, by property path: `{ id: 5 }`, `{ 'at.x': 1, 'at.y': 2 }`. */
 export type JobKey = { [propertyPath: string]: string | number | boolean }
@@ -62,7 +63,7 @@ export interface ReceivedJob {
 export function readEnvelope(stored: unknown): ReceivedJob {
   if (!isJsonObject(stored)) throw new MalformedJobError(`The job is ${kindOf(stored)} instead of an object.`)
   if (stored.v !== undefined && stored.v !== null && stored.v !== 1) {
-    throw new MalformedJobError(`The job has envelope version ${String(stored.v)}, and this worker reads version 1.`)
+    throw new MalformedJobError(`The job has envelope version ${textOf(stored.v)}, and this worker reads version 1.`)
   }
   return {
     entity: readName(stored, 'entity'),
@@ -117,7 +118,7 @@ function readAttempts(stored: JsonObject): number | undefined {
   const attempts = stored.attempts
   if (attempts === undefined || attempts === null) return undefined
   if (typeof attempts === 'number' && Number.isInteger(attempts) && attempts >= 1) return attempts
-  throw new MalformedJobError(`The job's attempts are ${String(attempts)} instead of a whole number from 1 on.`)
+  throw new MalformedJobError(`The job's attempts are ${textOf(attempts)} instead of a whole number from 1 on.`)
 }
 
 function readTime(stored: JsonObject, field: string): number | undefined {
@@ -130,14 +131,10 @@ function parsed(stored: JsonObject, field: string): JsonValue | undefined {
   const value = stored[field]
   if (typeof value !== 'string') return value
   if (value === '[]') return [] // the arguments of most calls
-  if (value.length > LARGEST_PAYLOAD)
-    throw new MalformedJobError(
-      `The job's ${field} have ${value.length} characters, and a job may have ${LARGEST_PAYLOAD}.`,
-    )
   try {
     return JSON.parse(value) as JsonValue
   } catch (error) {
-    throw new MalformedJobError(`The job's ${field} are no JSON: ${(error as Error).message}`, { cause: error })
+    throw new MalformedJobError(`The job's ${field} are no JSON: ${errorMessage(error)}`, { cause: error })
   }
 }
 

@@ -1,26 +1,20 @@
-import type { EntityManager } from 'typeorm'
+import type { EntityManager, ObjectLiteral } from 'typeorm'
 import { isBusyError, isConnectionError } from '../database-errors'
-import {
-  InvalidKeyError,
-  MalformedJobError,
-  RowMissingError,
-  UnknownMethodError,
-  WorkerDiedError,
-  WorkerStoppingError,
-} from '../errors'
+import { isBackgroundedError } from '../error-brand'
+import { MalformedJobError, RowMissingError, UnknownMethodError, WorkerDiedError } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
 import type { ClaimedJob, Outcome, RowReading } from '../handlers/handler'
 import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
-import { chainOf, linkOf, type EventChain } from '../job/event-chain'
 import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
-import { argumentRows } from './argument-rows'
+import { errorMessage } from '../reporting/safe-error'
+import { attempt, textOf } from '../text-of'
 import { entityOf, type EntityLoader, type Found } from './entity-loader'
 import { runInJob } from './job-context'
-import { DiscardJob, SnoozeJob } from './outcomes'
+import { snoozeDelay, thrownOutcome } from './outcomes'
 import type { LoadOptions } from './rows-by-key'
 import { RunningJob } from './running-job'
 
@@ -59,7 +53,10 @@ interface Run {
   readonly summary: RunningJobSummary
 }
 
-/** Runs claimed jobs, the same way for every handler, and says what became of each. Never rejects. */
+/**
+ * Runs claimed jobs, the same way for every handler, and says what became of each. Never rejects, whatever a store hands
+ * out and whatever a method throws or returns: foreign values are looked at through `text-of.ts` only.
+ */
 export class Executor {
   constructor(private readonly host: ExecutorHost) {}
 
@@ -95,6 +92,8 @@ export class Executor {
       } catch (error) {
         return outcomeOfMethod(run, error)
       }
+    } catch (error) {
+      return { state: 'failed', error } // an outcome could not be found: a store of one's own hands out odd jobs
     } finally {
       listener.ended()
     }
@@ -138,14 +137,17 @@ export class Executor {
   }
 
   private async arguments(args: JsonValue[], types: Readonly<Record<string, string>>): Promise<unknown[]> {
-    const rows = await argumentRows(storedReferences(args, types), async ({ entity: name, key }, pointer) => {
-      const entity = this.host.methods.named(name)
-      if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
-      const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
-      if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
-      return row
-    })
-    return decode(args, types, rows)
+    const references = storedReferences(args, types)
+    const loaded = await Promise.all(
+      [...references].map(async ([pointer, { entity: name, key }]) => {
+        const entity = this.host.methods.named(name)
+        if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
+        const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
+        if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
+        return [pointer, row] as const
+      }),
+    )
+    return decode(args, types, new Map<string, ObjectLiteral>(loaded))
   }
 
   private invoke(run: Run, receiver: object, args: unknown[]): unknown {
@@ -154,62 +156,65 @@ export class Executor {
       throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is no method.`)
     const { manager, logger, now } = this.host
     const enqueuedAt = run.received.enqueuedAt ?? now()
-    const job = new RunningJob(run.job, run.summary, {
-      enqueuedAt,
-      manager: manager(),
-      logger,
-      eventChain: () => this.eventChain(run),
-    })
+    const job = new RunningJob(run.job, run.summary, { enqueuedAt, manager: manager(), logger })
     return runInJob(job, () => method.apply(receiver, args) as unknown)
   }
 
-  /** What led to this job, and the job itself if an event may start it. */
-  private eventChain({ received: { meta, entity, key = {} }, method }: Run): EventChain {
-    const chain = chainOf(meta)
-    return method.afterCommit ? [...chain, linkOf(this.host.source, entity, key, method.name)] : chain
-  }
-
   private outcomeOfReading(job: ClaimedJob, error: unknown): Outcome {
-    return error instanceof UnknownMethodError ? this.releaseUnknown(job, error) : { state: 'failed', error }
+    return isBackgroundedError(error, 'UNKNOWN_METHOD') ? this.releaseUnknown(job, error) : { state: 'failed', error }
   }
 
   private outcomeOfLoading(run: Run, error: unknown): Outcome {
-    if (error instanceof RowMissingError) return outcomeOfMissing(run, error)
-    if (error instanceof UnknownMethodError) return this.releaseUnknown(run.job, error)
-    if (error instanceof MalformedJobError || error instanceof InvalidKeyError) return { state: 'failed', error }
+    if (isBackgroundedError(error, 'ROW_MISSING')) return outcomeOfMissing(run, error)
+    if (isBackgroundedError(error, 'UNKNOWN_METHOD')) return this.releaseUnknown(run.job, error)
+    if (isBackgroundedError(error, 'MALFORMED_JOB', 'INVALID_KEY')) return { state: 'failed', error }
     if (isConnectionError(error) || isBusyError(error)) return this.release(run.job, error)
     return retryOrFail(run, error)
   }
 
   /** Back for a newer worker; for a week, since a deploy may be slow, but not for ever. */
-  private releaseUnknown(job: ClaimedJob, error: UnknownMethodError): Outcome {
-    const waited = this.host.now() - (job.releasedSince ?? this.host.now())
+  private releaseUnknown(job: ClaimedJob, error: unknown): Outcome {
+    const waited = this.host.now() - this.releasedSince(job)
     return waited >= UNKNOWN_FAILS_AFTER ? { state: 'failed', error } : this.release(job, error)
   }
 
   /** Back for as long again as it has waited already: the delay doubles without anybody counting. */
   private release(job: ClaimedJob, error: unknown): Outcome {
-    const since = job.releasedSince ?? this.host.now()
+    const since = this.releasedSince(job)
     const delay = Math.min(Math.max(this.host.now() - since, SECOND), LONGEST_RELEASE)
-    return { state: 'released', delay, reason: (error as Error).message, since, error }
+    return { state: 'released', delay, reason: errorMessage(error), since, error }
+  }
+
+  /** Anybody may have written any time into the store. */
+  private releasedSince({ releasedSince }: ClaimedJob): number {
+    const now = this.host.now()
+    const isTime = typeof releasedSince === 'number' && releasedSince >= 0 && releasedSince <= now
+    return isTime ? Math.round(releasedSince) : now
   }
 }
 
-function unreadable({ id, envelope, queue, attempt }: ClaimedJob): RunningJobSummary {
-  const { entity, method } = (envelope ?? {}) as Record<string, unknown>
-  return { id, entity: String(entity), method: String(method), queue, attempt, attempts: attempt }
+function unreadable({ id, envelope, queue, attempt: number }: ClaimedJob): RunningJobSummary {
+  const named = envelope as { entity?: unknown; method?: unknown } | null | undefined
+  const entity = textOf(attempt(() => named?.entity, undefined))
+  const method = textOf(attempt(() => named?.method, undefined))
+  return { id, entity, method, queue, attempt: number, attempts: number }
 }
 
 function outcomeOfMethod(run: Run, error: unknown): Outcome {
-  if (error instanceof DiscardJob) return { state: 'discarded', reason: error.message }
-  if (error instanceof SnoozeJob) return { state: 'released', delay: error.delay, reason: error.message }
-  if (run.job.signal?.aborted && run.job.signal.reason instanceof WorkerStoppingError) {
+  const outcome = thrownOutcome(error)
+  if (outcome === 'discard') return { state: 'discarded', reason: errorMessage(error) }
+  if (outcome === 'snooze') return { state: 'released', delay: snoozeDelay(error), reason: errorMessage(error) }
+  if (isStopping(run.job)) {
     return { state: 'released', delay: 0, reason: 'The worker stopped in the middle of the job.' }
   }
   return retryOrFail(run, error)
 }
 
-function outcomeOfMissing(run: Run, error: RowMissingError): Outcome {
+function isStopping({ signal }: ClaimedJob): boolean {
+  return signal?.aborted === true && isBackgroundedError(signal.reason, 'WORKER_STOPPING')
+}
+
+function outcomeOfMissing(run: Run, error: Error): Outcome {
   switch (run.method.options.onMissing) {
     case 'discard':
       return { state: 'discarded', reason: error.message }
@@ -221,14 +226,15 @@ function outcomeOfMissing(run: Run, error: RowMissingError): Outcome {
 }
 
 function retryOrFail({ job, method, summary }: Run, error: unknown): Outcome {
-  if (job.attempt >= summary.attempts) return { state: 'failed', error }
+  // Said this way, an attempt that is not a number ends the job too.
+  if (!(job.attempt < summary.attempts)) return { state: 'failed', error }
   const { backoff } = method.options
   const attemptsLeft = summary.attempts - job.attempt
   try {
     const delay = backoff === undefined ? defaultBackoff(job.attempt) : backoffDelay(backoff, job.attempt, error)
     return { state: 'retried', delay, error, attemptsLeft }
   } catch (cause) {
-    const problem = new Error(`The backoff function failed: ${String(cause)}`, { cause: error })
+    const problem = new Error(`The backoff function failed: ${textOf(cause)}`, { cause: error })
     return { state: 'retried', delay: defaultBackoff(job.attempt), error: problem, attemptsLeft }
   }
 }
@@ -251,7 +257,7 @@ function decode(
   try {
     return decodeArguments(args, types, entities)
   } catch (error) {
-    if (error instanceof MalformedJobError) throw error
-    throw new MalformedJobError(`The job's arguments cannot be read: ${String(error)}`, { cause: error })
+    if (isBackgroundedError(error, 'MALFORMED_JOB')) throw error
+    throw new MalformedJobError(`The job's arguments cannot be read: ${textOf(error)}`, { cause: error })
   }
 }

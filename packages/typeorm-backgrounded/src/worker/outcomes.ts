@@ -1,4 +1,7 @@
 import { milliseconds, type Duration } from '../job/duration'
+import { attempt } from '../text-of'
+
+const BRAND = Symbol.for('typeorm-backgrounded.outcome')
 
 /** Thrown by a method: the job is over, never retried, its reason kept. */
 export class DiscardJob extends Error {
@@ -18,4 +21,25 @@ export class SnoozeJob extends Error {
     this.name = 'SnoozeJob'
     this.delay = milliseconds(delay, 'SnoozeJob')
   }
+}
+
+Object.defineProperty(DiscardJob.prototype, BRAND, { value: 'discard' })
+Object.defineProperty(SnoozeJob.prototype, BRAND, { value: 'snooze' })
+
+/**
+ * Which of the two a method has thrown. By a mark and not by `instanceof`, so that those of a second copy of the library
+ * count, and a revoked proxy does no harm.
+ */
+export function thrownOutcome(thrown: unknown): 'discard' | 'snooze' | undefined {
+  const brand = attempt(() => (thrown as { readonly [BRAND]?: unknown } | null | undefined)?.[BRAND], undefined)
+  return brand === 'discard' || brand === 'snooze' ? brand : undefined
+}
+
+/** Not at once: a job whose delay cannot be read would run again and again without a pause. */
+const UNREADABLE_DELAY = 1_000
+
+/** How long a `SnoozeJob` asks for, in ms. */
+export function snoozeDelay(thrown: unknown): number {
+  const delay = attempt((): unknown => (thrown as SnoozeJob).delay, undefined)
+  return typeof delay === 'number' && delay >= 0 ? delay : UNREADABLE_DELAY
 }

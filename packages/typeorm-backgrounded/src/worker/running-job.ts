@@ -1,19 +1,10 @@
 import type { EntityManager } from 'typeorm'
 import type { RunningJobSummary } from '../events'
 import type { ClaimedJob } from '../handlers/handler'
-import type { EventChain } from '../job/event-chain'
 import { LazyAbort } from '../lazy-abort'
 import type { Logger } from '../logger'
 import { childLogger } from '../reporting/guarded-logger'
-import { EVENT_CHAIN, type CurrentJob } from './job-context'
-
-interface RunningJobParts {
-  readonly enqueuedAt: number
-  readonly manager: EntityManager
-  readonly logger: Logger
-  /** Asked by the few jobs whose events start others. */
-  readonly eventChain: () => EventChain
-}
+import type { CurrentJob } from './job-context'
 
 /** What a method sees of its job: made for each, so that whatever few methods ask for comes to be when they do. */
 export class RunningJob implements CurrentJob {
@@ -28,14 +19,13 @@ export class RunningJob implements CurrentJob {
   readonly #job: ClaimedJob
   readonly #enqueuedAt: number
   readonly #logger: Logger
-  readonly #eventChain: () => EventChain
   #log: Logger | undefined
   #never: LazyAbort | undefined
 
   constructor(
     job: ClaimedJob,
     summary: RunningJobSummary,
-    { enqueuedAt, manager, logger, eventChain }: RunningJobParts,
+    { enqueuedAt, manager, logger }: { enqueuedAt: number; manager: EntityManager; logger: Logger },
   ) {
     this.id = summary.id
     this.entity = summary.entity
@@ -48,7 +38,6 @@ export class RunningJob implements CurrentJob {
     this.#job = job
     this.#enqueuedAt = enqueuedAt
     this.#logger = logger
-    this.#eventChain = eventChain
   }
 
   get enqueuedAt(): Date {
@@ -57,10 +46,6 @@ export class RunningJob implements CurrentJob {
 
   get signal(): AbortSignal {
     return this.#job.signal ?? (this.#never ??= new LazyAbort()).signal
-  }
-
-  get [EVENT_CHAIN](): EventChain {
-    return this.#eventChain()
   }
 
   get log(): Logger {

@@ -23,8 +23,7 @@ describe('The connection that listens for new jobs', () => {
     const connection: PostgresConnection = new PostgresConnection({
       Client: Refused,
       client: {},
-      session: { isOwned: true },
-      patience: 1_000,
+      ownsSession: true,
       onLoss: () => void notifications.heal(connection),
     })
     const start = performance.now()

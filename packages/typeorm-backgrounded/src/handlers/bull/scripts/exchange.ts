@@ -255,9 +255,14 @@ end
 
 local problems = {}
 
+local function trying(queue, work, ...)
+  local isFine, problem = pcall(work, ...)
+  if not isFine then problems[#problems + 1] = { queue, messageOf(problem) } end
+end
+
 local function claim(queue)
   local q = base .. queue .. ':'
-  promote(q)
+  trying(queue, promote, q) -- where its delayed jobs are broken, those that wait run all the same
   if rcall('EXISTS', q .. 'meta-paused') == 1 then return end
   mustBe('list', q, 'active')
   -- These fail where they are of another kind, before anything is taken.
@@ -280,8 +285,7 @@ if request.slots > 0 and isAlive == 1 then
     -- In turn, where nothing says which comes first.
     local queue = queues[request.queues and i or (i + request.turn) % #queues + 1]
     -- One broken queue does not stop the others.
-    local isFine, problem = pcall(claim, queue)
-    if not isFine then problems[#problems + 1] = { queue, messageOf(problem) } end
+    trying(queue, claim, queue)
     if #claimed >= request.slots then break end
   end
 end
