@@ -86,6 +86,13 @@ export class InvalidKeyError extends BackgroundedError {
 export class PayloadTooLargeError extends BackgroundedError {
   readonly code = 'PAYLOAD_TOO_LARGE'
 
+  /** @param path of the argument that was one too many */
+  static at(path: string, limit: number): PayloadTooLargeError {
+    return new PayloadTooLargeError(
+      `With ${path}, the arguments have more than ${limit} bytes, which is what a job may have: store the data in a row, and pass its key.`,
+    )
+  }
+
   /** @param limit bytes */
   static of(subject: string, bytes: number, limit: number): PayloadTooLargeError {
     return new PayloadTooLargeError(

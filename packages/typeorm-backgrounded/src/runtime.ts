@@ -12,8 +12,8 @@ import type { BackgroundedEvents } from './events'
 import { checkEntities } from './handler-entities'
 import type { ClaimedJob, Consumable, Handler } from './handlers/handler'
 import { milliseconds } from './job/duration'
+import { linkOf, type EventChain } from './job/event-chain'
 import type { JsonObject } from './job/json'
-import { keyText } from './job/key-codec'
 import { consoleLogger, type Logger } from './logger'
 import { guarded } from './reporting/guarded-logger'
 import { MethodTable } from './metadata/method-table'
@@ -23,7 +23,7 @@ import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 import { concurrencyOf, type Surroundings } from './worker/concurrency'
 import { EntityLoader } from './worker/entity-loader'
 import { Executor, type RunListener } from './worker/executor'
-import { currentJobOrUndefined } from './worker/job-context'
+import { currentJobOrUndefined, eventChainOf } from './worker/job-context'
 import { announce, Worker, type WorkerOptions } from './worker/worker'
 
 const initialised = shared('runtimes', () => new Set<Runtime>())
@@ -80,6 +80,7 @@ export class Runtime {
     const manager = () => testManager() ?? dataSource.manager
     const loader = new EntityLoader(dataSource, testManager)
     this.executor = new Executor({ manager, source, methods, loader, events, logger, now })
+    const runsCurrentJob = () => isJobOf(dataSource)
     const isInsideTestTransaction = () => testRunner() !== undefined
     this.outbox = usesOutbox(options)
       ? new Outbox({
@@ -106,11 +107,12 @@ export class Runtime {
       events,
       logger,
       now,
+      runsCurrentJob,
       outbox: this.outbox,
       sendsEdges: () => this.sendsEdges,
     })
     this.proof = this.proveEdges()
-    this.afterCommit = new AfterCommit(this.dispatcher, isRunning)
+    this.afterCommit = new AfterCommit(this.dispatcher, () => runningChain(source))
     this.subscribers = subscribers(dataSource, this.dispatcher.transactions, methods, (change) =>
       this.afterCommit.touched(change),
     )
@@ -220,15 +222,16 @@ export class Runtime {
   }
 }
 
-/** Keeps a method that saves its own row from enqueueing itself for ever. */
-function isRunning(entity: string, key: string, method: string): boolean {
+/** What an event must not start, so that methods which save their rows come to an end. */
+function runningChain(source: string): EventChain {
   const job = currentJobOrUndefined()
-  return (
-    job !== undefined &&
-    job.entity === entity &&
-    job.method === method &&
-    keyText((job.key ?? {}) as JsonObject) === key
-  )
+  if (!job) return []
+  return eventChainOf(job) ?? [linkOf(source, job.entity, (job.key ?? {}) as JsonObject, job.method)]
+}
+
+function isJobOf(dataSource: DataSource): boolean {
+  const manager = currentJobOrUndefined()?.manager
+  return manager !== undefined && dataSourceOf(manager) === dataSource
 }
 
 function dataSourceOf(manager: { dataSource?: DataSource; connection?: DataSource }): DataSource {

@@ -1,14 +1,13 @@
-import { MissingKeyError } from '../errors'
+import { InvalidOptionError, MissingKeyError } from '../errors'
 import type { JobEnvelope } from '../job/envelope'
+import { linkOf, metaOf, type EventChain } from '../job/event-chain'
 import { keyText } from '../job/key-codec'
 import type { MarkedMethod } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
 import { summaryOf, type Dispatcher } from './dispatcher'
 import { classOf } from './envelope-maker'
+import { rowAfter } from './row-state'
 import type { RowChange } from './subscriber'
-
-/** Whether this very method of this row is what the current code runs in. */
-export type IsRunning = (entity: string, key: string, method: string) => boolean
 
 /**
  * Enqueues `@AfterCommitBackgrounded` methods when their rows change. Called from TypeORM's after hooks, where
@@ -22,7 +21,8 @@ export class AfterCommit {
 
   constructor(
     private readonly dispatcher: Dispatcher,
-    private readonly isRunning: IsRunning,
+    /** The chain of events that led to the current code, if that is a job's. */
+    private readonly runningChain: () => EventChain,
   ) {
     const methods = dispatcher.host.methods.marked.flatMap((entity) => [...entity.methods.values()])
     this.hasMethods = methods.some(({ afterCommit }) => afterCommit !== undefined)
@@ -63,20 +63,16 @@ export class AfterCommit {
   }
 
   private async enqueue(change: RowChange, method: MarkedMethod): Promise<void> {
-    const { entity, queryRunner } = change
-    const { type, databaseEntity } = change
-    const updatedColumns = change.updatedColumns?.map(({ propertyPath }) => propertyPath) ?? []
-    const { when } = method.afterCommit ?? {}
-    if (when && !when(entity, { type, manager: queryRunner.manager, queryRunner, databaseEntity, updatedColumns }))
-      return
+    if (!isWanted(change, method)) return
+    const chain = this.runningChain()
+    const envelope = this.dispatcher.envelopes.makeFor(method, keyed(change), [], undefined, metaOf(chain))
+    const { source, entity, key = {} } = envelope
+    if (chain.includes(linkOf(source, entity, key, method.name))) return
 
-    const envelope = this.dispatcher.envelopes.makeFor(method, keyed(change))
-    const key = keyText(envelope.key ?? {})
-    if (this.isRunning(method.entity.name, key, method.name)) return
-
+    const { queryRunner } = change
     const transaction = this.dispatcher.transactions.following(queryRunner)
     if (!transaction) return this.enqueueOutside(envelope, change)
-    const rowEvent = `${method.entity.name} ${key} ${method.name}`
+    const rowEvent = `${entity} ${keyText(key)} ${method.name}`
     if (!transaction.hasRowEvent(rowEvent)) await this.dispatcher.submitInside(transaction, envelope, rowEvent)
   }
 
@@ -113,6 +109,31 @@ export class AfterCommit {
         `were not enqueued: use save(), softRemove(), recover() or insert(), or call the generated method yourself`,
     )
   }
+}
+
+/** @throws InvalidOptionError when `when` does not answer at once */
+function isWanted(change: RowChange, { entity, property, afterCommit }: MarkedMethod): boolean {
+  if (!afterCommit?.when) return true
+  const { type, queryRunner, databaseEntity } = change
+  const updatedColumns = change.updatedColumns?.map(({ propertyPath }) => propertyPath) ?? []
+  const { manager } = queryRunner
+  const answer: unknown = afterCommit.when(rowAfter(change), {
+    type,
+    manager,
+    queryRunner,
+    databaseEntity,
+    updatedColumns,
+  })
+  if (!isThenable(answer)) return Boolean(answer)
+  Promise.resolve(answer).catch(() => {}) // nobody waits for it
+  throw new InvalidOptionError(
+    `The "when" of ${entity.name}.${property} returned a promise, which would count as true: return true or false at once, ` +
+      `and look up in the method itself what takes time.`,
+  )
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
 
 /** A child that a cascade updates may lack the part of its key that is its parent's; the row that TypeORM loaded has it. */

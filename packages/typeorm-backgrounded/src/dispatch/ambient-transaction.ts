@@ -2,11 +2,14 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm'
 import { shared } from '../metadata/registry'
 import type { OpenTransaction } from './open-transaction'
+import { shownManager } from './typeorm-transactional'
 
 /** A `transaction(…)` callback that the current code runs in, and those around it. */
 export interface AmbientScope {
   readonly dataSource: DataSource
   readonly transaction: OpenTransaction
+  /** What typeorm-transactional showed as the data source's manager when the scope began, where it is used. */
+  readonly shown?: EntityManager
   readonly outer?: AmbientScope
 }
 
@@ -31,10 +34,11 @@ export function inAmbientScope(callback: TransactionCallback, open: OpenScope): 
     const opened = manager.queryRunner && open(manager.queryRunner)
     if (!opened) return callback(manager)
     const { dataSource, transaction } = opened
-    return storage.run({ dataSource, transaction, outer: storage.getStore() }, () => callback(manager))
+    const shown = shownManager(dataSource, callback, manager)
+    return storage.run({ dataSource, transaction, shown, outer: storage.getStore() }, () => callback(manager))
   }
 }
 
 export type TransactionCallback = (manager: EntityManager) => unknown
 
-export type OpenScope = (runner: QueryRunner) => Omit<AmbientScope, 'outer'> | undefined
+export type OpenScope = (runner: QueryRunner) => Pick<AmbientScope, 'dataSource' | 'transaction'> | undefined

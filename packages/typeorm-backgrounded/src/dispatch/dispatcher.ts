@@ -37,6 +37,8 @@ export interface DispatcherHost {
   readonly events: BackgroundedEvents
   readonly logger: Logger
   readonly now: () => number
+  /** Whether a job of this data source is what the current code runs in. */
+  readonly runsCurrentJob: () => boolean
   /** Keeps jobs in the database until the handler has them. */
   readonly outbox?: Outbox
   /** TypeORM's runners send the statements at a transaction's edges through their own `query`. */
@@ -87,8 +89,8 @@ export class Dispatcher {
     const { transactions } = this
     if (!transactions.mayBeOpen) return
     const open = transactions.openRunner(runner)
-    if (!open) return
-    for (const entity of touchedEntities(this.host.methods, entities, touch)) transactions.remember(entity, open)
+    if (!open && touch === 'merge') return // it asks no database
+    for (const entity of touchedEntities(this.host.methods, entities, touch)) transactions.moveTo(open, entity)
   }
 
   /**

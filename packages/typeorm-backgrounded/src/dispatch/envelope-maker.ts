@@ -11,6 +11,7 @@ import { encodeArguments, type EncodedArguments, type StoredReference } from '..
 import { milliseconds } from '../job/duration'
 import { EntityReference } from '../job/entity-reference'
 import type { JobEnvelope, JobKey } from '../job/envelope'
+import type { JsonObject } from '../job/json'
 import { keyFromValue, keyOf } from '../job/key-codec'
 import type { MarkedEntity, MarkedMethod, MethodTable } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
@@ -36,7 +37,13 @@ export class EnvelopeMaker {
   }
 
   /** The same for a method that is known already. */
-  makeFor(method: MarkedMethod, receiver: Receiver, args: readonly unknown[] = [], options?: CallOptions): JobEnvelope {
+  makeFor(
+    method: MarkedMethod,
+    receiver: Receiver,
+    args: readonly unknown[] = [],
+    options?: CallOptions,
+    meta: JsonObject = {},
+  ): JobEnvelope {
     const { entity, isStatic, name } = method
     const now = this.now()
     const enqueuedAt = new Date(now).toISOString()
@@ -54,7 +61,7 @@ export class EnvelopeMaker {
       priority: method.options.priority,
       enqueuedAt,
       runAt: enqueuedAt,
-      meta: {},
+      meta,
     }
     return options !== undefined ? { ...envelope, ...this.optionsOf(options, method, now) } : envelope
   }

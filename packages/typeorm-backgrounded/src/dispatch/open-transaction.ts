@@ -4,7 +4,7 @@ import type { JobEnvelope } from '../job/envelope'
 import type { HeldJob } from './held-job'
 import { enqueueErrorOf, PendingRows } from './pending-rows'
 import { interceptEdges, type Interception, type Send } from './query-interception'
-import { HandmadeSavepoints, isTypeOrmSavepoint, type Edge } from './savepoints'
+import { HandmadeSavepoints, levelAround, type Edge } from './savepoints'
 
 interface Failure {
   depth: number
@@ -19,6 +19,9 @@ export interface TransactionHost {
   sendsEdges(): boolean
   /** A job could not be written. */
   refused(envelope: JobEnvelope, error: unknown): void
+  committed(jobs: readonly HeldJob[], runner: QueryRunner): void
+  /** The database has answered the COMMIT of a transaction in which a statement had failed with ROLLBACK. */
+  rolledBackByCommit(jobs: readonly HeldJob[]): void
   /** These were called while the COMMIT was on its way, which has succeeded. */
   cameLate(envelopes: readonly JobEnvelope[], runner: QueryRunner): void
 }
@@ -35,6 +38,7 @@ export class OpenTransaction {
   private readonly pending: PendingRows<unknown> | undefined
   private readonly savepoints = new HandmadeSavepoints()
   private interception: Interception | undefined
+  private isEndedByTypeOrm = false
   private isCommitting = false
   private late: JobEnvelope[] = []
   private hasEnded = false
@@ -65,7 +69,8 @@ export class OpenTransaction {
     }
     this.interception ??= interceptEdges(this.runner, (edge, sql, send) => this.atEdge(edge, sql, send))
     const fate = this.pending ? 'pending' : 'deferred'
-    const job: HeldJob = { depth: depthOf(this.runner), number: this.calls++, envelope, rowEvent, fate }
+    const depth = depthOf(this.runner)
+    const job: HeldJob = { depth, number: this.calls++, envelope, rowEvent, fate }
     this.jobs.push(job)
     try {
       return this.pending?.add(job)
@@ -86,9 +91,11 @@ export class OpenTransaction {
 
   /** Called before a level of the transaction commits. Rejects with EnqueueError when one of its jobs could not be made. */
   beforeCommit(): Promise<void> | undefined {
-    if (this.pending && !this.host.sendsEdges()) return this.writeLevel().then(() => this.checkFailures())
+    this.isEndedByTypeOrm = depthOf(this.runner) === 1
+    if (this.pending && !this.host.sendsEdges())
+      return this.writeLevel().then(() => this.checkFailures(depthOf(this.runner)))
     try {
-      this.checkFailures()
+      this.checkFailures(depthOf(this.runner))
       return undefined
     } catch (error) {
       return Promise.reject(error as Error)
@@ -115,6 +122,16 @@ export class OpenTransaction {
   end(): readonly HeldJob[] {
     this.hasEnded = true
     this.interception?.stop()
+    return this.takeJobs()
+  }
+
+  /** Tells what has become of these jobs now that the COMMIT is answered. */
+  tell(jobs: readonly HeldJob[]): void {
+    if (this.wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
+    else this.host.committed(jobs, this.runner)
+  }
+
+  private takeJobs(): readonly HeldJob[] {
     const { jobs } = this
     this.jobs = []
     return jobs
@@ -126,55 +143,74 @@ export class OpenTransaction {
       case 'commit':
         return this.commit(sql, send)
       case 'rollback':
-        await this.pending?.drop(() => true)
-        return send(sql)
+        return this.rollBackAll(sql, send)
       case 'savepoint':
-        await this.writeLevel()
-        if (!isTypeOrmSavepoint(edge.name)) this.savepoints.set(edge.name, this.calls)
-        return send(sql)
+        return this.setSavepoint(edge.name, sql, send)
       case 'release':
-        await this.writeLevel()
-        this.checkFailures()
-        this.savepoints.release(edge.name)
-        return send(sql)
+        return this.release(edge.name, sql, send)
       case 'rollbackTo':
         return this.rollBackTo(edge.name, sql, send)
     }
   }
 
+  private async rollBackAll(sql: string, send: Send): Promise<unknown> {
+    await this.pending?.drop(() => true)
+    const answer = await send(sql)
+    this.forget(() => true)
+    return answer
+  }
+
+  private async setSavepoint(name: string, sql: string, send: Send): Promise<unknown> {
+    const around = levelAround(name)
+    await this.writeLevel(around)
+    if (around === undefined) this.savepoints.set(name, this.calls)
+    return send(sql)
+  }
+
+  private async release(name: string, sql: string, send: Send): Promise<unknown> {
+    const around = levelAround(name)
+    const level = around === undefined ? depthOf(this.runner) : around + 1
+    await this.writeLevel(level)
+    this.checkFailures(level)
+    if (around === undefined) this.savepoints.release(name)
+    return send(sql)
+  }
+
   private async commit(sql: string, send: Send): Promise<unknown> {
     this.isCommitting = true
     try {
-      const answer = await (this.pending ? this.pending.commit(sql, () => this.checkFailures()) : send(sql))
+      const answer = await (this.pending ? this.pending.commit(sql, () => this.checkFailures(1)) : send(sql))
+      if (!this.isEndedByTypeOrm) this.tell(this.takeJobs()) // written by hand: no event will tell of it
       if (this.late.length > 0 && !this.wasRolledBackByCommit) this.host.cameLate(this.late, this.runner)
       return answer
     } finally {
-      this.isCommitting = false
+      this.isCommitting = this.isEndedByTypeOrm = false
       this.late = []
     }
   }
 
   /** TypeORM's events tell of its own savepoints once they are rolled back. */
   private async rollBackTo(name: string, sql: string, send: Send): Promise<unknown> {
-    const depth = depthOf(this.runner)
+    const around = levelAround(name)
+    if (around !== undefined) {
+      await this.pending?.drop((job) => job.depth > around)
+      return send(sql)
+    }
     const calls = this.savepoints.callsBefore(name)
-    const isHandmade = !isTypeOrmSavepoint(name)
-    await this.pending?.drop((job) => (isHandmade ? job.number >= calls : job.depth >= depth))
+    await this.pending?.drop((job) => job.number >= calls)
     const answer = await send(sql)
-    if (isHandmade) this.forget((each) => ('number' in each ? each.number >= calls : each.calls >= calls))
+    this.forget((each) => ('number' in each ? each.number >= calls : each.calls > calls))
     return answer
   }
 
   /** So that no group of rows crosses a savepoint's edge. */
-  private async writeLevel(): Promise<void> {
-    const depth = depthOf(this.runner)
-    await this.pending?.write((job) => job.depth === depth)
+  private async writeLevel(level = depthOf(this.runner)): Promise<void> {
+    await this.pending?.write((job) => job.depth === level)
   }
 
   /** @throws EnqueueError when a job of this level could not be stored */
-  private checkFailures(): void {
-    const depth = depthOf(this.runner)
-    const failure = this.failures.find((each) => each.depth >= depth)
+  private checkFailures(level: number): void {
+    const failure = this.failures.find((each) => each.depth >= level)
     if (failure) throw enqueueErrorOf(failure.error)
   }
 

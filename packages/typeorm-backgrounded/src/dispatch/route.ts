@@ -28,7 +28,8 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
 
 /**
  * Finds the data source and the transaction of a call: what the call says, the transaction in which this very
- * entity was loaded or saved, the `transaction(…)` callback around the call, or none.
+ * entity was loaded or saved, the `transaction(…)` callback around the call or what typeorm-transactional has said
+ * since, or none. Among several data sources, that of the running job goes before the others.
  * @throws NotAttachedError, AmbiguousDataSourceError, EnqueueError in a transaction whose connection was lost
  */
 export function routeOf(receiver: Receiver, options?: CallOptions): Route {
@@ -58,17 +59,22 @@ function dispatcherHolding(receiver: Receiver): Dispatcher | undefined {
 
 function routeByAmbient(receiver: Receiver): Route | undefined {
   for (let scope = ambientScope(); scope; scope = scope.outer) {
-    const { dataSource, transaction } = scope
-    checkConnected(transaction.runner)
+    const { dataSource, transaction, shown } = scope
     const dispatcher = dispatchers.get(dataSource)
-    if (dispatcher && transaction.isOpen && owns(dispatcher, receiver)) return { dispatcher, transaction }
+    if (!dispatcher || !owns(dispatcher, receiver)) continue
+    if (shown && dataSource.manager !== shown) return routeByShownManager(dispatcher)
+    checkConnected(transaction.runner)
+    if (transaction.isOpen) return { dispatcher, transaction }
   }
   return undefined
 }
 
 function routeByOwner(receiver: Receiver): Route {
-  const dispatcher = soleOwner(receiver)
-  // typeorm-transactional shows its ambient transaction in the data source's manager.
+  return routeByShownManager(soleOwner(receiver))
+}
+
+/** typeorm-transactional shows its ambient transaction in the data source's manager, or that there is none. */
+function routeByShownManager(dispatcher: Dispatcher): Route {
   const runner = dispatcher.host.dataSource.manager.queryRunner
   return { dispatcher, transaction: runner && dispatcher.transactions.following(runner) }
 }
@@ -83,7 +89,11 @@ function soleOwner(receiver: Receiver): Dispatcher {
   }
   if (owner && owners === 1) return owner
   const { name } = classOf(receiver)
-  throw owner ? new AmbiguousDataSourceError(name, owners) : NotAttachedError.forEntity(name)
+  if (!owner) throw NotAttachedError.forEntity(name)
+  for (const dispatcher of dispatchers.values()) {
+    if (owns(dispatcher, receiver) && dispatcher.host.runsCurrentJob()) return dispatcher
+  }
+  throw new AmbiguousDataSourceError(name, owners)
 }
 
 function owns(dispatcher: Dispatcher, receiver: Receiver): boolean {

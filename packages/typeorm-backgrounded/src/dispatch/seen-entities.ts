@@ -1,3 +1,5 @@
+import { removeFrom } from '../remove-from'
+
 const RECENT = 1_000
 
 /** The entities that were loaded or saved in one transaction, `owner`. */
@@ -17,6 +19,12 @@ export class SeenEntities<Owner extends object> {
     this.last = entity
     this.recent.push(entity)
     if (this.recent.length > RECENT) this.letGo()
+  }
+
+  /** Of the last ones. */
+  remove(entity: object): void {
+    removeFrom(this.recent, entity)
+    if (this.last === entity) this.last = undefined
   }
 
   /** Whether it is one of the last. */

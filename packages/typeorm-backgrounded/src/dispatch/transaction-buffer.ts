@@ -13,9 +13,6 @@ const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunn
 export interface BufferHost extends TransactionHost {
   /** All code of the process is in one transaction, if in any: on SQLite. */
   readonly sharesRunner: boolean
-  committed(jobs: readonly HeldJob[], runner: QueryRunner): void
-  /** The database said COMMIT and meant ROLLBACK. */
-  rolledBackByCommit(jobs: readonly HeldJob[]): void
   /** The transaction was lost with its connection, or nobody has ended it before its runner was released. */
   abandoned(jobs: readonly HeldJob[]): void
 }
@@ -73,6 +70,13 @@ export class TransactionBuffer {
     if (this.hasLostOne) this.seenIn.delete(entity)
   }
 
+  /** A manager wrote this entity in the transaction of `runner`, or in none: a call on it follows no other any more. */
+  moveTo(runner: QueryRunner | undefined, entity: object): void {
+    for (const begun of this.begun) if (begun.runner !== runner) begun.seen.remove(entity)
+    this.seenIn.delete(entity)
+    if (runner) this.remember(entity, runner)
+  }
+
   /** The open transaction of a manager with this runner, or without one: on SQLite all of a process share one. */
   openRunner(runner: QueryRunner | undefined): QueryRunner | undefined {
     const begun = runner ? this.find(runner) : this.host.sharesRunner ? this.begun.at(-1) : undefined
@@ -128,8 +132,7 @@ export class TransactionBuffer {
     const transaction = this.find(runner)?.transaction
     if (isInside(runner)) return transaction?.merge()
     const jobs = this.forget(runner)
-    if (transaction?.wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
-    else this.host.committed(jobs, runner)
+    transaction?.tell(jobs)
   }
 
   rolledBack(runner: QueryRunner): void {

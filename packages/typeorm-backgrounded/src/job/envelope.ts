@@ -2,6 +2,7 @@ import { MalformedJobError } from '../errors'
 import { errorMessage } from '../reporting/safe-error'
 import { textOf } from '../text-of'
 import { isJsonObject, type JsonObject, type JsonValue } from './json'
+import { LARGEST_PAYLOAD } from './largest-payload'
 
 /** The values of a primary key as the database stores them, by property path: `{ id: 5 }`, `{ 'at.x': 1, 'at.y': 2 }`. */
 export type JobKey = { [propertyPath: string]: string | number | boolean }
@@ -131,6 +132,10 @@ function parsed(stored: JsonObject, field: string): JsonValue | undefined {
   const value = stored[field]
   if (typeof value !== 'string') return value
   if (value === '[]') return [] // the arguments of most calls
+  if (value.length > LARGEST_PAYLOAD)
+    throw new MalformedJobError(
+      `The job's ${field} have ${value.length} characters, and a job may have ${LARGEST_PAYLOAD}.`,
+    )
   try {
     return JSON.parse(value) as JsonValue
   } catch (error) {

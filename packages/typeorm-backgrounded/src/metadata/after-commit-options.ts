@@ -20,6 +20,9 @@ export interface AfterCommitEvent {
 export interface AfterCommitOptions<T = any> extends MethodOptions {
   /** Default `'insert'`. `'softRemove'` implies `withDeleted`. */
   readonly on?: RowEvent | readonly RowEvent[]
-  /** Enqueue only where this holds; called inside the transaction. */
+  /**
+   * Enqueue only where this holds; called inside the transaction, and answers at once. `entity` is an instance of the
+   * class with the row's whole state as far as TypeORM knows it, whatever was passed to `save`.
+   */
   readonly when?: (entity: T, event: AfterCommitEvent) => boolean
 }

@@ -45,7 +45,9 @@ export function Backgrounded(...given: readonly unknown[]): (...args: never[]) =
 /**
  * Marks an instance method without required parameters, and enqueues it by itself after a commit that
  * touched the row. Fires for `save`, `softRemove`, `recover` and `insert`; several events on one row in one
- * transaction make one job.
+ * transaction make one job. A write inside a job that such an event started does not start a method again that is in
+ * that chain of events for the row already, so that methods which save their row come to an end; a call of a generated
+ * method always goes out, and begins a chain of its own.
  *
  * @example @AfterCommitBackgrounded({ on: ['insert', 'update'], when: (photo: Photo) => photo.isPublic })
  */

@@ -1,4 +1,4 @@
-import type { EntityManager, ObjectLiteral } from 'typeorm'
+import type { EntityManager } from 'typeorm'
 import { isBusyError, isConnectionError } from '../database-errors'
 import { isBackgroundedError } from '../error-brand'
 import { MalformedJobError, RowMissingError, UnknownMethodError, WorkerDiedError } from '../errors'
@@ -7,11 +7,13 @@ import type { ClaimedJob, Outcome, RowReading } from '../handlers/handler'
 import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
+import { chainOf, linkOf, type EventChain } from '../job/event-chain'
 import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
 import { errorMessage } from '../reporting/safe-error'
 import { attempt, textOf } from '../text-of'
+import { argumentRows } from './argument-rows'
 import { entityOf, type EntityLoader, type Found } from './entity-loader'
 import { runInJob } from './job-context'
 import { snoozeDelay, thrownOutcome } from './outcomes'
@@ -137,17 +139,14 @@ export class Executor {
   }
 
   private async arguments(args: JsonValue[], types: Readonly<Record<string, string>>): Promise<unknown[]> {
-    const references = storedReferences(args, types)
-    const loaded = await Promise.all(
-      [...references].map(async ([pointer, { entity: name, key }]) => {
-        const entity = this.host.methods.named(name)
-        if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
-        const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
-        if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
-        return [pointer, row] as const
-      }),
-    )
-    return decode(args, types, new Map<string, ObjectLiteral>(loaded))
+    const rows = await argumentRows(storedReferences(args, types), async ({ entity: name, key }, pointer) => {
+      const entity = this.host.methods.named(name)
+      if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
+      const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
+      if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
+      return row
+    })
+    return decode(args, types, rows)
   }
 
   private invoke(run: Run, receiver: object, args: unknown[]): unknown {
@@ -156,8 +155,19 @@ export class Executor {
       throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is no method.`)
     const { manager, logger, now } = this.host
     const enqueuedAt = run.received.enqueuedAt ?? now()
-    const job = new RunningJob(run.job, run.summary, { enqueuedAt, manager: manager(), logger })
+    const job = new RunningJob(run.job, run.summary, {
+      enqueuedAt,
+      manager: manager(),
+      logger,
+      eventChain: () => this.eventChain(run),
+    })
     return runInJob(job, () => method.apply(receiver, args) as unknown)
+  }
+
+  /** What led to this job, and the job itself if an event may start it. */
+  private eventChain({ received: { meta, entity, key = {} }, method }: Run): EventChain {
+    const chain = chainOf(meta)
+    return method.afterCommit ? [...chain, linkOf(this.host.source, entity, key, method.name)] : chain
   }
 
   private outcomeOfReading(job: ClaimedJob, error: unknown): Outcome {

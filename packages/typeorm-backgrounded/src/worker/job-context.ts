@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { EntityManager } from 'typeorm'
 import { NoCurrentJobError } from '../errors'
+import type { EventChain } from '../job/event-chain'
 import type { Logger } from '../logger'
 import { shared } from '../metadata/registry'
 
@@ -25,6 +26,9 @@ export interface CurrentJob {
   readonly log: Logger
 }
 
+/** Where a running job has the chain of after-commit events that led to it, itself included. */
+export const EVENT_CHAIN = Symbol.for('typeorm-backgrounded/event-chain')
+
 const storage = shared('job-context', () => new AsyncLocalStorage<CurrentJob | undefined>())
 
 /** @throws NoCurrentJobError outside a job */
@@ -37,6 +41,11 @@ export function currentJob(): CurrentJob {
 /** The running job, or nothing in the foreground. */
 export function currentJobOrUndefined(): CurrentJob | undefined {
   return storage.getStore()
+}
+
+/** The chain that an event in this job continues; nothing for a job that only pretends to be one. */
+export function eventChainOf(job: CurrentJob): EventChain | undefined {
+  return (job as { readonly [EVENT_CHAIN]?: EventChain })[EVENT_CHAIN]
 }
 
 /** Runs `work` as the method of `job`. */

@@ -1,10 +1,19 @@
 import type { EntityManager } from 'typeorm'
 import type { RunningJobSummary } from '../events'
 import type { ClaimedJob } from '../handlers/handler'
+import type { EventChain } from '../job/event-chain'
 import { LazyAbort } from '../lazy-abort'
 import type { Logger } from '../logger'
 import { childLogger } from '../reporting/guarded-logger'
-import type { CurrentJob } from './job-context'
+import { EVENT_CHAIN, type CurrentJob } from './job-context'
+
+interface RunningJobParts {
+  readonly enqueuedAt: number
+  readonly manager: EntityManager
+  readonly logger: Logger
+  /** Asked by the few jobs whose events start others. */
+  readonly eventChain: () => EventChain
+}
 
 /** What a method sees of its job: made for each, so that whatever few methods ask for comes to be when they do. */
 export class RunningJob implements CurrentJob {
@@ -19,13 +28,14 @@ export class RunningJob implements CurrentJob {
   readonly #job: ClaimedJob
   readonly #enqueuedAt: number
   readonly #logger: Logger
+  readonly #eventChain: () => EventChain
   #log: Logger | undefined
   #never: LazyAbort | undefined
 
   constructor(
     job: ClaimedJob,
     summary: RunningJobSummary,
-    { enqueuedAt, manager, logger }: { enqueuedAt: number; manager: EntityManager; logger: Logger },
+    { enqueuedAt, manager, logger, eventChain }: RunningJobParts,
   ) {
     this.id = summary.id
     this.entity = summary.entity
@@ -38,6 +48,7 @@ export class RunningJob implements CurrentJob {
     this.#job = job
     this.#enqueuedAt = enqueuedAt
     this.#logger = logger
+    this.#eventChain = eventChain
   }
 
   get enqueuedAt(): Date {
@@ -46,6 +57,10 @@ export class RunningJob implements CurrentJob {
 
   get signal(): AbortSignal {
     return this.#job.signal ?? (this.#never ??= new LazyAbort()).signal
+  }
+
+  get [EVENT_CHAIN](): EventChain {
+    return this.#eventChain()
   }
 
   get log(): Logger {

@@ -112,6 +112,19 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       await isFollowed(() => tree.waterBackgrounded())
     })
 
+    it('stays one when a manager outside of it merges into it', async () => {
+      await runner.manager.save(tree)
+      dataSource.manager.merge(Tree, tree, { name: 'elm' })
+      await isFollowed(() => tree.waterBackgrounded())
+    })
+
+    it('is not one any more that was saved outside of it since', async () => {
+      if (store === sqliteFile) return // the save is on the connection of the transaction
+      const row = await runner.manager.findOneByOrFail(Tree, { id: tree.id })
+      await dataSource.manager.save(Object.assign(row, { name: 'elm' }))
+      expect(await row.waterBackgrounded()).to.have.property('state', 'enqueued')
+    })
+
     it('is one that was removed softly or recovered without a change', async () => {
       await runner.manager.recover(tree)
       await isFollowed(() => tree.waterBackgrounded())

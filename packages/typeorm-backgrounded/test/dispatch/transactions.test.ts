@@ -276,6 +276,19 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['row beside', 'row kept'])
       })
 
+      it('runs after a commit that is written by hand, and never after such a rollback', async () => {
+        const row = await saved('row')
+        for (const end of ['COMMIT', 'ROLLBACK']) {
+          const runner = dataSource.createQueryRunner()
+          await runner.startTransaction()
+          await backgrounded(row, { manager: runner.manager }).greet(end)
+          await runner.query(end)
+          await runner.rollbackTransaction().catch(() => {})
+          await runner.release()
+        }
+        expect(await outcome()).to.deep.equal(['row COMMIT'])
+      })
+
       it('does not run what a COMMIT answered with ROLLBACK', async () => {
         const row = await saved('row')
         await dataSource.transaction(async (manager) => {

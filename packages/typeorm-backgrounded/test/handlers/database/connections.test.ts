@@ -15,7 +15,12 @@ describe('The connections of the library to a server', () => {
       connect = () => Promise.resolve(open++)
       query = () => Promise.reject(new Error('cannot execute LISTEN during recovery'))
     }
-    const connection = new PostgresConnection({ Client: Standby, client: {}, ownsSession: true })
+    const connection = new PostgresConnection({
+      Client: Standby,
+      client: {},
+      session: { isOwned: true },
+      patience: 1_000,
+    })
     await connection.connect(1_000).catch(() => {})
     await connection.connect(1_000).catch(() => {})
     expect(open).to.equal(0)

@@ -23,7 +23,8 @@ describe('The connection that listens for new jobs', () => {
     const connection: PostgresConnection = new PostgresConnection({
       Client: Refused,
       client: {},
-      ownsSession: true,
+      session: { isOwned: true },
+      patience: 1_000,
       onLoss: () => void notifications.heal(connection),
     })
     const start = performance.now()

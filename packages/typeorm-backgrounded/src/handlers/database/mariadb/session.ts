@@ -24,10 +24,12 @@ export interface Session {
 interface Client {
   connect(callback: (error: Error | null) => void): void
   query(
-    options: { sql: string; values?: readonly unknown[] },
+    options: { sql: string; values?: readonly unknown[]; timeout?: number },
     callback: (error: Error | null, result: unknown) => void,
   ): void
   on(event: 'error' | 'end', listener: () => void): void
+  /** Of the server's. */
+  readonly threadId: number | null
   end(callback: () => void): void
   destroy(): void
 }
@@ -40,8 +42,12 @@ const SETUP = [
   // At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts.
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
   // A server may be set to commit nothing by itself.
-  'SET SESSION innodb_lock_wait_timeout = 5, autocommit = 1',
+  // By itself it would wait for a locked table for a day, and for a year on MySQL; seconds, less than a beat may take.
+  'SET SESSION innodb_lock_wait_timeout = 4, lock_wait_timeout = 4, autocommit = 1',
 ]
+
+/** ms */
+const CANCELLED_WITHIN = 5_000
 
 /** One connection of the library's own, at READ COMMITTED. */
 export class OwnSession implements Session {
@@ -53,23 +59,25 @@ export class OwnSession implements Session {
   }
 
   async run<Result = Row[]>(sql: string, values: readonly unknown[], timeout: number): Promise<Result> {
-    return this.retried(() => this.connection.use((client) => query<Result>(client, sql, values), timeout))
+    return this.retried(() => this.connection.use((client) => query<Result>(client, sql, values), timeout), timeout)
   }
 
   async transaction<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T> {
-    return this.retried(() =>
-      this.connection.use(async (client) => {
-        const run: Run = (sql, values) => query(client, sql, values)
-        await run('START TRANSACTION')
-        try {
-          const result = await work(run)
-          await run('COMMIT')
-          return result
-        } catch (error) {
-          await run('ROLLBACK').catch(() => {})
-          throw error
-        }
-      }, timeout),
+    return this.retried(
+      () =>
+        this.connection.use(async (client) => {
+          const run: Run = (sql, values) => query(client, sql, values)
+          await run('START TRANSACTION')
+          try {
+            const result = await work(run)
+            await run('COMMIT')
+            return result
+          } catch (error) {
+            await run('ROLLBACK').catch(() => {})
+            throw error
+          }
+        }, timeout),
+      timeout,
     )
   }
 
@@ -77,9 +85,9 @@ export class OwnSession implements Session {
     return this.connection.close()
   }
 
-  private async retried<T>(work: () => Promise<T>): Promise<T> {
+  private async retried<T>(work: () => Promise<T>, timeout: number): Promise<T> {
     try {
-      return await retried(work)
+      return await retried(work, timeout)
     } catch (error) {
       throw explained(error)
     }
@@ -118,8 +126,23 @@ function connector(mysql: Mysql, options: object): Connector<Client> {
     async prepare(client) {
       for (const sql of SETUP) await query(client, sql)
     },
+    cancel: ({ threadId }) => cancel(mysql, options, threadId),
     end: (client) => new Promise((resolve) => client.end(resolve)),
     destroy: (client) => client.destroy(),
+  }
+}
+
+/** Without its connection ending, over one of its own. */
+async function cancel(mysql: Mysql, options: object, thread: number | null): Promise<void> {
+  if (thread === null) return
+  const client = mysql.createConnection(options)
+  client.on('error', () => {})
+  try {
+    await new Promise<void>((resolve) =>
+      client.query({ sql: `KILL QUERY ${thread}`, timeout: CANCELLED_WITHIN }, () => resolve()),
+    )
+  } finally {
+    client.destroy()
   }
 }
 

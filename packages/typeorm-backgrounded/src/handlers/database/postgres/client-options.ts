@@ -36,6 +36,8 @@ export function clientOptions({ options }: DataSource): object {
     connectionTimeoutMillis: all.connectTimeoutMS ?? CONNECT_WITHIN,
     application_name: all.applicationName,
     keepAlive: true,
+    // Before a firewall forgets a connection that is idle. The system's own default is two hours.
+    keepAliveInitialDelayMillis: 30_000,
     ...all.extra,
   }
 }

@@ -1,8 +1,10 @@
+import { isPreparedStatementError } from '../../../database-errors'
 import { ServerConnection, type Connector } from '../server/connection'
+import { requestCancel, type SessionKey } from './cancel-request'
 import { statementName } from './statement-name'
 
 /** The part of `pg`'s Client that is used here. */
-export interface PostgresClient {
+export interface PostgresClient extends SessionKey {
   connect(): Promise<unknown>
   query(query: StatementToSend): Promise<{ rows: unknown[] }>
   /** Statements are sent without waiting for the answers to those before. Since pg 8.21. */
@@ -31,8 +33,9 @@ export interface PostgresConnectionOptions {
   readonly Client: ClientConstructor
   /** pg's own. */
   readonly client: object
-  /** Statements are parsed once, and the session may be changed; not behind a pooler that hands sessions around. */
-  readonly ownsSession: boolean
+  readonly session: PostgresSession
+  /** What a statement may take, in ms: the server ends it a little before those who wait for it give up. */
+  readonly patience: number
   /** Few statements are ever the same: each is parsed and planned for its own values. */
   readonly isAdHoc?: boolean
   /** Statements may be sent without waiting for the answers to those before, where pg can. */
@@ -41,6 +44,14 @@ export interface PostgresConnectionOptions {
   readonly prepare?: (client: PostgresClient) => Promise<void>
   /** The connection is gone, and nobody asked for it. */
   readonly onLoss?: () => void
+  /** The server accepts no writes, or the session is not this connection's own. */
+  readonly onStale?: (error: unknown) => void
+}
+
+/** What the connections of one handler know of their sessions. */
+export interface PostgresSession {
+  /** Statements are parsed once, and the session may be changed; not behind a pooler that hands sessions around. */
+  isOwned: boolean
 }
 
 /**
@@ -57,12 +68,24 @@ export const SESSION = [
   .map((setting) => `SET ${setting}`)
   .join('; ')
 
+/** Also where nobody can ask for it any more, the server ends a statement that nobody waits for. */
+function timeoutFor(patience: number): string {
+  return `SET statement_timeout = ${Math.max(1, Math.round(patience * 0.9))}`
+}
+
 /** One connection to Postgres, for one statement after the other. */
 export class PostgresConnection {
   private readonly connection: ServerConnection<PostgresClient>
 
   constructor(private readonly options: PostgresConnectionOptions) {
-    this.connection = new ServerConnection(connector(options), options.onLoss)
+    const { session, onLoss, onStale } = options
+    this.connection = new ServerConnection(connector(options), {
+      onLoss,
+      onStale(error) {
+        if (isPreparedStatementError(error)) session.isOwned = false
+        onStale?.(error)
+      },
+    })
   }
 
   /**
@@ -96,8 +119,8 @@ export class PostgresConnection {
   }
 
   private async run<Row>(client: PostgresClient, text: string, values: readonly unknown[]): Promise<Row[]> {
-    const { ownsSession, isAdHoc } = this.options
-    const name = ownsSession && !isAdHoc ? statementName(text) : undefined
+    const { session, isAdHoc } = this.options
+    const name = session.isOwned && !isAdHoc ? statementName(text) : undefined
     return (await client.query({ name, text, values })).rows as Row[]
   }
 
@@ -113,7 +136,8 @@ export class PostgresConnection {
 function connector({
   Client,
   client: options,
-  ownsSession,
+  session,
+  patience,
   pipelines = false,
   prepare,
 }: PostgresConnectionOptions): Connector<PostgresClient> {
@@ -126,9 +150,10 @@ function connector({
       return client
     },
     async prepare(client) {
-      if (ownsSession) await client.query({ text: SESSION })
+      if (session.isOwned) await client.query({ text: `${SESSION}; ${timeoutFor(patience)}` })
       await prepare?.(client)
     },
+    cancel: requestCancel,
     end: (client) => client.end(),
     destroy: (client) => client.connection.stream.destroy(),
   }

@@ -12,11 +12,12 @@ import { isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-ro
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
 import { retried } from '../server/retry'
+import { StaleNotice } from '../server/stale-notice'
 import { workerName } from '../server/worker-name'
 import { explained, jobTables, type JobTables } from '../tables'
 import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
-import { PostgresConnection } from './connection'
+import { PostgresConnection, type PostgresSession } from './connection'
 import { Notifications } from './notifications'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 import { ReadingAlong } from './reading-along'
@@ -30,6 +31,7 @@ export interface PostgresDatabaseOptions {
 }
 
 const TIMEOUT = 10_000
+const WORK_WITHIN = 15_000
 const INSPECT_WITHIN = 60_000
 
 /** What decides which rows a statement sees. */
@@ -65,6 +67,8 @@ export class PostgresDatabase implements JobDatabase {
   /** One of its own: no call waits for a long look at millions of jobs. */
   private readonly inspections: PostgresConnection
   private readonly announcer: Announcer
+  private readonly session: PostgresSession
+  private readonly notice: StaleNotice
 
   constructor(
     private readonly host: HandlerHost,
@@ -73,8 +77,10 @@ export class PostgresDatabase implements JobDatabase {
     this.tables = jobTables('postgres', host.dataSource)
     this.sql = postgresStatements(this.tables)
     this.channel = channelOf(this.tables.jobs.table, host.source)
+    this.session = { isOwned: options.listen }
+    this.notice = new StaleNotice(host.logger)
     this.calls = this.connection()
-    this.inspections = this.connection({ isAdHoc: true })
+    this.inspections = this.connection({ isAdHoc: true, patience: INSPECT_WITHIN })
     this.announcer = new Announcer((payload) => this.queryCalls(this.sql.notify, [this.channel, payload]), host.logger)
   }
 
@@ -101,10 +107,11 @@ export class PostgresDatabase implements JobDatabase {
     const connection: PostgresConnection = this.options.listen
       ? this.connection({
           pipelines: true,
+          patience: WORK_WITHIN,
           prepare: (client) => arrivals.listenOn(client),
           onLoss: () => void arrivals.heal(connection),
         })
-      : this.connection()
+      : this.connection({ patience: WORK_WITHIN })
     const worker = randomUUID()
     const settings: PostgresWorkerOptions = {
       source: host.source,
@@ -177,7 +184,9 @@ export class PostgresDatabase implements JobDatabase {
     return new PostgresConnection({
       Client: clientOf(dataSource),
       client: clientOptions(dataSource),
-      ownsSession: this.options.listen,
+      session: this.session,
+      patience: TIMEOUT,
+      onStale: (error) => this.notice.isStale(error),
       ...hooks,
     })
   }
@@ -190,7 +199,8 @@ export class PostgresDatabase implements JobDatabase {
   ): Heartbeat {
     const pg = driverPath('pg')
     const client = clientOptions(this.host.dataSource)
-    const data: PulseData | undefined = pg ? { pg, client, tables: this.tables, jobs } : undefined
+    const { isOwned: ownsSession } = this.session
+    const data: PulseData | undefined = pg ? { pg, client, ownsSession, tables: this.tables, jobs } : undefined
     return new Heartbeat({
       every: this.options.lease / 4,
       // A drain is over soon, most of all in tests.
@@ -215,7 +225,7 @@ export class PostgresDatabase implements JobDatabase {
       const runner = this.host.testRunner()
       if (runner) return this.queryThrough(runner)<Row>(text, values, timeout)
       try {
-        return await retried(() => connection.query<Row>(text, values, timeout))
+        return await retried(() => connection.query<Row>(text, values, timeout), timeout)
       } catch (error) {
         throw explained(error)
       }

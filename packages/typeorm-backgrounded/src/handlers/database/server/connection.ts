@@ -1,5 +1,12 @@
-import { isConnectionError } from '../../../database-errors'
+import {
+  isCancelledError,
+  isConnectionError,
+  isPreparedStatementError,
+  isReadOnlyError,
+  isStalePlanError,
+} from '../../../database-errors'
 import { StoreUnavailableError } from '../../../errors'
+import { sleep } from '../../../pause'
 
 /** How connections of one kind of server are made and ended. */
 export interface Connector<Client> {
@@ -7,51 +14,74 @@ export interface Connector<Client> {
   connect(lost: () => void): Promise<Client>
   /** Makes a new connection what it has to be. */
   prepare(client: Client): Promise<void>
+  /** Ends what the server is doing for this connection, and resolves when the server has been told. */
+  cancel(client: Client): Promise<void>
   /** Takes leave of the server. */
   end(client: Client): Promise<void>
   /** At once; what waits for it must be rejected. */
   destroy(client: Client): void
 }
 
+export interface ConnectionListener {
+  /** The connection is gone, and nobody asked for it. */
+  readonly onLoss?: () => void
+  /** The server is not what it was for this connection, which is given up for a new one. */
+  readonly onStale?: (error: unknown) => void
+}
+
 const PATIENCE_AT_THE_END = 500
 const PREPARED_WITHIN = 10_000
+/** How long the server has for ending a statement, in ms. */
+const CANCELLED_WITHIN = 1_000
 
 /**
- * One connection of the library's own, made when it is first needed, and made anew after it broke. One piece of work
- * after the other.
+ * One connection of the library's own, made when it is first needed, and made again after it broke. One piece of work
+ * after the other. A statement that nobody waits for any more is ended on the server, which would otherwise go on
+ * waiting for a lock, holding a connection, and do in the end what has long been done otherwise.
  */
 export class ServerConnection<Client> {
   private opened: Promise<Client> | undefined
   /** The work before, ended in any way. */
   private last: Promise<unknown> = Promise.resolve()
+  private isWorking = false
 
   constructor(
     private readonly connector: Connector<Client>,
-    /** The connection is gone, and nobody asked for it. */
-    private readonly onLoss: () => void = () => {},
+    private readonly listener: ConnectionListener = {},
   ) {}
 
   /**
-   * @param timeout ms; after that the connection is given up, and whether the work was done is unknown
+   * @param timeout ms; after that the work is ended on the server, and whether it was done is unknown
    * @throws StoreUnavailableError, or the driver's error
    */
   use<T>(work: (client: Client) => Promise<T>, timeout: number): Promise<T> {
     let connection: Promise<Client> | undefined
     let isLate = false
     const done = this.last.then(async () => {
-      // Nobody waits for it any more, and would take it for undone.
-      if (isLate) throw new StoreUnavailableError('The database was too busy.')
-      connection = this.open()
-      return work(await connection)
+      for (let isRetry = false; ; isRetry = true) {
+        // Nobody waits for it any more, and would take it for undone.
+        if (isLate) throw tooBusy()
+        const isNew = this.opened === undefined
+        connection = this.open()
+        try {
+          const client = await connection
+          if (isLate) throw tooBusy()
+          this.isWorking = true
+          return await work(client)
+        } catch (error) {
+          if (isBroken(error)) this.abandon(connection)
+          if (!isStale(error)) throw sorted(error)
+          this.listener.onStale?.(error)
+          this.abandon(connection)
+          // The server has done nothing. Another one may be behind the same address by now.
+          if (isRetry || (isNew && isReadOnlyError(error))) throw sorted(error)
+        } finally {
+          this.isWorking = false
+        }
+      }
     })
-    done.catch((error: unknown) => {
-      if (connection && isBroken(error)) this.abandon(connection)
-    })
-    const inTime = within(timeout, done, () => {
-      isLate = true
-      if (connection) this.abandon(connection)
-    })
-    this.last = inTime.catch(() => {})
+    const inTime = within(timeout, done, () => (isLate = true))
+    this.last = inTime.catch(() => (isLate && connection ? this.giveUp(connection, done) : undefined))
     return inTime
   }
 
@@ -61,11 +91,25 @@ export class ServerConnection<Client> {
   }
 
   async close(): Promise<void> {
-    const { opened } = this
+    const { opened, isWorking } = this
     this.opened = undefined
     if (!opened) return
-    const ended = opened.then((client) => this.connector.end(client))
+    const ended = opened.then(async (client) => {
+      if (isWorking) await this.connector.cancel(client)
+      await this.connector.end(client)
+    })
     await within(PATIENCE_AT_THE_END, ended, () => this.abandon(opened)).catch(() => {})
+  }
+
+  /** The connection is kept if the server has ended what it did for it, and the next piece of work waits for that. */
+  private async giveUp(connection: Promise<Client>, done: Promise<unknown>): Promise<void> {
+    let isOver = false
+    const over = done.catch(() => {}).then(() => (isOver = true))
+    const cancelled = connection.then((client) => this.connector.cancel(client)).catch(() => {})
+    const patience = new AbortController()
+    await Promise.race([Promise.all([over, cancelled]), sleep(CANCELLED_WITHIN, patience.signal)])
+    patience.abort()
+    if (!isOver) this.abandon(connection)
   }
 
   private open(): Promise<Client> {
@@ -91,7 +135,7 @@ export class ServerConnection<Client> {
   private lose(connection: Promise<Client>): void {
     if (this.opened !== connection) return
     this.opened = undefined
-    this.onLoss()
+    this.listener.onLoss?.()
   }
 
   private abandon(connection: Promise<Client>): void {
@@ -105,12 +149,36 @@ function isBroken(error: unknown): boolean {
   return isConnectionError(error) || (error as { fatal?: unknown })?.fatal === true
 }
 
+/** It is the connection's own trouble, and stays with it for as long as it is open. */
+function isStale(error: unknown): boolean {
+  return isReadOnlyError(error) || isPreparedStatementError(error) || isStalePlanError(error)
+}
+
+function tooBusy(): StoreUnavailableError {
+  return new StoreUnavailableError('The database was too busy.')
+}
+
+function sorted(error: unknown): unknown {
+  if (isReadOnlyError(error)) {
+    return new StoreUnavailableError(
+      'The database server accepts no writes: it is a standby, or is set to read-only.',
+      {
+        cause: error,
+      },
+    )
+  }
+  if (!isCancelledError(error)) return error
+  return new StoreUnavailableError('The database server has ended a statement before its end: it took too long.', {
+    cause: error,
+  })
+}
+
 /** @throws StoreUnavailableError after `timeout` ms, having called `late` */
 function within<T>(timeout: number, work: Promise<T>, late: () => void): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      reject(new StoreUnavailableError(`The database has not answered for ${timeout / 1000} s.`))
       late()
+      reject(new StoreUnavailableError(`The database has not answered for ${timeout / 1000} s.`))
     }, timeout)
     work.then(resolve, reject).finally(() => clearTimeout(timer))
   })
