@@ -2,7 +2,7 @@ import { InstanceChecker, type DataSource, type QueryRunner } from 'typeorm'
 import { trackManagers } from './dispatch/manager-tracking'
 import { isTestTransactionOpen } from './dispatch/transaction-buffer'
 import { HandlerInUseError, InvalidOptionError, NotAttachedError } from './errors'
-import { BackgroundedEvents } from './events'
+import { newEvents, type BackgroundedEvents } from './events'
 import { addEntities, entitiesOf, removeEntities } from './handler-entities'
 import type { EntityTargets, Handler } from './handlers/handler'
 import { checkBoolean, checkKnown, namesOf } from './job/known-options'
@@ -40,7 +40,7 @@ export function withBackgrounded<D extends DataSource>(dataSource: D, options: B
     )
   checkPluginOptions(options)
   const known = attachments.get(dataSource)
-  const attachment = known ?? { options, events: newEvents(dataSource) }
+  const attachment = known ?? { options, events: eventsOf(dataSource) }
   reserveHandler(dataSource, options.handler)
   if (known && known.options.handler !== options.handler) {
     handlersInUse.delete(known.options.handler)
@@ -193,8 +193,8 @@ function attachmentOf(dataSource: DataSource): Attachment {
   return attachment
 }
 
-function newEvents(dataSource: DataSource): BackgroundedEvents {
-  return new BackgroundedEvents((error, event) => {
+function eventsOf(dataSource: DataSource): BackgroundedEvents {
+  return newEvents((error, event) => {
     const logger = guarded(attachments.get(dataSource)?.options.logger ?? consoleLogger)
     logger.error({ err: error, event }, 'a listener of backgroundedEvents threw')
   })

@@ -38,34 +38,53 @@ export interface BackgroundedEventMap {
   leaseLost: [event: { job: RunningJobSummary }]
 }
 
-/** Typed emitter, see `backgroundedEvents`. A listener that throws is logged and harms no job. */
-export class BackgroundedEvents extends EventEmitter<BackgroundedEventMap> {
-  constructor(private readonly onListenerError: (error: unknown, event: string) => void) {
-    super()
+type Subscribe = 'on' | 'once' | 'off' | 'addListener' | 'removeListener' | 'prependListener' | 'prependOnceListener'
+
+/**
+ * Typed emitter, see `backgroundedEvents`. A listener that throws is logged and harms no job.
+ *
+ * Its methods are declared here, because how those of a generic EventEmitter are declared, and whether they refuse an
+ * unknown event, depends on the version of @types/node.
+ */
+export interface BackgroundedEvents extends Omit<EventEmitter, Subscribe | 'emit'> {
+  on<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
+  once<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
+  off<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
+  addListener<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
+  removeListener<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
+  prependListener<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
+  prependOnceListener<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
+  emit<E extends keyof BackgroundedEventMap>(event: E, ...payload: BackgroundedEventMap[E]): boolean
+}
+
+/** What is called at an event. */
+export type BackgroundedListener<E extends keyof BackgroundedEventMap> = (...payload: BackgroundedEventMap[E]) => void
+
+/** @param onListenerError must not throw */
+export function newEvents(onListenerError: (error: unknown, event: string) => void): BackgroundedEvents {
+  const events: BackgroundedEvents = new EventEmitter()
+
+  function call(listener: Listener, event: string, payload: unknown[]): void {
+    try {
+      const result = listener.apply(events, payload)
+      if (isThenable(result)) Promise.resolve(result).catch((error: unknown) => onListenerError(error, event))
+    } catch (error) {
+      onListenerError(error, event)
+    }
   }
 
-  override emit<E extends keyof BackgroundedEventMap>(event: E, ...payload: BackgroundedEventMap[E]): boolean {
-    if (this.listenerCount(event) === 0) return false
-    for (const listener of this.rawListeners(event)) this.call(listener as Listener, event, payload)
+  function emit(event: keyof BackgroundedEventMap, ...payload: unknown[]): boolean {
+    if (events.listenerCount(event) === 0) return false
+    for (const listener of events.rawListeners(event)) call(listener as Listener, event, payload)
     return true
   }
 
-  private call(listener: Listener, event: string, payload: unknown[]): void {
-    try {
-      const result = listener.apply(this, payload)
-      if (result instanceof Promise) result.catch((error: unknown) => this.report(error, event))
-    } catch (error) {
-      this.report(error, event)
-    }
-  }
-
-  private report(error: unknown, event: string): void {
-    try {
-      this.onListenerError(error, event)
-    } catch {
-      // The logger has thrown as well: there is nobody left to tell, and the job goes on.
-    }
-  }
+  Object.defineProperty(events, 'emit', { value: emit, writable: true, configurable: true, enumerable: false })
+  return events
 }
 
 type Listener = (...payload: unknown[]) => unknown
+
+function isThenable(result: unknown): result is PromiseLike<unknown> {
+  return typeof (result as PromiseLike<unknown> | undefined)?.then === 'function'
+}

@@ -42,7 +42,13 @@ export {
   WorkerDiedError,
   WorkerStoppingError,
 } from './errors'
-export type { BackgroundedEventMap, BackgroundedEvents, JobSummary, RunningJobSummary } from './events'
+export type {
+  BackgroundedEventMap,
+  BackgroundedEvents,
+  BackgroundedListener,
+  JobSummary,
+  RunningJobSummary,
+} from './events'
 export { consumeStore } from './handlers/consume-store'
 export type { SimpleStore } from './handlers/consume-store'
 export type {

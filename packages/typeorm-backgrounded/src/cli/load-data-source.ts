@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, extname, join, resolve } from 'node:path'
+import { dirname, extname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { InstanceChecker, type DataSource } from 'typeorm'
 import { errorMessage } from '../reporting/safe-error'
@@ -37,13 +37,23 @@ async function open(path: string): Promise<unknown> {
     if (isTypeScript(path) && !hasTypeScriptLoader()) {
       throw new Error(
         `Unable to open file: "${path}". Node cannot load TypeScript entities by itself: compile first and pass the compiled file ` +
-          `(-d dist/data-source.js), or add a loader that keeps decorator metadata, as in node --import @oxc-node/core/register ` +
-          `node_modules/.bin/typeorm-backgrounded ${process.argv[2]} -d ${path}`,
+          `(-d dist/data-source.js), or install a loader that keeps decorator metadata, as @swc-node/register with @swc/core, and run ` +
+          `node ${isModule(path) ? '--import @swc-node/register/esm-register' : '-r @swc-node/register'} ${[programPath(), ...process.argv.slice(2)].map(quoted).join(' ')}`,
         { cause: error },
       )
     }
     throw new Error(`Unable to open file: "${path}". ${errorMessage(error)}`, { cause: error })
   }
+}
+
+/** This program for `node`: what is in `node_modules/.bin` is a shell script under pnpm. */
+function programPath(): string {
+  const installed = join('node_modules', 'typeorm-backgrounded', 'dist', 'cli', 'index.js')
+  return existsSync(installed) ? installed : relative(process.cwd(), join(__dirname, 'index.js'))
+}
+
+function quoted(argument: string): string {
+  return /^[\w@%+=:,./\\-]+$/.test(argument) ? argument : JSON.stringify(argument)
 }
 
 /** TypeScript would turn `import()` into `require()` in a CommonJS build. */

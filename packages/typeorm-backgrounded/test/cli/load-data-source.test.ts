@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { execFile } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { DataSource } from 'typeorm'
 import { loadDataSource } from '../../src/cli/load-data-source'
@@ -137,6 +137,14 @@ describe('a data source file', () => {
       expect(stderr).to.include(`Unable to open file: "${file}"`)
       expect(stderr).to.include('Node cannot load TypeScript entities by itself')
       expect(stderr).to.include('-d dist/data-source.js')
+    })
+
+    it('is refused with a command that node can run, which a shell script in node_modules/.bin is not', async () => {
+      const file = write('data source.ts', text)
+      const { stderr } = await run(file)
+      const [, program = ''] =
+        /node -r @swc-node\/register (\S+) worker -d "[^"]*data source\.ts"\n$/.exec(stderr) ?? []
+      expect(readFileSync(program, 'utf8'), stderr).to.match(/^#!\/usr\/bin\/env node\n/)
     })
   })
 })
