@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** The package's own directory; tests run in build/test/package. */
 export const root = join(__dirname, '../../..')
@@ -46,6 +46,7 @@ export class Consumer {
   /** Makes `require(name)` find what the workspace knows as `alias`. */
   link(name: string, alias: string): void {
     const path = join(this.directory, 'node_modules', name)
+    mkdirSync(dirname(path), { recursive: true })
     symlinkSync(directoryOf(alias), path, 'junction')
   }
 

@@ -28,6 +28,21 @@ describe('the types of the package', function () {
     })
   }
 
+  const nodeTypes = { oldest: '@types/node', newest: 'types-node-newest' }
+  for (const [age, alias] of Object.entries(nodeTypes)) {
+    it(`need no skipLibCheck, with the ${age} @types/node`, async () => {
+      const strict = new Consumer(`strict-${age}`, 'types')
+      // The packages side by side, as a user has them: what is in the workspace finds the workspace's @types/node.
+      strict.link('@types/node', alias)
+      for (const name of ['typeorm', 'bull', 'ioredis', 'reflect-metadata', 'uuid']) strict.link(name, name)
+
+      const { code, output } = await strict.compile('typescript', '--skipLibCheck', 'false', '--preserveSymlinks')
+
+      expect(output).to.equal('')
+      expect(code).to.equal(0)
+    })
+  }
+
   it('notice when a case that should be refused is accepted', async () => {
     const careless = new Consumer('careless', 'package/fixtures/careless')
 

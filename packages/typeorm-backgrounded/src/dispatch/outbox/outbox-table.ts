@@ -1,6 +1,7 @@
-import { EntitySchema } from 'typeorm'
+import type { EntitySchema } from 'typeorm'
 import { COLUMN_TYPES } from '../../column-types'
 import type { Dialect } from '../../dialect'
+import { tableEntity } from '../../table-entity'
 
 /** A job that waits in the database for a handler outside of it. Times are ms since the epoch, by the database's clock. */
 export class BackgroundedOutboxRow {
@@ -23,9 +24,8 @@ export const OUTBOX_TABLES: Readonly<Record<Dialect, EntitySchema<BackgroundedOu
 
 function table(dialect: Dialect): EntitySchema<BackgroundedOutboxRow> {
   const { id, source, text, time } = COLUMN_TYPES[dialect]
-  return new EntitySchema<BackgroundedOutboxRow>({
+  return tableEntity(BackgroundedOutboxRow, {
     name: 'BackgroundedOutboxRow',
-    target: BackgroundedOutboxRow,
     tableName: 'backgrounded_outbox',
     columns: {
       id: { ...id, primary: true },

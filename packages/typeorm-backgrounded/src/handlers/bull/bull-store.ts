@@ -4,6 +4,7 @@ import { removeFrom } from '../../remove-from'
 import { errorMessage } from '../../reporting/safe-error'
 import { errorText, storableText } from '../../reporting/error-text'
 import { Heartbeat } from '../heartbeat/heartbeat'
+import { threadFile } from '../heartbeat/thread-file'
 import type { ConsumeOptions, HandlerHost, Outcome } from '../handler'
 import { HeldJob } from '../held-job'
 import type { Exchanged, FinishedJob, JobStore } from '../store-consumption'
@@ -141,7 +142,7 @@ export class BullStore implements JobStore<HeldRecord> {
     return new Heartbeat({
       every,
       // A drain is over soon, most of all in tests.
-      thread: this.consumption.once ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      thread: this.consumption.once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => beatWithin(commands, data), close() {} }),
       onGap: () => {
         if (this.held.length === 0) return

@@ -7,8 +7,11 @@ import { LifeSign } from './life-sign'
 export interface HeartbeatOptions {
   /** ms */
   readonly every: number
-  /** A compiled file that calls `beatInThread`, and what its pulse is made of; absent: beat on the main loop. */
-  readonly thread?: { readonly file: string; readonly data: unknown }
+  /**
+   * A compiled file that calls `beatInThread`, and what its pulse is made of, each absent where it cannot be found;
+   * without a thread it beats on the main loop.
+   */
+  readonly thread?: { readonly file: string | undefined; readonly data: unknown }
   /** The same pulse, for the main loop. */
   readonly pulse: () => Pulse
   /** The store had taken this worker for dead. */
@@ -19,6 +22,9 @@ export interface HeartbeatOptions {
 }
 
 const TURN_EVERY = 1_000
+const BUNDLED =
+  'typeorm-backgrounded was bundled without the file of its thread: leave it out of the bundle, ' +
+  "with external: ['typeorm-backgrounded'] in esbuild, or externals in webpack"
 
 /**
  * Tells a store that a worker lives, from a thread of its own, so that a method that keeps the event loop busy does
@@ -33,8 +39,10 @@ export class Heartbeat {
   constructor(private readonly options: HeartbeatOptions) {
     this.sign.turn()
     this.turning = setInterval(() => this.sign.turn(), TURN_EVERY)
-    if (options.thread && isCloneable(options.thread.data)) this.startThread(options.thread)
-    else this.beatHere(options.thread && 'the connection options hold functions, which a thread cannot be given')
+    const { file, data } = options.thread ?? {}
+    const obstacle = options.thread && obstacleOf(options.thread)
+    if (file === undefined || obstacle !== undefined) this.beatHere(obstacle)
+    else this.startThread(file, data)
   }
 
   /** For the message about a process that hangs. */
@@ -49,7 +57,7 @@ export class Heartbeat {
     await Promise.all([thread?.terminate(), this.heart?.stop()])
   }
 
-  private startThread({ file, data }: { file: string; data: unknown }): void {
+  private startThread(file: string, data: unknown): void {
     const { every, longestSilence = 5 * 60_000, onGap, logger } = this.options
     const workerData: ThreadData<unknown> = { memory: this.sign.memory, every, longestSilence, data }
     this.thread = new Worker(file, { workerData, execArgv: [] })
@@ -72,6 +80,13 @@ export class Heartbeat {
     }
     this.heart = new Heart(pulse(), every, onGap)
   }
+}
+
+/** Why a thread cannot be started. */
+function obstacleOf({ file, data }: NonNullable<HeartbeatOptions['thread']>): string | undefined {
+  if (file === undefined) return BUNDLED
+  if (data === undefined) return 'the driver is not where a thread could load it: install it beside typeorm'
+  return isCloneable(data) ? undefined : 'the connection options hold functions, which a thread cannot be given'
 }
 
 function isCloneable(data: unknown): boolean {

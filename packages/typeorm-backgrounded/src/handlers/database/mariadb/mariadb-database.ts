@@ -6,6 +6,7 @@ import type { JobEnvelope } from '../../../job/envelope'
 import { inGroups } from '../../../row-group'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
+import { threadFile } from '../../heartbeat/thread-file'
 import type { JobStore } from '../../store-consumption'
 import type { TransactionRows } from '../../transaction-rows'
 import type { HeldRow } from '../claimed-row'
@@ -154,7 +155,7 @@ export class MariaDbDatabase implements JobDatabase {
     return new Heartbeat({
       every: this.lease / 4,
       // A drain is over soon, most of all in tests.
-      thread: once || !data ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      thread: once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => table.beat(), close() {} }),
       onGap,
       logger,

@@ -4,6 +4,7 @@ import type { JobEnvelope } from '../../../job/envelope'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { inGroups } from '../../../row-group'
 import { Heartbeat } from '../../heartbeat/heartbeat'
+import { threadFile } from '../../heartbeat/thread-file'
 import type { JobStore } from '../../store-consumption'
 import type { HeldCall, TransactionRows } from '../../transaction-rows'
 import type { HeldRow } from '../claimed-row'
@@ -204,7 +205,7 @@ export class PostgresDatabase implements JobDatabase {
     return new Heartbeat({
       every: this.options.lease / 4,
       // A drain is over soon, most of all in tests.
-      thread: once || !data ? undefined : { file: require.resolve('./heartbeat-thread'), data },
+      thread: once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => table.beat(), close() {} }),
       onGap,
       logger: this.host.logger,

@@ -1,7 +1,8 @@
-import { EntitySchema } from 'typeorm'
+import type { EntitySchema } from 'typeorm'
 import { columnTypes } from '../../../column-types'
 import { dialectOf } from '../../../dialect'
 import type { JobState } from '../../handler'
+import { tableEntity } from '../../../table-entity'
 
 /** A row of the job table. Times are ms since the epoch, by the database's clock. */
 export class BackgroundedJob {
@@ -49,9 +50,8 @@ export function jobTable(
 ): EntitySchema<BackgroundedJob> {
   const columns = columnsOf(driver)
   const named = (property: 'state' | 'finishedAt') => `"${columnName(property, columns[property].name)}"`
-  return new EntitySchema<BackgroundedJob>({
+  return tableEntity(BackgroundedJob, {
     name: 'BackgroundedJob',
-    target: BackgroundedJob,
     tableName: 'backgrounded_jobs',
     columns,
     indices: dialectOf(driver) === 'mariadb' ? wholeIndices : partialIndices(named('state'), named('finishedAt')),

@@ -1,5 +1,6 @@
-import { EntitySchema } from 'typeorm'
+import type { EntitySchema } from 'typeorm'
 import { columnTypes } from '../../../column-types'
+import { tableEntity } from '../../../table-entity'
 
 /** A queue that nobody claims from for now. */
 export class BackgroundedPause {
@@ -9,9 +10,8 @@ export class BackgroundedPause {
 
 export function pauseTable(driver: string): EntitySchema<BackgroundedPause> {
   const { source, name } = columnTypes(driver)
-  return new EntitySchema<BackgroundedPause>({
+  return tableEntity(BackgroundedPause, {
     name: 'BackgroundedPause',
-    target: BackgroundedPause,
     tableName: 'backgrounded_pauses',
     columns: { source: { ...source, primary: true }, queue: { ...name, primary: true } },
   })

@@ -1,5 +1,6 @@
-import { EntitySchema } from 'typeorm'
+import type { EntitySchema } from 'typeorm'
 import { columnTypes } from '../../../column-types'
+import { tableEntity } from '../../../table-entity'
 
 /** A worker that lives, or whose death nobody has noticed yet. Times are ms since the epoch, by the database's clock. */
 export class BackgroundedWorker {
@@ -15,9 +16,8 @@ export class BackgroundedWorker {
 
 export function workerTable(driver: string): EntitySchema<BackgroundedWorker> {
   const { id, source, name, time } = columnTypes(driver)
-  return new EntitySchema<BackgroundedWorker>({
+  return tableEntity(BackgroundedWorker, {
     name: 'BackgroundedWorker',
-    target: BackgroundedWorker,
     tableName: 'backgrounded_workers',
     columns: {
       id: { ...id, primary: true },
