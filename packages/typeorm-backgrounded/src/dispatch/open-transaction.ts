@@ -144,6 +144,9 @@ export class OpenTransaction {
         return this.commit(sql, send)
       case 'rollback':
         return this.rollBackAll(sql, send)
+      case 'definition':
+        await this.pending?.write(() => true)
+        return send(sql)
       case 'savepoint':
         return this.setSavepoint(edge.name, sql, send)
       case 'release':

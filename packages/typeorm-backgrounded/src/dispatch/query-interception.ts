@@ -19,10 +19,10 @@ export interface Interception {
 export function interceptEdges(runner: QueryRunner, atEdge: AtEdge): Interception {
   const own = Object.getOwnPropertyDescriptor(runner, 'query')
   const { query } = runner
-  const send = (...args: unknown[]) => Reflect.apply(query, runner, args) as Promise<unknown>
-  const intercepting = (...args: unknown[]): Promise<unknown> => {
-    const edge = edgeOf(args[0])
-    return edge ? atEdge(edge, args[0] as string, send) : send(...args)
+  const pass = (...args: unknown[]) => Reflect.apply(query, runner, args) as Promise<unknown>
+  const intercepting = (sql: string, ...rest: unknown[]): Promise<unknown> => {
+    const edge = edgeOf(sql)
+    return edge ? atEdge(edge, sql, (text) => pass(text, ...rest)) : pass(sql, ...rest)
   }
   Object.defineProperty(runner, 'query', {
     value: intercepting,
@@ -35,5 +35,5 @@ export function interceptEdges(runner: QueryRunner, atEdge: AtEdge): Interceptio
     if (own) Object.defineProperty(runner, 'query', own)
     else delete (runner as { query?: unknown }).query
   }
-  return { send, stop }
+  return { send: pass, stop }
 }

@@ -1,17 +1,25 @@
 /** What a statement does to the transaction that it is in. */
 export type Edge =
-  | { readonly kind: 'commit' | 'rollback' }
+  | { readonly kind: 'commit' | 'rollback' | 'definition' }
   | { readonly kind: 'savepoint' | 'release' | 'rollbackTo'; readonly name: string }
 
-const ANY = /^\s*(?:COMMIT|END|SAVEPOINT|RELEASE|ROLLBACK|ABORT)\b/i
-const COMMIT = /^\s*(?:COMMIT|END)\b(?!\s+PREPARED)/i
-const ROLLBACK = /^\s*(?:ROLLBACK|ABORT)\b(?!\s+PREPARED)/i
+const COMMENTS = '^(?:\\s|--[^\\n]*\\n|/\\*(?:[^*]|\\*(?!/))*\\*/)*'
+const starting = (pattern: string) => new RegExp(COMMENTS + pattern, 'i')
+const ANY = starting(
+  '(?:COMMIT|END|SAVEPOINT|RELEASE|ROLLBACK|ABORT|BEGIN|START|CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|REVOKE|LOCK|SET)\\b',
+)
+const COMMIT = starting('(?:COMMIT|END)\\b(?!\\s+PREPARED)')
+const ROLLBACK = starting('(?:ROLLBACK|ABORT)\\b(?!\\s+PREPARED)')
 const NAME = '("[^"]+"|`[^`]+`|[\\w$]+)'
 const NAMED = [
-  ['savepoint', new RegExp(`^\\s*SAVEPOINT\\s+${NAME}`, 'i')],
-  ['release', new RegExp(`^\\s*RELEASE\\s+(?:SAVEPOINT\\s+)?${NAME}`, 'i')],
-  ['rollbackTo', new RegExp(`^\\s*ROLLBACK\\s+(?:(?:WORK|TRANSACTION)\\s+)?TO\\s+(?:SAVEPOINT\\s+)?${NAME}`, 'i')],
+  ['savepoint', starting(`SAVEPOINT\\s+${NAME}`)],
+  ['release', starting(`RELEASE\\s+(?:SAVEPOINT\\s+)?${NAME}`)],
+  ['rollbackTo', starting(`ROLLBACK\\s+(?:(?:WORK|TRANSACTION)\\s+)?TO\\s+(?:SAVEPOINT\\s+)?${NAME}`)],
 ] as const
+/** MariaDB and MySQL commit before these, whatever the application believes. */
+const DEFINITION = starting(
+  '(?:BEGIN|START|CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|REVOKE|LOCK|SET\\s+(?:SESSION\\s+|@@)?autocommit)\\b',
+)
 
 /** Of TypeORM's own statements and of those that the application writes by hand. Undefined for every other statement. */
 export function edgeOf(sql: unknown): Edge | undefined {
@@ -21,7 +29,8 @@ export function edgeOf(sql: unknown): Edge | undefined {
     const name = pattern.exec(sql)?.[1]
     if (name !== undefined) return { kind, name: name.replaceAll(/["`]/g, '').toLowerCase() }
   }
-  return ROLLBACK.test(sql) ? { kind: 'rollback' } : undefined
+  if (ROLLBACK.test(sql)) return { kind: 'rollback' }
+  return DEFINITION.test(sql) ? { kind: 'definition' } : undefined
 }
 
 /**

@@ -16,6 +16,7 @@ import { DatabaseHandler } from '../../src/handlers/database'
 import { FakeHandler } from '../../src/testing'
 import { inFile, inMemory } from '../support/data-sources'
 import { administer, createPostgres, requirePostgres } from '../support/postgres'
+import { until } from '../support/worker-process'
 
 const ran: string[] = []
 let listening = false
@@ -306,6 +307,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
             await row.greetBackgrounded('never')
             await administer(`SELECT pg_terminate_backend(${pid})`)
             await manager.query('SELECT 1').catch(() => {})
+            await until(() => manager.queryRunner?.isReleased === true) // TypeORM has heard of it
             const late = await row.greetBackgrounded('late').catch((error: unknown) => error)
             expect(late).to.be.instanceOf(EnqueueError)
           })
