@@ -1,5 +1,6 @@
 import { errorText, storableText } from '../../reporting/error-text'
-import type { ClaimedJob, JobState, Outcome } from '../handler'
+import type { JobState, Outcome } from '../handler'
+import type { HeldRow } from './claimed-row'
 
 /** What becomes of a row whose job has not simply been completed and removed. */
 export interface Settlement {
@@ -8,15 +9,21 @@ export interface Settlement {
   readonly delay: number | null
   readonly error: string | null
   /** Null: as it was. */
-  readonly suspect: 0 | 1 | null
+  readonly suspect: Suspicion | null
   /** Attempts to give back. */
   readonly giveBack: 0 | 1
   readonly releasedSince: number | null
 }
 
+/**
+ * 1: its worker has died while it ran. 2: for the second time, or it has only one more attempt, and so it runs beside no
+ * other suspect.
+ */
+export type Suspicion = 0 | 1 | 2
+
 const LONGEST_DELAY = 100 * 365 * 24 * 60 * 60 * 1000
 
-export function settlementOf(outcome: Outcome, job: ClaimedJob): Settlement {
+export function settlementOf(outcome: Outcome, job: HeldRow): Settlement {
   switch (outcome.state) {
     case 'completed':
       return ended('completed', null)
@@ -25,7 +32,11 @@ export function settlementOf(outcome: Outcome, job: ClaimedJob): Settlement {
     case 'discarded':
       return ended('discarded', storableText(outcome.reason))
     case 'retried':
-      return { ...dueAgain(outcome.delay), error: errorText(outcome.error), suspect: job.died ? 1 : 0 }
+      return {
+        ...dueAgain(outcome.delay),
+        error: errorText(outcome.error),
+        suspect: suspicionOf(job, outcome.attemptsLeft),
+      }
     case 'released':
       return {
         ...dueAgain(outcome.delay),
@@ -34,6 +45,11 @@ export function settlementOf(outcome: Outcome, job: ClaimedJob): Settlement {
         releasedSince: outcome.since ?? null,
       }
   }
+}
+
+function suspicionOf({ died, claim }: HeldRow, attemptsLeft = 1): Suspicion {
+  if (!died) return 0
+  return claim.suspect > 1 || attemptsLeft < 2 ? 2 : 1
 }
 
 function ended(state: JobState, error: string | null): Settlement {

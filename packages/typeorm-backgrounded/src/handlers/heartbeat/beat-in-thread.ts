@@ -14,10 +14,13 @@ export interface ThreadData<Data> {
   readonly data: Data
 }
 
+export type ThreadNews = 'gap' | 'first beat'
+
 /** The whole program of a heartbeat's thread: beats, and ends a process that hangs. */
 export function beatInThread<Data>(pulseOf: (data: Data) => Pulse): void {
   const { memory, every, longestSilence, data } = workerData as ThreadData<Data>
-  new Heart(pulseOf(data), every, () => parentPort?.postMessage('gap'))
+  const tell = (news: ThreadNews) => () => parentPort?.postMessage(news)
+  new Heart(pulseOf(data), every, tell('gap'), tell('first beat'))
   watch(new LifeSign(memory), longestSilence)
 }
 

@@ -9,12 +9,15 @@ export interface Pulse {
 export class Heart {
   private readonly timer: NodeJS.Timeout
   private isBeating = false
+  private hasBeaten = false
 
   constructor(
     private readonly pulse: Pulse,
     /** ms */
     every: number,
     private readonly onGap: () => void,
+    /** The first one has arrived. */
+    private readonly onFirst: () => void = () => {},
   ) {
     this.timer = setInterval(() => void this.beat(), every)
     void this.beat()
@@ -30,6 +33,8 @@ export class Heart {
     this.isBeating = true
     try {
       if (!(await this.pulse.beat())) this.onGap()
+      if (!this.hasBeaten) this.onFirst()
+      this.hasBeaten = true
     } catch {
       // The store is out of reach: the worker itself notices, and says so.
     } finally {

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import type { Logger } from '../../logger'
-import type { ThreadData } from './beat-in-thread'
+import { withResolver } from '../../pause'
+import type { ThreadData, ThreadNews } from './beat-in-thread'
 import { Heart, type Pulse } from './heart'
 import { LifeSign } from './life-sign'
 
@@ -32,6 +33,7 @@ const BUNDLED =
  */
 export class Heartbeat {
   private readonly sign = new LifeSign()
+  private readonly first = withResolver()
   private readonly turning: NodeJS.Timeout
   private thread: Worker | undefined
   private heart: Heart | undefined
@@ -43,6 +45,11 @@ export class Heartbeat {
     const obstacle = options.thread && obstacleOf(options.thread)
     if (file === undefined || obstacle !== undefined) this.beatHere(obstacle)
     else this.startThread(file, data)
+  }
+
+  /** Resolves when the store has been told for the first time: others may take whoever has not told it for dead. */
+  get firstBeat(): Promise<void> {
+    return this.first.promise
   }
 
   /** For the message about a process that hangs. */
@@ -61,7 +68,7 @@ export class Heartbeat {
     const { every, longestSilence = 5 * 60_000, onGap, logger } = this.options
     const workerData: ThreadData<unknown> = { memory: this.sign.memory, every, longestSilence, data }
     this.thread = new Worker(file, { workerData, execArgv: [] })
-    this.thread.on('message', onGap)
+    this.thread.on('message', (news: ThreadNews) => (news === 'gap' ? onGap() : this.first.resolve()))
     this.thread.on('error', (error) => logger.error({ err: error }, 'the heartbeat thread has failed'))
     this.thread.on('exit', () => {
       if (this.thread) this.beatHere('its thread has ended') // nobody asked it to
@@ -78,7 +85,7 @@ export class Heartbeat {
         'the heartbeat shares the event loop: a method that keeps it busy for longer than the lease is run again elsewhere',
       )
     }
-    this.heart = new Heart(pulse(), every, onGap)
+    this.heart = new Heart(pulse(), every, onGap, this.first.resolve)
   }
 }
 

@@ -133,4 +133,27 @@ export const leaseCases: readonly ConformanceCase[] = [
       assert.equal(most, 1)
     },
   },
+  {
+    title: 'runs jobs whose worker died, and that have attempts left, together in half of its slots',
+    skip: needsDeadWorkers,
+    run: async (context) => {
+      const { events } = context
+      const gate = new Gate()
+      let running = 0
+      let most = 0
+      script.act = async () => {
+        most = Math.max(most, ++running)
+        await gate.opened
+        await new Promise((resolve) => setImmediate(resolve))
+        running--
+      }
+      const first = await takenForDead(context, 3, 5)
+      context.work({ concurrency: 4 })
+      await until(() => count(events, 'retried') === 3 && running === 2)
+      gate.open()
+      first.open()
+      await until(() => count(events, 'completed') === 3 && count(events, 'leaseLost') === 3)
+      assert.equal(most, 2)
+    },
+  },
 ]

@@ -35,7 +35,7 @@ const SERVERS = [
 
 for (const { store, jobs } of SERVERS) {
   describe(`Jobs whose worker died or lost touch, on ${store.name}`, () => {
-    const { reap, exchange, claimSuspect, held } = jobs
+    const { reap, exchange, claimSuspects, held } = jobs
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
 
@@ -56,7 +56,7 @@ for (const { store, jobs } of SERVERS) {
     })
 
     afterEach(async () => {
-      Object.assign(jobs, { reap, exchange, claimSuspect, held })
+      Object.assign(jobs, { reap, exchange, claimSuspects, held })
       await drop?.()
     })
 
@@ -87,13 +87,13 @@ for (const { store, jobs } of SERVERS) {
     })
 
     it('run, when the statement after their claim fails', async () => {
-      jobs.claimSuspect = async function (this: LeasedJobs, level, lease) {
+      jobs.claimSuspects = async function (this: LeasedJobs, level, limit, lease) {
         jobs.exchange = () => {
           jobs.exchange = exchange
           return Promise.reject(lostAnswer())
         }
-        jobs.claimSuspect = claimSuspect
-        return claimSuspect.call(this, level, lease)
+        jobs.claimSuspects = claimSuspects
+        return claimSuspects.call(this, level, limit, lease)
       }
       await suspect()
       await suspect()

@@ -52,6 +52,17 @@ describe('a heartbeat', () => {
     expect(warnings).to.have.length(1)
   })
 
+  it('tells when the store has been told for the first time, from a thread too', async () => {
+    const file = join(temporaryDirectory(), 'beats')
+    start({ thread: { file: thread, data: { file } } })
+    await heartbeat?.firstBeat
+    expect(linesOf(file)).not.to.have.length(0)
+    await heartbeat?.stop()
+    start({})
+    await heartbeat?.firstBeat
+    expect(beatsHere).to.equal(1)
+  })
+
   it('tells of a gap', async () => {
     start({})
     await until(() => beatsHere > 2)

@@ -42,7 +42,7 @@ for (const store of [postgres, mariaDb]) {
       expect(kept[0]?.error).to.match(/WorkerDiedError.*attempt 3/)
     })
 
-    it('run the jobs of a dead one one at a time, and one right after the other', async () => {
+    it('run the jobs of a dead one in half of their slots, and one right after the other', async () => {
       const program = await start(store, { handler: SHORT })
       const [first] = await program.workers(1, '-c', '20')
       await backgrounded(await program.tasks(20)).lingerAtFirst(60_000)
@@ -53,8 +53,9 @@ for (const store of [postgres, mariaDb]) {
       const begin = Date.now()
       await until(() => program.isDone(), 30_000)
       const took = Date.now() - begin
-      const again = program.lines.slice(20).map((line) => line.split(' ')[2])
-      expect(again).to.deep.equal(Array(20).fill(['start', 'end']).flat())
+      let running = 0
+      const atATime = program.lines.slice(20).map((line) => (running += line.includes('start') ? 1 : -1))
+      expect(Math.max(...atATime)).to.equal(10)
       expect(took, 'a second for each would be a poll for each').to.be.below(10_000)
     })
 

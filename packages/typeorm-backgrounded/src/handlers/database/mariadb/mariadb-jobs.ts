@@ -30,9 +30,11 @@ export class MariaDbJobs implements LeasedJobs {
 
   async beat(): Promise<boolean> {
     const { worker, source, name, lease } = this.options
-    const { affectedRows } = await this.session().run<Changed>(this.sql.beat, [longestGap(lease), worker], lease / 4)
+    const run: Run = (sql, values = []) => this.session().run(sql, values, lease / 4)
+    const contact = await this.contact(run)
+    const { affectedRows } = await run<Changed>(this.sql.beat, [contact, worker])
     if (affectedRows > 0) return true
-    await this.session().run(this.sql.enter, [worker, source, name], lease / 4)
+    await run(this.sql.enter, [worker, source, name, contact])
     return false
   }
 
@@ -51,8 +53,8 @@ export class MariaDbJobs implements LeasedJobs {
     })
   }
 
-  claimSuspect(level: Level, lease: number): Promise<ClaimedRow[]> {
-    return this.transaction(async (run) => this.take(run, await this.due(run, level, 1), lease))
+  claimSuspects(level: Level, limit: number, lease: number): Promise<ClaimedRow[]> {
+    return this.transaction(async (run) => this.take(run, await this.due(run, level, limit), lease))
   }
 
   settle(settlements: readonly (Settlement & Fence)[]): Promise<Set<string>> {
@@ -74,9 +76,11 @@ export class MariaDbJobs implements LeasedJobs {
     // What is decided on must still hold when it arrives.
     const timeout = this.options.lease / 4
     return this.session().transaction(async (run) => {
-      const [judge] = await run(this.sql.judge, [worker, this.options.lease, this.options.lease])
-      if (!judge) return []
-      await this.removeDead(run)
+      const contact = await this.contact(run)
+      const [isListed] = await run(this.sql.judge, [worker, this.options.lease])
+      const mayJudge = isListed !== undefined && contact >= this.options.lease
+      await this.removeGone(run, mayJudge ? contact - this.options.lease : -1)
+      if (!mayJudge) return []
       const found = (await run(this.sql.orphans, [source])).map(({ id }) => id)
       const lock = () => run(this.sql.lockOrphans(found.length), [...found, source])
       if (found.length === 0 || (await lock()).length === 0) return []
@@ -84,7 +88,7 @@ export class MariaDbJobs implements LeasedJobs {
       const rows = await lock()
       if (rows.length === 0) return []
       await run(this.sql.takeOver(rows.length), [worker, lease, ...rows.map(({ id }) => id)])
-      return rows.map((row) => ({ ...claimedRow(row), lease, suspect: 1 }))
+      return rows.map((row) => ({ ...claimedRow(row), lease, suspect: row.suspect === 0 ? 1 : 2 }))
     }, timeout)
   }
 
@@ -108,12 +112,19 @@ export class MariaDbJobs implements LeasedJobs {
     return ids.length < PRUNED_AT_ONCE
   }
 
-  private async removeDead(run: Run): Promise<void> {
+  private async contact(run: Run): Promise<number> {
     const { source, lease } = this.options
-    const silent = (await run(this.sql.silentWorkers, [source, lease, lease])).map(({ id }) => id)
-    if (silent.length === 0) return
-    const dead = (await run(this.sql.lockDead(silent.length), [...silent, lease, lease])).map(({ id }) => id)
-    if (dead.length > 0) await run(this.sql.removeDead(dead.length), [...dead, source])
+    const [row] = await run(this.sql.contact, [longestGap(lease), source])
+    return Number(row?.ms ?? 0)
+  }
+
+  /** @param until those of whom was heard before so many ms of contact are dead, if they are silent */
+  private async removeGone(run: Run, until: number): Promise<void> {
+    const { worker, source, lease } = this.options
+    const gone = (await run(this.sql.goneWorkers, [source, worker, lease, lease, until])).map(({ id }) => id)
+    if (gone.length === 0) return
+    const locked = (await run(this.sql.lockGone(gone.length), [...gone, lease, lease, until])).map(({ id }) => id)
+    if (locked.length > 0) await run(this.sql.removeGone(locked.length), [...locked, source])
   }
 
   private async levels(run: Run): Promise<Level[]> {

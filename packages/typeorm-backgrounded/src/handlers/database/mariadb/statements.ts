@@ -68,27 +68,33 @@ function workerStatements(tables: JobTables) {
   const w = workers.columns
   const row = CLAIMED.map((name) => `j.${c[name]} AS ${quoted(name)}`).join(', ')
   const held = (rows: number) => `j.${c.worker} = ? AND (${list(rows, `(j.${c.id} = ? AND j.${c.lease} = ?)`, ' OR ')})`
-  const isSilent = `${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} + ?`
+  /** Whom nobody needs any more: who has left, and who is silent and was heard of before so many ms of contact. */
+  const isGone = `(${w.name} = '' OR (${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} + ? AND ${w.beatAt} - ${w.steadySince} <= ?))`
   const isOrphan =
     `j.${c.source} = ? AND j.${c.state} = 'running' AND ` +
     `NOT EXISTS (SELECT 1 FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker})`
   return {
     // The workers' primary key.
-    /** A gap of more than so many ms, or a clock that was set back, and it has to be steady anew. */
-    beat:
-      `UPDATE ${workers.table} ${BY_KEY} SET ${w.steadySince} = CASE WHEN ${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} THEN ${NOW} ELSE ${w.steadySince} END, ` +
-      `${w.beatAt} = ${NOW} WHERE ${w.id} = ?`,
+    beat: `UPDATE ${workers.table} ${BY_KEY} SET ${w.steadySince} = ${NOW} - ?, ${w.beatAt} = ${NOW} WHERE ${w.id} = ?`,
     enter:
       `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
-      `VALUES (?, ?, ?, ${NOW}, ${NOW}, ${NOW}) ON DUPLICATE KEY UPDATE ${w.beatAt} = ${NOW}`,
-    leave: `DELETE w FROM ${workers.table} w ${BY_KEY} WHERE w.${w.id} = ?`,
-    judge: `SELECT 1 FROM ${workers.table} WHERE ${w.id} = ? AND ${w.beatAt} > ${NOW} - ? AND ${w.steadySince} <= ${NOW} - ?`,
-    /** Locks nothing. The table of workers is small. */
-    silentWorkers: `SELECT ${w.id} AS id FROM ${workers.table} WHERE ${w.source} = ? AND ${isSilent}`,
+      `VALUES (?, ?, ?, ${NOW}, ${NOW}, ${NOW} - ?) ON DUPLICATE KEY UPDATE ${w.beatAt} = ${NOW}`,
+    leave: `UPDATE ${workers.table} ${BY_KEY} SET ${w.name} = '' WHERE ${w.id} = ?`,
+    judge: `SELECT 1 FROM ${workers.table} WHERE ${w.id} = ? AND ${w.beatAt} > ${NOW} - ?`,
+    // The table of workers is small. These two lock nothing.
+    /**
+     * For how long the store has been in touch with workers, in ms: what passed from a beat to the next one, of whichever
+     * worker, counts unless it was more than so many ms. A worker has it, as of its last beat, as the difference of two times.
+     */
+    contact:
+      `SELECT ${w.beatAt} - ${w.steadySince} + CASE WHEN ${NOW} - ${w.beatAt} BETWEEN 0 AND ? THEN ${NOW} - ${w.beatAt} ELSE 0 END AS ms ` +
+      `FROM ${workers.table} WHERE ${w.source} = ? ORDER BY ${w.beatAt} - ${w.steadySince} DESC, ${w.beatAt} DESC LIMIT 1`,
+    goneWorkers: `SELECT ${w.id} AS id FROM ${workers.table} WHERE ${w.source} = ? AND ${w.id} <> ? AND ${isGone}`,
+    // The workers' primary key.
     /** Whom nobody else is about to remove. */
-    lockDead: (rows: number) =>
-      `SELECT ${w.id} AS id FROM ${workers.table} ${BY_KEY} WHERE ${w.id} IN (${list(rows)}) AND ${isSilent} FOR UPDATE SKIP LOCKED`,
-    removeDead: (rows: number) =>
+    lockGone: (rows: number) =>
+      `SELECT ${w.id} AS id FROM ${workers.table} ${BY_KEY} WHERE ${w.id} IN (${list(rows)}) AND ${isGone} FOR UPDATE SKIP LOCKED`,
+    removeGone: (rows: number) =>
       `DELETE w FROM ${workers.table} w ${BY_KEY} WHERE w.${w.id} IN (${list(rows)}) AND w.${w.source} = ?`,
 
     // Running jobs: the hot index, by source and state. They lock nothing.
@@ -102,7 +108,7 @@ function workerStatements(tables: JobTables) {
     lockOrphans: (rows: number) =>
       `SELECT ${row} FROM ${table} j ${BY_KEY} WHERE j.${c.id} IN (${list(rows)}) AND ${isOrphan} FOR UPDATE SKIP LOCKED`,
     takeOver: (rows: number) =>
-      `UPDATE ${table} ${BY_KEY} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = 1 WHERE ${c.id} IN (${list(rows)})`,
+      `UPDATE ${table} ${BY_KEY} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = LEAST(GREATEST(${c.suspect}, 0) + 1, 2) WHERE ${c.id} IN (${list(rows)})`,
     heldOf: (rows: number) =>
       `SELECT j.${c.id} AS id, j.${c.lease} AS lease FROM ${table} j ${BY_KEY} WHERE ${held(rows)} FOR UPDATE`,
     remove: (rows: number) => `DELETE j FROM ${table} j ${BY_KEY} WHERE ${held(rows)}`,

@@ -35,9 +35,9 @@ export class PostgresJobs implements LeasedJobs {
 
   async beat(): Promise<boolean> {
     const { sql, worker, source, name, lease } = this.options
-    const [found] = await this.query(sql.beat, [worker, longestGap(lease)], lease / 4)
+    const [found] = await this.query(sql.beat, [worker, longestGap(lease), source], lease / 4)
     if (found) return true
-    await this.query(sql.enter, [worker, source, name], lease / 4)
+    await this.query(sql.enter, [worker, source, name, longestGap(lease)], lease / 4)
     return false
   }
 
@@ -62,11 +62,11 @@ export class PostgresJobs implements LeasedJobs {
     }
   }
 
-  async claimSuspect({ queue, priority, runAt, id }: Level, lease: number): Promise<ClaimedRow[]> {
+  async claimSuspects(level: Level, limit: number, lease: number): Promise<ClaimedRow[]> {
     const { sql, source, worker } = this.options
-    return (await this.query(sql.claimSuspect, [source, queue, worker, lease, priority, bigint(runAt), id])).map(
-      claimedRow,
-    )
+    const { suspect, queue, priority, runAt, id } = level
+    const values = [source, queue, worker, lease, priority, bigint(runAt), id, limit, suspect]
+    return (await this.query(sql.claimSuspects, values)).map(claimedRow)
   }
 
   async settle(settlements: readonly (Settlement & Fence)[]): Promise<Set<string>> {
@@ -78,7 +78,11 @@ export class PostgresJobs implements LeasedJobs {
   async reap(lease: number): Promise<ClaimedRow[]> {
     const { sql, worker, source } = this.options
     // What is decided on must still hold when it arrives.
-    const rows = await this.query(sql.reap, [worker, lease, this.options.lease, source], this.options.lease / 4)
+    const rows = await this.query(
+      sql.reap,
+      [worker, lease, this.options.lease, source, longestGap(this.options.lease)],
+      this.options.lease / 4,
+    )
     return rows.map(claimedRow)
   }
 

@@ -140,9 +140,9 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
       '$11',
     ),
     /** The hot index. */
-    claimSuspect:
-      `WITH level AS (SELECT 1 AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +
-      `due AS MATERIALIZED (SELECT job.id FROM level CROSS JOIN LATERAL (${dueIn('level', '1')}) job), ` +
+    claimSuspects:
+      `WITH level AS (SELECT $9::int AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +
+      `due AS MATERIALIZED (SELECT job.id FROM level CROSS JOIN LATERAL (${dueIn('level', '$8')}) job), ` +
       `claimed AS (UPDATE ${table} j SET ${take} FROM due WHERE j.${c.id} = due.id RETURNING j.*) SELECT ${claimed} FROM claimed`,
   }
 }
@@ -153,23 +153,34 @@ function workerStatements(tables: JobTables) {
   const w = workers.columns
   const row = (j: string) => CLAIMED.map((name) => `${j}.${c[name]} AS "${name}"`).join(', ')
   const held = `j.${c.id} = fence.id AND j.${c.worker} = $2 AND j.${c.lease} = fence.lease`
+  /**
+   * For how long the store has been in touch with workers, in ms: what passed from a beat to the next one, of whichever
+   * worker, counts unless it was more than `gap`. A worker has it, as of its last beat, as the difference of two times.
+   */
+  const contact = (source: string, gap: string) =>
+    `SELECT ${w.beatAt} - ${w.steadySince} + CASE WHEN ${NOW} - ${w.beatAt} BETWEEN 0 AND ${gap}::bigint THEN ${NOW} - ${w.beatAt} ELSE 0 END AS ms ` +
+    `FROM ${workers.table} WHERE ${w.source} = ${source}::text ORDER BY ${w.beatAt} - ${w.steadySince} DESC, ${w.beatAt} DESC LIMIT 1`
   return {
     // The workers' primary key.
-    /** A gap of more than $2 ms, or a clock that was set back, and it has to be steady anew. */
     beat:
-      `UPDATE ${workers.table} SET ${w.steadySince} = CASE WHEN ${w.beatAt} NOT BETWEEN ${NOW} - $2::bigint AND ${NOW} THEN ${NOW} ELSE ${w.steadySince} END, ` +
-      `${w.beatAt} = ${NOW} WHERE ${w.id} = $1 RETURNING ${w.id}`,
+      `UPDATE ${workers.table} SET ${w.steadySince} = ${NOW} - coalesce((${contact('$3', '$2')}), 0), ${w.beatAt} = ${NOW} ` +
+      `WHERE ${w.id} = $1 RETURNING ${w.id}`,
     enter:
       `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
-      `VALUES ($1, $2, $3, ${NOW}, ${NOW}, ${NOW}) ON CONFLICT (${w.id}) DO NOTHING`,
-    leave: `DELETE FROM ${workers.table} WHERE ${w.id} = $1`,
+      `VALUES ($1, $2::text, $3, ${NOW}, ${NOW}, ${NOW} - coalesce((${contact('$2', '$4')}), 0)) ON CONFLICT (${w.id}) DO NOTHING`,
+    leave: `UPDATE ${workers.table} SET ${w.name} = '' WHERE ${w.id} = $1`,
 
     // Running jobs: the partial index (source, worker).
     /** The same step removes a worker and takes what it ran, so that one that beats in this moment keeps both. */
     reap:
-      `WITH judge AS (SELECT FROM ${workers.table} WHERE ${w.id} = $1 AND ${w.beatAt} > ${NOW} - $3::bigint AND ${w.steadySince} <= ${NOW} - $3::bigint), ` +
-      `dead AS (DELETE FROM ${workers.table} WHERE ${w.source} = $4 AND ${w.beatAt} NOT BETWEEN ${NOW} - $3::bigint AND ${NOW} + $3::bigint AND EXISTS (SELECT FROM judge) RETURNING ${w.id} AS id) ` +
-      `UPDATE ${table} j SET ${c.worker} = $1, ${c.lease} = $2, ${c.suspect} = 1 ` +
+      `WITH contact AS (${contact('$4', '$5')}), ` +
+      `judge AS (SELECT contact.ms - $3::bigint AS dead_until FROM contact WHERE contact.ms >= $3::bigint ` +
+      `AND EXISTS (SELECT FROM ${workers.table} WHERE ${w.id} = $1 AND ${w.beatAt} > ${NOW} - $3::bigint)), ` +
+      `gone AS (SELECT ${w.id} AS id FROM ${workers.table} WHERE ${w.source} = $4 AND ${w.id} <> $1 AND (${w.name} = '' ` +
+      `OR (${w.beatAt} NOT BETWEEN ${NOW} - $3::bigint AND ${NOW} + $3::bigint AND ${w.beatAt} - ${w.steadySince} <= (SELECT dead_until FROM judge))) ` +
+      `FOR UPDATE SKIP LOCKED), ` +
+      `dead AS (DELETE FROM ${workers.table} WHERE ${w.id} IN (SELECT id FROM gone) RETURNING ${w.id} AS id) ` +
+      `UPDATE ${table} j SET ${c.worker} = $1, ${c.lease} = $2, ${c.suspect} = least(greatest(j.${c.suspect}, 0) + 1, 2) ` +
       `WHERE j.${c.state} = 'running' AND j.${c.source} = $4 AND EXISTS (SELECT FROM judge) AND (j.${c.worker} IN (SELECT id FROM dead) ` +
       `OR j.${c.worker} IS NULL OR NOT EXISTS (SELECT FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker})) RETURNING ${row('j')}`,
     orphan:

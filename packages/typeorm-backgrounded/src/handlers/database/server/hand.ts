@@ -33,9 +33,9 @@ export class Hand {
     for (const job of jobs) removeFrom(this.held, job)
   }
 
-  /** One that is in the hand and not among those that have ended. */
-  hasSuspect(ended: ReadonlySet<HeldRow>): boolean {
-    return this.held.some((job) => job.claim.suspect === 1 && !ended.has(job))
+  /** Those that run, or are about to, and are not among those that have ended. */
+  suspects(ended: ReadonlySet<HeldRow>): readonly HeldRow[] {
+    return this.held.filter((job) => job.claim.suspect > 0 && !job.died && !ended.has(job))
   }
 
   get isEmpty(): boolean {
@@ -77,7 +77,7 @@ export class Hand {
     this.letGo(this.found.filter((job) => gone.has(job)))
     this.found = this.found.filter((job) => !gone.has(job))
     // A suspect may have been taken over, not claimed: it is not run before that is sorted out.
-    for (const row of stored.values()) this.take([row], row.suspect === 1)
+    for (const row of stored.values()) this.take([row], row.suspect > 0)
   }
 }
 

@@ -1,22 +1,22 @@
 import type { RowsRead } from '../../handler'
 import type { ClaimedRow } from '../claimed-row'
-import type { Settlement } from '../settlement'
+import type { Settlement, Suspicion } from '../settlement'
 
 /** The job table of a database server, as one worker works on it, over a connection of its own. */
 export interface LeasedJobs {
   /** Says that this worker lives. False: it was not, or no more, on the list. */
   beat(): Promise<boolean>
-  /** Takes this worker off the list. */
+  /** This worker runs nothing any more: until others have come, its place on the list says when the store was reached last. */
   leave(): Promise<void>
   /** Removes what is done, and claims what is due: levels by order, jobs by due time. */
   exchange(request: ExchangeRequest): Promise<ExchangeReply>
-  /** Claims the first suspect of a level, if it is still there. */
-  claimSuspect(level: Level, lease: number): Promise<readonly ClaimedRow[]>
+  /** Claims the first suspects of a level, as far as they are still there. */
+  claimSuspects(level: Level, limit: number, lease: number): Promise<readonly ClaimedRow[]>
   /** Returns the ids of those that were this worker's. */
   settle(settlements: readonly (Settlement & Fence)[]): Promise<ReadonlySet<string>>
   /**
-   * Takes over what runs with dead workers, and takes these off the list, in one step. Nothing, unless this worker
-   * has itself been steady for a lease.
+   * Takes over what runs with dead workers, and takes these off the list, in one step: those whose last beat is older
+   * than a lease, of which the time does not count in which the store heard of no worker at all.
    */
   reap(lease: number): Promise<readonly ClaimedRow[]>
   /** Something runs with a worker that has given no sign of life for a lease. */
@@ -56,7 +56,7 @@ export interface ExchangeReply {
 
 /** The waiting jobs of one queue and one priority: nothing waits in it before `runAt` and `id`. */
 export interface Level {
-  readonly suspect: 0 | 1
+  readonly suspect: Suspicion
   readonly queue: string
   readonly priority: number
   readonly runAt: number

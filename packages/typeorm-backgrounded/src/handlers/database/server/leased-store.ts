@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from '../../../errors'
 import { sleep } from '../../../pause'
 import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
@@ -10,6 +11,9 @@ import { Hand } from './hand'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from './leased-jobs'
 import { Levels } from './levels'
 import { pollDelay } from './polling'
+
+/** ms: a thread, and a connection of its own, take a moment. */
+const BEATS_WITHIN = 15_000
 
 export interface LeasedStoreParts {
   readonly jobs: LeasedJobs
@@ -36,7 +40,7 @@ export class LeasedStore implements JobStore<HeldRow> {
   private lastWork = performance.now()
   private heard = false
   private nextDue = Infinity
-  /** Those with a suspect that is due. */
+  /** Those with suspects that are due. */
   private suspectLevels: readonly Level[] = []
   private isLooking = false
   private isClosed = false
@@ -58,6 +62,7 @@ export class LeasedStore implements JobStore<HeldRow> {
   async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {
     try {
       await this.enter()
+      if (slots > 0) await this.untilItBeats()
       if (this.isUnsure) await this.reconcile(finished)
       const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
       const isAll = await this.removeAndClaim(finished, slots, lost)
@@ -127,6 +132,13 @@ export class LeasedStore implements JobStore<HeldRow> {
     await this.lookAround()
   }
 
+  private async untilItBeats(): Promise<void> {
+    const over = new AbortController()
+    const late = sleep(BEATS_WITHIN, over.signal).then(() => 'late' as const)
+    const first = await Promise.race([this.heartbeat?.firstBeat, late]).finally(() => over.abort())
+    if (first === 'late') throw new StoreUnavailableError("The worker's heartbeat has not reached the database yet.")
+  }
+
   private isRemoved({ outcome }: FinishedJob<HeldRow>): boolean {
     return outcome.state === 'completed' && this.host.keepCompleted === 0
   }
@@ -147,10 +159,10 @@ export class LeasedStore implements JobStore<HeldRow> {
   ): Promise<boolean> {
     const free = Math.max(0, slots - this.hand.unstarted.length)
     // Before the others: a backlog leaves no slot.
-    const isTaken = free > 0 && (await this.claimSuspect(finished))
+    const taken = await this.claimSuspects(finished, free)
     const removed = finished.filter((each) => this.isRemoved(each))
-    const isAll = await this.removeAndLook(removed, isTaken ? free - 1 : free, lost)
-    if (isAll) await this.claimSuspect(finished)
+    const isAll = await this.removeAndLook(removed, free - taken, lost)
+    if (isAll) await this.claimSuspects(finished, Math.max(0, slots - this.hand.unstarted.length))
     return isAll
   }
 
@@ -188,18 +200,31 @@ export class LeasedStore implements JobStore<HeldRow> {
     this.lastContact = start
     if (slots > 0) this.levels.looked(levels === undefined, now - start, reply)
     this.nextDue = now + Math.min(Infinity, ...reply.levels.map(({ wait }) => wait).filter((wait) => wait > 0))
-    this.suspectLevels = reply.levels.filter(({ suspect, wait }) => suspect === 1 && wait <= 0)
+    this.suspectLevels = reply.levels.filter(({ suspect, wait }) => suspect > 0 && wait <= 0)
     return reply
   }
 
-  /** Of the jobs that killed a worker, this one runs one at a time. Returns whether it has claimed one. */
-  private async claimSuspect(finished: readonly FinishedJob<HeldRow>[]): Promise<boolean> {
-    const [level] = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
-    if (!level) return false
-    if (this.hand.hasSuspect(jobsOf(finished))) return false
-    const rows = await this.parts.jobs.claimSuspect(level, ++this.leases)
-    this.hand.take(rows)
-    return rows.length > 0
+  /**
+   * Of the jobs whose worker has died, those that may well be innocent run together in up to half of the slots. One that
+   * was there at a second death, or that has no attempt to lose, runs beside no other suspect: when it kills again,
+   * nobody else is suspected. Returns how many it has claimed.
+   */
+  private async claimSuspects(finished: readonly FinishedJob<HeldRow>[], free: number): Promise<number> {
+    if (free === 0 || this.suspectLevels.length === 0) return 0
+    const levels = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
+    const running = this.hand.suspects(jobsOf(finished))
+    if (running.some(({ claim }) => claim.suspect > 1)) return 0
+    let room = Math.min(free, Math.max(1, Math.floor((this.options.concurrency ?? 1) / 2)) - running.length)
+    let claimed = 0
+    const claim = async (level: Level, limit: number) => {
+      const rows = await this.parts.jobs.claimSuspects(level, limit, ++this.leases)
+      this.hand.take(rows)
+      room -= rows.length
+      claimed += rows.length
+    }
+    for (const level of levels) if (level.suspect === 1 && room > 0) await claim(level, room)
+    for (const level of levels) if (level.suspect > 1 && running.length + claimed === 0) await claim(level, 1)
+    return claimed
   }
 
   private rank({ queue, priority }: Level): number {

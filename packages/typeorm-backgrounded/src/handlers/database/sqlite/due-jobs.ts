@@ -11,6 +11,12 @@ export interface DueJob {
 /** A due job's place in the line. */
 type Place = Pick<ClaimedRow, 'id' | 'runAt'>
 
+/** Of the jobs whose worker has died: how many beside each other, and whether one that has to be without any other. */
+export interface SuspectsWanted {
+  readonly together: number
+  readonly alone: boolean
+}
+
 interface Level {
   readonly suspect: number
   readonly queue: string
@@ -29,21 +35,36 @@ export class DueJobs {
 
   /**
    * Up to `slots` jobs in the order in which they are served, and when, in ms since the epoch, the next one will be due.
+   * Those whose worker has died come first: a backlog leaves them no slot.
    * @param lease of the claim that is to come
-   * @param takesSuspect one of those that killed a worker may be among them
    */
-  find(run: StatementRunner, slots: number, lease: number, takesSuspect: boolean): { due: DueJob[]; nextDue: number } {
+  find(
+    run: StatementRunner,
+    slots: number,
+    lease: number,
+    suspects: SuspectsWanted,
+  ): { due: DueJob[]; nextDue: number } {
     const now = Date.now()
     const levels = this.levels(run)
     const due: DueJob[] = []
-    for (const level of inRanks(levels, this.queues)) {
-      if (due.length >= slots) break
-      const suspects = takesSuspect ? this.dueIn(run, level.filter(isSuspect), lease, now, 1) : []
-      const jobs = this.dueIn(run, level.filter(isPlain), lease, now, slots - due.length)
-      const first = suspects.length === 0 ? jobs : [...jobs, ...suspects].sort(byDueTime).slice(0, slots - due.length)
-      if (suspects.some((job) => first.includes(job))) takesSuspect = false
-      due.push(...first)
+    const add = (which: (level: Level) => boolean, most: () => number) => {
+      for (const level of inRanks(levels.filter(which), this.queues)) {
+        if (most() <= 0) break
+        due.push(...this.dueIn(run, level, lease, now, most()))
+      }
     }
+    add(
+      ({ suspect }) => suspect === 1,
+      () => Math.min(slots, suspects.together) - due.length,
+    )
+    add(
+      ({ suspect }) => suspect > 1,
+      () => (suspects.alone && due.length === 0 ? 1 : 0),
+    )
+    add(
+      ({ suspect }) => suspect < 1,
+      () => slots - due.length,
+    )
     return { due, nextDue: Math.min(Infinity, ...levels.map(({ runAt }) => runAt).filter((runAt) => runAt > now)) }
   }
 
@@ -96,14 +117,6 @@ function inRanks(levels: readonly Level[], queues: readonly string[] | '*'): Lev
   const rank = ({ queue, priority }: Level) => (queues === '*' ? 0 : queues.indexOf(queue)) * 1e9 + priority
   const ranks = [...new Set(levels.map(rank))].sort((a, b) => a - b)
   return ranks.map((each) => levels.filter((level) => rank(level) === each))
-}
-
-function isSuspect({ suspect }: Level): boolean {
-  return suspect === 1
-}
-
-function isPlain({ suspect }: Level): boolean {
-  return suspect === 0
 }
 
 type ColumnsOf<Names extends readonly (keyof ClaimedRow)[]> = { [Index in keyof Names]: ClaimedRow[Names[Index]] }

@@ -11,7 +11,7 @@ import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { settlementOf } from '../settlement'
 import { asciiJson } from '../../../job/ascii-json'
 import { Checkpoints } from './checkpoints'
-import { DueJobs } from './due-jobs'
+import { DueJobs, type SuspectsWanted } from './due-jobs'
 import type { SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
 
@@ -52,8 +52,9 @@ export class SqliteStore implements JobStore<HeldRow> {
         const lost = this.settle(run, finished, isEachAlone)
         const taken = dead.flatMap((worker) => this.takeOver(run, worker))
         const isEnding = (job: HeldRow) => finished.some((each) => each.job === job)
-        const takesSuspect = !this.held.some((job) => job.claim.suspect === 1 && !isEnding(job))
-        const { rows, nextDue } = slots > 0 ? this.take(run, slots, takesSuspect) : { rows: [], nextDue: Infinity }
+        const suspects = this.held.filter((job) => job.claim.suspect > 0 && !job.died && !isEnding(job))
+        const { rows, nextDue } =
+          slots > 0 ? this.take(run, slots, this.suspectsWanted(suspects)) : { rows: [], nextDue: Infinity }
         return { rows, taken, lost, nextDue }
       })
     const { rows, taken, lost, nextDue } = await write(false).catch((error: unknown) => {
@@ -151,9 +152,15 @@ export class SqliteStore implements JobStore<HeldRow> {
     return run(this.sql.takeOver).all(this.worker, ++this.leases, this.host.source, deadWorker) as ClaimedRow[]
   }
 
-  private take(run: StatementRunner, slots: number, takesSuspect: boolean): { rows: ClaimedRow[]; nextDue: number } {
+  private suspectsWanted(running: readonly HeldRow[]): SuspectsWanted {
+    const most = Math.max(1, Math.floor((this.options.concurrency ?? 1) / 2))
+    const isOneAlone = running.some(({ claim }) => claim.suspect > 1)
+    return { together: isOneAlone ? 0 : Math.max(0, most - running.length), alone: running.length === 0 }
+  }
+
+  private take(run: StatementRunner, slots: number, suspects: SuspectsWanted): { rows: ClaimedRow[]; nextDue: number } {
     const lease = ++this.leases
-    const { due, nextDue } = this.due.find(run, slots, lease, takesSuspect)
+    const { due, nextDue } = this.due.find(run, slots, lease, suspects)
     if (due.length > 0) run(this.sql.claim).run(this.worker, lease, JSON.stringify(due.map(({ rowid }) => rowid)))
     return { rows: due.map(({ row }) => row), nextDue }
   }

@@ -53,7 +53,7 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
     workers: `SELECT DISTINCT ${c.worker} AS worker FROM ${table} WHERE ${c.state} = 'running' AND ${c.source} = ?`,
     held: `SELECT ${c.id} AS id, ${c.lease} AS lease FROM ${table} WHERE ${c.state} = 'running' AND ${c.source} = ? AND ${c.worker} = ?`,
     takeOver:
-      `UPDATE ${table} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = 1 ` +
+      `UPDATE ${table} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = min(max(${c.suspect}, 0) + 1, 2) ` +
       `WHERE ${c.state} = 'running' AND ${c.source} = ? AND ${c.worker} IS ? RETURNING ${row}`,
 
     // Kept jobs: the partial index (source, state, finished_at).

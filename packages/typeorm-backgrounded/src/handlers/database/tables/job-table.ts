@@ -27,7 +27,7 @@ export class BackgroundedJob {
   state!: JobState
   /** Counted by the claim. */
   attempt!: number
-  /** 1: its last worker died while it ran. */
+  /** 1: its last worker died while it ran; 2: for the second time, or it has only one attempt left. */
   suspect!: number
   worker!: string | null
   /** Fresh with every claim of the worker's; every later write about the job checks both. */

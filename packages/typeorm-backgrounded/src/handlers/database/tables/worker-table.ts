@@ -2,15 +2,18 @@ import type { EntitySchema } from 'typeorm'
 import { columnTypes } from '../../../column-types'
 import { tableEntity } from '../../../table-entity'
 
-/** A worker that lives, or whose death nobody has noticed yet. Times are ms since the epoch, by the database's clock. */
+/** A worker that lives, or whose end nobody has noticed yet. Times are ms since the epoch, by the database's clock. */
 export class BackgroundedWorker {
   id!: string
   source!: string
-  /** Host and process, for whoever looks. */
+  /** Host and process, for whoever looks; empty: it has stopped, and the next worker removes it. */
   name!: string
   startedAt!: number | string
   beatAt!: number | string
-  /** Since when it has beaten without a gap: only after a whole lease of that may it judge others. */
+  /**
+   * Since when, at its last beat, some worker or other has been in touch with the database, as if it had been so without a
+   * gap: only that time counts when a silent worker is taken for dead.
+   */
   steadySince!: number | string
 }
 
