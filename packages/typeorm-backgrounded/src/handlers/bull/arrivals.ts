@@ -6,6 +6,7 @@ import { withoutArguments } from './without-arguments'
 const BURST = 100
 /** Anybody may publish anything: the name of a queue is not longer than this. */
 const LONGEST_NAME = 500
+const OURS = ':waiting@backgrounded'
 
 /**
  * Hears of new jobs through what Bull and this library publish for each: only while a worker is idle, since a
@@ -73,7 +74,8 @@ export class Arrivals {
     if (!this.connection) {
       this.connection = this.open()
       this.connection.on('pmessage', (_: string, channel: string) => {
-        this.hear(channel.slice(this.base.length, channel.lastIndexOf(':')))
+        // What this library stores, it makes known itself.
+        if (!channel.endsWith(OURS)) this.hear(channel.slice(this.base.length, channel.lastIndexOf(':')))
         this.arrived()
       })
       this.connection.on('close', () => this.arrived()) // messages may have been missed

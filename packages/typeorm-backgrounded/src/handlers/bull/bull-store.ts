@@ -27,6 +27,9 @@ const TIMEOUT = 5_000
 const FAREWELL_TIMEOUT = 250
 /** How soon a worker whose heart has not beaten yet asks again. */
 const ASK_AGAIN = 20
+const LONGEST_PAUSE = 1_000
+/** Some 8 s. */
+const MANY_REFUSALS = 30
 const CHECK_NEWS_EVERY = 15_000
 const COMPLAIN_EVERY = 30_000
 
@@ -52,12 +55,14 @@ export class BullStore implements JobStore<HeldRecord> {
   private newsCheckedAt = performance.now()
   /** Its heart has beaten, as far as is known: whoever has not beaten claims nothing. */
   private isAlive = false
+  /** How often nothing was claimed, since its heart had not beaten. */
+  private refusals = 0
   private changed = () => {}
 
   constructor(
     private readonly host: HandlerHost,
     private readonly base: string,
-    private readonly redis: Connections,
+    private readonly ownConnections: Connections,
     private readonly commands: Commands,
     private readonly arrivals: Arrivals,
     private readonly options: ResolvedBullOptions,
@@ -103,8 +108,10 @@ export class BullStore implements JobStore<HeldRecord> {
       if (settled === 'lost' || (settled === 'gone' && !isRepeated && !isHeardTwice)) lost.add(job)
       return undefined
     })
-    this.nextDue = nextDueOf(reply)
+    this.nextDue = this.nextDueOf(reply)
     this.complain(reply.problems)
+    if (reply.isMore && reply.claimed.length === 0 && this.found.length === 0)
+      return { ...(await this.exchange([], slots)), lost, refused }
     const claimed = [...this.found, ...reply.claimed.map((record) => this.hold(record))]
     this.found = []
     if (claimed.length > 0) this.heartbeat.isRunning(this.held.map(({ name }) => name))
@@ -151,6 +158,17 @@ export class BullStore implements JobStore<HeldRecord> {
       },
       logger: this.host.logger,
     })
+  }
+
+  private nextDueOf({ isAlive, nextDue }: ExchangeReply): number {
+    if (isAlive) {
+      this.refusals = 0
+      return nextDue === undefined ? Infinity : Date.now() + nextDue
+    }
+    if (this.refusals++ === MANY_REFUSALS) {
+      this.host.logger.warn({}, 'nothing is claimed: the heartbeat of this worker has not reached Redis')
+    }
+    return Date.now() + Math.min(ASK_AGAIN * this.refusals, LONGEST_PAUSE)
   }
 
   private async comeAlive(): Promise<void> {
@@ -218,7 +236,7 @@ export class BullStore implements JobStore<HeldRecord> {
     const now = performance.now()
     if (this.consumption.once || now - this.newsCheckedAt < CHECK_NEWS_EVERY) return
     this.newsCheckedAt = now
-    void this.arrivals.check(TIMEOUT, () => this.redis.giveUp('Redis does not answer on one of them'))
+    void this.arrivals.check(TIMEOUT, () => this.ownConnections.giveUp('Redis does not answer on one of them'))
   }
 
   private tendRequest(): TendRequest {
@@ -286,11 +304,6 @@ function settlementOf(outcome: Outcome): Omit<Settlement, 'queue' | 'id' | 'toke
 
 function claimOf({ queue, id, token }: ClaimedRecord): string {
   return JSON.stringify([queue, id, token])
-}
-
-function nextDueOf({ isAlive, nextDue }: ExchangeReply): number {
-  if (!isAlive) return Date.now() + ASK_AGAIN
-  return nextDue === undefined ? Infinity : Date.now() + nextDue
 }
 
 function errorOf(error: unknown): { reason: string; stacktrace: string } {

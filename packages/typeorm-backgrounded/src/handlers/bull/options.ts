@@ -27,7 +27,7 @@ export interface BullHandlerOptions {
   readonly prefix?: string
   /**
    * Bull's settings, in ms. A worker takes `lockDuration` as its lease, how long it lives without a beat (default
-   * 20 s), `lockRenewTime` as its beat (a quarter of that), and `stalledInterval` as how often it looks for dead workers' jobs (2 s). The others
+   * 20 s), `lockRenewTime` as its beat (a quarter of that, and no longer), and `stalledInterval` as how often it looks for dead workers' jobs (2 s). The others
    * concern raw queues only: deaths count as attempts, whatever `maxStalledCount` says.
    */
   readonly settings?: AdvancedSettings
@@ -63,12 +63,14 @@ export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions
     )
   }
   const lease = positive(settings.lockDuration ?? 20_000, 'settings.lockDuration')
-  const beat = positive(settings.lockRenewTime ?? lease / 4, 'settings.lockRenewTime')
-  if (beat > lease / 2) {
+  const renewTime = positive(settings.lockRenewTime ?? lease / 4, 'settings.lockRenewTime')
+  if (renewTime > lease / 2) {
     throw new InvalidOptionError(
-      `BullHandler: settings.lockRenewTime is ${beat}, and lockDuration ${lease}: a worker must renew its lease at least twice in its time.`,
+      `BullHandler: settings.lockRenewTime is ${renewTime}, and lockDuration ${lease}: a worker must renew its lease at least twice in its time.`,
     )
   }
+  // A beat, an outage that counts as none, and another beat, together take less than a lease.
+  const beat = Math.min(renewTime, lease / 4)
   const { age = '30d', count = 10_000 } = keepFailed
   if (!Number.isInteger(count) || count < 0)
     throw new InvalidOptionError(`BullHandler: keepFailed.count is ${count}: give a whole number from 0 on.`)

@@ -21,7 +21,9 @@ export interface PulseData {
 
 /** Keeps a worker alive, over a connection of its own. What is wrong with it, the worker's own will say. */
 export function workerPulse(data: PulseData): Pulse {
-  const connections = new Connections(data.redis, { debug() {}, info() {}, warn() {}, error() {} })
+  const { redis, every } = data
+  const impatient = typeof redis === 'function' ? redis : { connectTimeout: every, ...redis }
+  const connections = new Connections(impatient, { debug() {}, info() {}, warn() {}, error() {} })
   const commands = new Commands(connections, data.base)
   return {
     beat: () => beatWithin(commands, data),

@@ -171,22 +171,27 @@ describe('connections to Redis that have become useless', function () {
   for (const [title, break_] of [
     ['does not answer', () => redis.freeze()],
     ['has gone', () => redis.stop()],
+    ['cannot be heard', () => way.silence()],
   ] as const) {
-    it(`do not keep a worker and a data source from ending in time when Redis ${title}`, async () => {
-      office = await PostOffice.open({ redis: way.url }, { logger })
-      office.handler.queue('raw')
-      await work({ shutdownTimeout: 1_000 })
-      await backgrounded(office.letter).wait()
-      await until(() => ran.includes('wait'))
-      await break_()
-      const begin = performance.now()
-      await worker!.stop({ exiting: true })
-      expect(performance.now() - begin, 'the worker').to.be.below(1_700)
-      await office.dataSource.destroy()
-      expect(performance.now() - begin, 'both').to.be.below(2_000)
-      redis.thaw()
-      await redis.restart()
-      await office.dataSource.initialize()
-    })
+    for (const method of ['wait', 'linger'] as const) {
+      const ending = method === 'wait' ? 'ends when it is asked to' : 'does not end'
+      it(`do not keep a worker from stopping in time when Redis ${title}, and a method that ${ending}`, async () => {
+        office = await PostOffice.open({ redis: way.url }, { logger })
+        office.handler.queue('raw')
+        await work({ shutdownTimeout: 1_000 })
+        await backgrounded(office.letter)[method]()
+        await until(() => ran.includes(method))
+        await break_()
+        const begin = performance.now()
+        await worker!.stop({ exiting: true })
+        expect(performance.now() - begin, 'the worker').to.be.below(1_700)
+        await office.dataSource.destroy()
+        expect(performance.now() - begin, 'both').to.be.below(2_000)
+        redis.thaw()
+        await redis.restart()
+        ran.push('go on')
+        await office.dataSource.initialize()
+      })
+    }
   }
 })

@@ -28,16 +28,19 @@ end
 
 local function workerKey(worker) return base .. 'worker:' .. worker end
 
--- nil: nothing is known of it.
+-- nil: nothing is known of it, or its time is of a clock that Redis has lost.
 local function lives(worker, total)
-  local fields = rcall('HMGET', ours(workerKey(worker)), 'at', 'lease')
+  local key = workerKey(worker)
+  -- Of an older version, which lets its key end when it is dead.
+  if kindOf(key) == 'string' then return true end
+  local fields = rcall('HMGET', ours(key), 'at', 'lease')
   local at, lease = whole(fields[1]), whole(fields[2])
-  if not at or not lease then return nil end
+  if not at or not lease or total < at then return nil end
   return total - at < lease
 end
 
 local function live(worker, total, lease)
-  local key = workerKey(worker)
+  local key = ours(workerKey(worker))
   rcall('HSET', key, 'at', integer(total), 'lease', integer(lease))
   -- Long after it was taken for dead, and its jobs were taken over.
   rcall('PEXPIRE', key, integer(24 * 3600 * 1000 + lease))

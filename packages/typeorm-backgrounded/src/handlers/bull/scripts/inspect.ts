@@ -110,7 +110,7 @@ if isPaused then
 else
   rcall('DEL', q .. 'meta-paused')
 end
-publish(q .. 'paused', ARGV[3])`,
+publish(q .. ARGV[3], ARGV[3])`,
   () => {},
 )
 
