@@ -40,7 +40,7 @@ import {
 const FORGET_WITHIN = 1_000
 const MOST_FORGOTTEN = 500
 /** How long a Redis that may not answer keeps a data source from closing, before its connections are closed; in ms. */
-const FAREWELL = 300
+const FAREWELL = 200
 /** The name of a queue that nobody uses is forgotten in a week, by the workers. */
 const REGISTER_EVERY = 60 * 60 * 1000
 

@@ -6,7 +6,7 @@ import { withoutArguments } from './without-arguments'
 
 export type Connection = Redis | Cluster
 
-const PATIENCE_AT_THE_END = 250
+const PATIENCE_AT_THE_END = 150
 /** Redis says that it is ready within this, in ms, or the connection is one that nobody answers on. */
 const READY_WITHIN = 5_000
 const GIVE_UP_EVERY = 1_000
