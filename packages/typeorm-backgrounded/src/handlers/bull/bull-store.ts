@@ -82,6 +82,7 @@ export class BullStore implements JobStore<HeldRecord> {
     // The heart of a drain beats on the main loop, and its first exchange may be its last.
     if (!this.isAlive && slots > 0 && this.consumption.once) await this.comeAlive()
     await this.reconcile()
+    const start = performance.now()
     const { breaks } = this.commands
     const ended = new Set(finished.map(({ job }) => job))
     const request = {
@@ -95,8 +96,10 @@ export class BullStore implements JobStore<HeldRecord> {
       keepsCompleted: this.host.keepCompleted > 0,
     }
     const reply = await this.commands.run(exchange, [JSON.stringify(request)], TIMEOUT)
+    // Only once: its next beat says so again.
+    if (this.isAlive && !reply.isAlive && this.held.length > ended.size) this.hasGap = true
     this.isAlive = reply.isAlive
-    if (!reply.isAlive && this.held.length > ended.size) this.hasGap = true
+    this.lastContact = start
     const isHeardTwice = breaks !== this.commands.breaks
     const lost = new Set<HeldRecord>()
     const refused = new Map<HeldRecord, unknown>()
@@ -173,7 +176,8 @@ export class BullStore implements JobStore<HeldRecord> {
 
   private async comeAlive(): Promise<void> {
     const { lease, gap } = this.options
-    await this.commands.run(beat, [this.worker, lease, gap], TIMEOUT)
+    const wasAlive = await this.commands.run(beat, [this.worker, lease, gap], TIMEOUT)
+    if (!wasAlive && this.held.length > 0) this.hasGap = true
   }
 
   /**
