@@ -2,6 +2,7 @@ import { InstanceChecker, type DataSource, type DataSourceOptions } from 'typeor
 import { MissingTableError } from './errors'
 import { Outbox } from './dispatch/outbox/outbox'
 import type { EntityTargets } from './handlers/handler'
+import { withShortIndexNames } from './short-index-names'
 import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 
 /** The entities of the plugin's tables among those of the user's data source. */
@@ -9,10 +10,11 @@ import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 /** Those that the handler and the outbox need. */
 export function entitiesOf(dataSource: DataSource, options: BackgroundedOptions): EntityTargets {
   const { type } = dataSource.options
-  return [
+  const entities = [
     ...(options.handler.entities?.(type, dataSource) ?? []),
     ...(usesOutbox(options) ? Outbox.entities(type) : []),
   ]
+  return entities.map((entity) => withShortIndexNames(entity, dataSource))
 }
 
 export function addEntities(dataSource: DataSource, options: BackgroundedOptions): void {
@@ -28,7 +30,7 @@ export function removeEntities(dataSource: DataSource, options: BackgroundedOpti
   if (unwanted.length > 0)
     setEntities(
       dataSource,
-      listedEntities(dataSource).filter((entity) => !unwanted.includes(entity)),
+      listedEntities(dataSource).filter((entity) => !unwanted.some((each) => isSameTable(each, entity))),
     )
 }
 

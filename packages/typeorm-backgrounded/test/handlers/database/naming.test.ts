@@ -6,8 +6,9 @@ import {
   DefaultNamingStrategy,
   Entity,
   PrimaryGeneratedColumn,
+  type Table,
 } from 'typeorm'
-import { Backgrounded, backgrounded, createWorker, withBackgrounded } from '../../../src'
+import { Backgrounded, backgrounded, createWorker, NullHandler, withBackgrounded, type Handler } from '../../../src'
 import { BackgroundedJob, DatabaseHandler } from '../../../src/handlers/database'
 import { silent } from '../../support/program'
 import { mariaDb, postgres, sqliteFile, type TestStore } from '../../support/stores'
@@ -35,6 +36,14 @@ class Spelled extends DefaultNamingStrategy {
 
   override columnName(property: string, given: string | undefined, prefixes: string[]): string {
     return this.spell([...prefixes, given ?? property].join('_'))
+  }
+}
+
+/** As many applications have it: an index says what it is on. */
+class Telling extends DefaultNamingStrategy {
+  override indexName(table: Table | string, columns: string[], where?: string): string {
+    const name = typeof table === 'string' ? table : table.name
+    return `idx_${name}_${columns.join('_')}${where ? '_where_something_holds' : ''}`
   }
 }
 
@@ -75,6 +84,18 @@ const namings: Naming[] = [
     options: { namingStrategy: upperCase, entityPrefix: 'App_' },
     tables: TABLES.map((table) => `App_${table.toUpperCase()}`),
     columns: JOB_COLUMNS.map((column) => column.toUpperCase()),
+  },
+  {
+    name: 'names of indices that list their columns',
+    options: { namingStrategy: new Telling() },
+    tables: TABLES,
+    columns: JOB_COLUMNS,
+  },
+  {
+    name: 'names of indices that list their columns, and a long prefix',
+    options: { namingStrategy: new Telling(), entityPrefix: 'a_department_of_my_company_' },
+    tables: TABLES.map((table) => `a_department_of_my_company_${table}`),
+    columns: JOB_COLUMNS,
   },
   {
     name: 'a schema that is not public',
@@ -133,6 +154,53 @@ for (const store of [postgres, mariaDb, sqliteFile]) {
     }
   })
 }
+
+describe('the indices of the tables', function () {
+  this.timeout(30_000)
+  for (const [store, longest] of [
+    [postgres, 63],
+    [mariaDb, 64],
+  ] as const) {
+    it(`have names on ${store.name} that it takes, and others than the strategy's only where those are too long`, async function () {
+      await store.require(this)
+      const strategy = new Telling()
+      const { dataSource, drop } = await store.create([Letter], { namingStrategy: strategy })
+      await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: silent }).initialize()
+      const { indices } = dataSource.getMetadata(BackgroundedJob)
+      const names = indices.map(({ name }) => name)
+      for (const [position, { columns, where, name }] of indices.entries()) {
+        const told = strategy.indexName(
+          'backgrounded_jobs',
+          columns.map(({ databaseName }) => databaseName),
+          where,
+        )
+        expect(names[position]).to.have.length.of.at.most(longest)
+        if (told.length <= longest) expect(name).to.equal(told)
+        else expect(name).to.match(/^idx_backgrounded_jobs_.*_[0-9a-f]{8}$/)
+      }
+      expect(new Set(names).size).to.equal(names.length)
+      await drop()
+    })
+
+    it(`of the outbox too on ${store.name}`, async function () {
+      await store.require(this)
+      const options = { namingStrategy: new Telling(), entityPrefix: 'a_department_of_my_company_' }
+      const { dataSource, drop } = await store.create([Letter], options)
+      const outside: Handler = {
+        name: 'outside',
+        capabilities: { ...new NullHandler().capabilities, inProcess: false },
+        enqueue: (jobs) => Promise.resolve(jobs.map(() => ({ state: 'enqueued' }))),
+      }
+      await withBackgrounded(dataSource, { handler: outside, logger: silent }).initialize()
+      const { upQueries } = await dataSource.driver.createSchemaBuilder().log()
+      expect(upQueries.map(({ query }) => query)).to.deep.equal([])
+      await dataSource.transaction(async (manager) => {
+        await backgrounded(await manager.save(new Letter())).post('x')
+      })
+      await drop()
+    })
+  }
+})
 
 async function createSchema({ options }: DataSource): Promise<void> {
   const dataSource = await new FreshDataSource({ ...options, entities: [], synchronize: false }).initialize()
