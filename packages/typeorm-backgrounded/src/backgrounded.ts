@@ -18,6 +18,8 @@ interface Attachment {
   options: BackgroundedOptions
   readonly events: BackgroundedEvents
   runtime?: Runtime
+  /** Those whose place another has taken, until they are closed. */
+  readonly retired: Set<Runtime>
   /** Set by `insideTestTransaction`. */
   testRunner?: QueryRunner
 }
@@ -39,24 +41,23 @@ export function withBackgrounded<D extends DataSource>(dataSource: D, options: B
       'withBackgrounded needs a DataSource: pass new DataSource(…) itself, or await its promise first.',
     )
   checkPluginOptions(options)
-  const known = attachments.get(dataSource)
-  const attachment = known ?? { options, events: eventsOf(dataSource) }
+  const attachment = attachments.get(dataSource) ?? newAttachment(dataSource, options)
+  const before = attachment.options
+  const isNewHandler = options.handler !== before.handler
   reserveHandler(dataSource, options.handler)
-  if (known && known.options.handler !== options.handler) {
-    handlersInUse.delete(known.options.handler)
-    removeEntities(dataSource, known.options)
-  }
   attachment.options = options
-  attachments.set(dataSource, attachment)
-  if (!known) {
-    followLifecycle(dataSource, attachment)
-    followTransactions(dataSource, attachment)
+  try {
+    if (dataSource.isInitialized) replaceRuntime(dataSource, attachment)
+  } catch (error) {
+    attachment.options = before
+    if (isNewHandler || !attachment.runtime) handlersInUse.delete(options.handler)
+    throw error
   }
-  if (dataSource.isInitialized) {
-    void attachment.runtime?.close()
-    attachment.runtime = undefined
-    attachment.runtime = newRuntime(dataSource, attachment)
-  } else addEntities(dataSource, options)
+  if (isNewHandler) {
+    handlersInUse.delete(before.handler)
+    removeEntities(dataSource, before)
+  }
+  if (!dataSource.isInitialized) addEntities(dataSource, options)
   return dataSource
 }
 
@@ -128,29 +129,50 @@ export function useTestRunner(dataSource: DataSource, runner: QueryRunner): void
   attachmentOf(dataSource).testRunner = runner
 }
 
+function newAttachment(dataSource: DataSource, options: BackgroundedOptions): Attachment {
+  const attachment: Attachment = { options, events: eventsOf(dataSource), retired: new Set() }
+  attachments.set(dataSource, attachment)
+  followLifecycle(dataSource, attachment)
+  followTransactions(dataSource, attachment)
+  return attachment
+}
+
+/** The old one goes only when there is a new one, and in its own time. */
+function replaceRuntime(dataSource: DataSource, attachment: Attachment): void {
+  const { runtime: old, retired } = attachment
+  attachment.runtime = newRuntime(dataSource, attachment)
+  if (!old) return
+  retired.add(old)
+  void old.retire().then(() => retired.delete(old))
+}
+
 function followLifecycle(dataSource: DataSource, attachment: Attachment): void {
   const initialize = dataSource.initialize.bind(dataSource)
+  const runMigrations = dataSource.runMigrations.bind(dataSource)
   const destroy = dataSource.destroy.bind(dataSource)
   override(dataSource, 'initialize', async () => {
     reserveHandler(dataSource, attachment.options.handler)
     addEntities(dataSource, attachment.options)
     await initialize()
     try {
-      attachment.runtime = newRuntime(dataSource, attachment)
+      attachment.runtime ??= newRuntime(dataSource, attachment)
       await attachment.runtime.start()
     } catch (error) {
-      await attachment.runtime?.close()
-      attachment.runtime = undefined
-      handlersInUse.delete(attachment.options.handler)
-      await destroy()
+      await dataSource.destroy()
       throw error
     }
     return dataSource
   })
+  // With `migrationsRun`, initialize() runs them: they may call methods too.
+  override(dataSource, 'runMigrations', async (...args) => {
+    if (dataSource.isInitialized) attachment.runtime ??= newRuntime(dataSource, attachment)
+    return runMigrations(...args)
+  })
   override(dataSource, 'destroy', async () => {
-    const { runtime } = attachment
+    const { runtime, retired } = attachment
     attachment.runtime = undefined
     await runtime?.close()
+    await Promise.all([...retired].map((old) => old.abandon()))
     handlersInUse.delete(attachment.options.handler)
     await destroy()
   })
@@ -179,7 +201,8 @@ function reserveHandler(dataSource: DataSource, handler: Handler): void {
 }
 
 function newRuntime(dataSource: DataSource, attachment: Attachment): Runtime {
-  return new Runtime(dataSource, attachment.options, attachment.events, () => openTestRunner(attachment))
+  const { options, events, runtime } = attachment
+  return new Runtime(dataSource, options, events, () => openTestRunner(attachment), runtime)
 }
 
 function openTestRunner({ testRunner }: Attachment): QueryRunner | undefined {

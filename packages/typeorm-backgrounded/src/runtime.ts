@@ -19,6 +19,7 @@ import { guarded } from './reporting/guarded-logger'
 import { MethodTable } from './metadata/method-table'
 import { shared } from './metadata/registry'
 import { sendsCommitThroughQuery } from './upstream/typeorm'
+import { withResolver } from './pause'
 import { usesOutbox, type BackgroundedOptions } from './plugin-options'
 import { concurrencyOf, type Surroundings } from './worker/concurrency'
 import { EntityLoader } from './worker/entity-loader'
@@ -27,7 +28,14 @@ import { currentJobOrUndefined, eventChainOf } from './worker/job-context'
 import { announce, Worker, type WorkerOptions } from './worker/worker'
 
 const initialised = shared('runtimes', () => new Set<Runtime>())
-const resolvers = shared('resolvers', () => new Map<DataSource, (token: unknown) => unknown>())
+const resolvers = shared('resolvers', () => new Map<DataSource, Resolver>())
+/** Who attached a handler last, and is to close it. */
+const users = shared('handler-users', () => new WeakMap<Handler, Runtime>())
+
+interface Resolver {
+  readonly owner: Runtime
+  readonly resolve: (token: unknown) => unknown
+}
 
 /** The runtimes of all initialised data sources. */
 export function runtimes(): Runtime[] {
@@ -43,7 +51,7 @@ export function resolve<T = unknown>(token: unknown): T {
   const own = manager && resolvers.get(dataSourceOf(manager))
   const resolver = own ?? (resolvers.size === 1 ? [...resolvers.values()][0] : undefined)
   if (!resolver) throw new NoResolverError()
-  return resolver(token) as T
+  return resolver.resolve(token) as T
 }
 
 /** Everything that hangs on one data source between `initialize()` and `destroy()`. */
@@ -59,12 +67,16 @@ export class Runtime {
   private readonly workers = new Set<Worker>()
   private readonly proof: Promise<void>
   private sendsEdges = false
+  private readonly abandoned = withResolver()
+  private readonly closed = withResolver()
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly options: BackgroundedOptions,
     private readonly events: BackgroundedEvents,
     private readonly testRunner: () => QueryRunner | undefined,
+    /** Whose place this one takes. */
+    previous?: Runtime,
   ) {
     const { handler, source = 'default' } = options
     const logger = guarded(options.logger ?? consoleLogger)
@@ -117,17 +129,15 @@ export class Runtime {
       this.afterCommit.touched(change),
     )
 
-    handler.attach?.({
-      dataSource,
-      source,
-      logger,
-      keepCompleted: options.keepCompleted === undefined ? 0 : milliseconds(options.keepCompleted, 'keepCompleted'),
-      testRunner,
-    })
+    const keepCompleted = options.keepCompleted === undefined ? 0 : milliseconds(options.keepCompleted, 'keepCompleted')
+    // A handler that goes on as it was is not disturbed.
+    if (!previous?.hasAttachedAs(options)) handler.attach?.({ dataSource, source, logger, keepCompleted, testRunner })
+    users.set(handler, this)
     if (handler.capabilities.consumes === 'inline') this.consumeInline(handler as Handler & Consumable)
     dataSource.subscribers.push(...this.subscribers)
     attachDispatcher(this.dispatcher)
-    if (options.resolve) resolvers.set(dataSource, options.resolve)
+    if (options.resolve) resolvers.set(dataSource, { owner: this, resolve: options.resolve })
+    else resolvers.delete(dataSource)
     initialised.add(this)
   }
 
@@ -191,19 +201,67 @@ export class Runtime {
     return worker
   }
 
-  /** Delivers what is on its way, stops workers, and lets go of everything that keeps the process alive. */
+  /** Delivers what is on its way, stops workers, and lets go of everything that keeps the process alive. Never rejects. */
   async close(): Promise<void> {
-    await Promise.all([...this.workers].map((worker) => worker.stop()))
-    await this.dispatcher.flush()
-    await this.outbox?.close()
-    for (const subscriber of this.subscribers) {
-      const index = this.dataSource.subscribers.indexOf(subscriber)
-      if (index >= 0) this.dataSource.subscribers.splice(index, 1)
+    const { logger, handler } = this
+    const step = async (what: string, work: () => unknown) => {
+      try {
+        await work()
+      } catch (error) {
+        logger.error({ err: error, handler: handler.name }, `${what} failed while the data source was closed`)
+      }
     }
+    await step('a worker', () => Promise.all([...this.workers].map((worker) => worker.stop())))
+    await step('a delivery', () => this.dispatcher.flush())
+    await step('the outbox', () => this.outbox?.close())
+    this.unsubscribe(this.subscribers)
+    this.letGo()
+    if (users.get(handler) !== this) return // another one uses it now
+    users.delete(handler)
+    await step('the handler', () => handler.close?.())
+  }
+
+  /**
+   * Another one has taken its place: from now on this one only follows the transactions that were called in already, and
+   * closes when they have ended. Never rejects.
+   */
+  async retire(): Promise<void> {
+    const [, ...others] = this.subscribers // the first follows the edges of transactions
+    this.unsubscribe(others)
+    this.letGo()
+    await Promise.race([this.dispatcher.transactions.idle(), this.abandoned.promise])
+    await this.close()
+    this.closed.resolve()
+  }
+
+  /** Does not wait for open transactions any longer: the data source ends them. */
+  abandon(): Promise<void> {
+    this.abandoned.resolve()
+    return this.closed.promise
+  }
+
+  private hasAttachedAs({ handler, source, logger, keepCompleted }: BackgroundedOptions): boolean {
+    const { options } = this
+    return (
+      users.get(handler) === this &&
+      options.source === source &&
+      options.logger === logger &&
+      options.keepCompleted === keepCompleted
+    )
+  }
+
+  private letGo(): void {
     detachDispatcher(this.dispatcher)
-    if (resolvers.get(this.dataSource) === this.options.resolve) resolvers.delete(this.dataSource)
+    if (resolvers.get(this.dataSource)?.owner === this) resolvers.delete(this.dataSource)
     initialised.delete(this)
-    await this.handler.close?.()
+  }
+
+  private unsubscribe(own: readonly EntitySubscriberInterface[]): void {
+    const { subscribers } = this.dataSource
+    for (const subscriber of own) {
+      const index = subscribers.indexOf(subscriber)
+      if (index >= 0) subscribers.splice(index, 1)
+    }
   }
 
   /** The handler runs jobs inside `enqueue`: through the same executor as a worker. */

@@ -106,6 +106,11 @@ export class TransactionBuffer {
     }
   }
 
+  /** Resolves when no transaction is open in which there were calls. */
+  async idle(): Promise<void> {
+    for (const { runner, transaction } of [...this.begun]) if (transaction) await this.free(runner)
+  }
+
   /** Any transaction of the data source may be open. */
   get mayBeOpen(): boolean {
     return this.begun.length > 0

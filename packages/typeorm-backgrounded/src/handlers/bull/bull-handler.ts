@@ -69,6 +69,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
   }
 
   attach(host: HandlerHost): void {
+    void this.close().catch(() => {}) // with other options than before
     const connections = new Connections(this.options.redis, host.logger)
     const base = `${this.options.prefix}:${host.source}:`
     this.attached = {

@@ -108,6 +108,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
         `DatabaseHandler works with ${SUPPORTED_DATABASES.join(', ')}, and this data source is ${type}: choose another handler.`,
       )
     }
+    void this.close().catch(() => {}) // with other options than before
     this.database = { host, jobs: DATABASES[dialect](host, this.options) }
   }
 
