@@ -184,7 +184,7 @@ function followTransactions(dataSource: DataSource, attachment: Attachment): voi
       const transaction = attachment.runtime?.dispatcher.transactions.current(runner)
       return transaction && { dataSource, transaction }
     },
-    duringInsert: (rows, work) => attachment.runtime?.afterCommit.duringInsert(rows, work) ?? work(),
+    duringInsert: (rows, runner, work) => attachment.runtime?.afterCommit.duringInsert(rows, runner, work) ?? work(),
     touched: (entities, touch, runner) => attachment.runtime?.dispatcher.touched(entities, touch, runner),
   })
 }

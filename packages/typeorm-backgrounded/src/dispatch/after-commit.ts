@@ -1,3 +1,4 @@
+import type { QueryRunner } from 'typeorm'
 import { InvalidOptionError, MissingKeyError } from '../errors'
 import type { JobEnvelope } from '../job/envelope'
 import { linkOf, metaOf, type EventChain } from '../job/event-chain'
@@ -15,7 +16,8 @@ import type { RowChange } from './subscriber'
  * its commit fail instead.
  */
 export class AfterCommit {
-  private readonly plainInserts = new WeakSet<object>()
+  /** Rows of a plain `insert()`, and whether it is on a connection of the application's own. */
+  private readonly plainInserts = new WeakMap<object, { readonly mayBeInHandmade: boolean }>()
   private readonly warned = new Set<string>()
   private readonly hasMethods: boolean
 
@@ -29,12 +31,13 @@ export class AfterCommit {
   }
 
   /** While `work` runs, these objects are rows of a plain `insert()`, whose keys can be trusted. */
-  async duringInsert<T>(rows: unknown, work: () => Promise<T>): Promise<T> {
+  async duringInsert<T>(rows: unknown, runner: QueryRunner | undefined, work: () => Promise<T>): Promise<T> {
     if (!this.hasMethods) return work()
     const objects = (Array.isArray(rows) ? rows : [rows]).filter(
       (row): row is object => typeof row === 'object' && row !== null,
     )
-    for (const row of objects) this.plainInserts.add(row)
+    const mayBeInHandmade = runner !== undefined || this.dispatcher.sharesRunner
+    for (const row of objects) this.plainInserts.set(row, { mayBeInHandmade })
     try {
       return await work()
     } finally {
@@ -76,9 +79,11 @@ export class AfterCommit {
     if (!transaction.hasRowEvent(rowEvent)) await this.dispatcher.submitInside(transaction, envelope, rowEvent)
   }
 
-  /** `insert()` has no transaction of its own: the row is there already, and no commit will follow. */
-  private async enqueueOutside(envelope: JobEnvelope, { queryRunner }: RowChange): Promise<void> {
+  /** `insert()` has no transaction of its own: the row is there already, and no commit will follow that TypeORM tells of. */
+  private async enqueueOutside(envelope: JobEnvelope, { entity, queryRunner }: RowChange): Promise<void> {
     const { handler, outbox } = this.dispatcher.host
+    const mayBeInHandmade = this.plainInserts.get(entity)?.mayBeInHandmade ?? false
+    if (mayBeInHandmade && (await this.dispatcher.keepInHandmade(queryRunner, [envelope]))) return
     if (outbox) return this.dispatcher.deliverThroughOutbox([envelope], queryRunner)
     if (!handler.capabilities.transactional) return this.dispatcher.deliver([envelope], queryRunner)
     // On the same connection: waiting here for another one of the pool could wait for ever.

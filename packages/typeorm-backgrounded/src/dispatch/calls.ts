@@ -15,9 +15,9 @@ export function enqueueCall(
   args: readonly unknown[],
   options?: CallOptions,
 ): Promise<JobReceipt> {
-  const { dispatcher, transaction } = routeOf(receiver, options)
-  const envelope = dispatcher.envelopes.make(receiver, property, args, options)
-  return dispatcher.submit(envelope, transaction)
+  const route = routeOf(receiver, options)
+  const envelope = route.dispatcher.envelopes.make(receiver, property, args, options)
+  return route.dispatcher.submit(envelope, route)
 }
 
 /**
@@ -39,9 +39,7 @@ export async function enqueueCalls(
       last.envelopes.push(envelope)
     else groups.push({ route, envelopes: [envelope] })
   }
-  const receipts = await Promise.all(
-    groups.map(({ route, envelopes }) => route.dispatcher.submitAll(envelopes, route.transaction)),
-  )
+  const receipts = await Promise.all(groups.map(({ route, envelopes }) => route.dispatcher.submitAll(envelopes, route)))
   return receipts.flat()
 }
 

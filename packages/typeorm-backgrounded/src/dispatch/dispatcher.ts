@@ -10,6 +10,7 @@ import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
 import { outsideAmbientScopes } from './ambient-transaction'
 import { EnvelopeMaker } from './envelope-maker'
+import { isInHandmadeTransaction } from './handmade-transaction'
 import type { HeldJob } from './held-job'
 import type { OpenTransaction } from './open-transaction'
 import type { Outbox } from './outbox/outbox'
@@ -48,6 +49,12 @@ export interface DispatcherHost {
 /** The databases on which TypeORM has one query runner for everything. */
 const ONE_CONNECTION = /sqlite|sqljs|expo|capacitor|cordova|nativescript|react-native/
 
+/** What a call follows: a transaction, or a runner that may be in one. */
+interface Whereabouts {
+  readonly transaction?: OpenTransaction
+  readonly runner?: QueryRunner
+}
+
 /** How long a call waits behind others that fail, in ms. */
 const PATIENCE = 5_000
 
@@ -55,6 +62,8 @@ const PATIENCE = 5_000
 export class Dispatcher {
   readonly transactions: TransactionBuffer
   readonly envelopes: EnvelopeMaker
+  /** All code of the process is on one connection. */
+  readonly sharesRunner: boolean
   private readonly batcher: Batcher<JobEnvelope, EnqueueResult>
   private readonly deliveries = new Set<Promise<void>>()
   private lastDelivery: Promise<void> = Promise.resolve()
@@ -62,10 +71,11 @@ export class Dispatcher {
 
   constructor(readonly host: DispatcherHost) {
     const { dataSource, handler, source, methods, now, outbox } = host
+    this.sharesRunner = ONE_CONNECTION.test(dataSource.options.type)
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
     this.batcher = new Batcher((jobs) => this.store(jobs))
     this.transactions = new TransactionBuffer({
-      sharesRunner: ONE_CONNECTION.test(dataSource.options.type),
+      sharesRunner: this.sharesRunner,
       rows: () => (outbox ? outbox.transactionRows : rowsOf(handler)),
       sendsEdges: () => host.sendsEdges(),
       refused: (envelope, error) => this.refused(envelope, error),
@@ -97,15 +107,49 @@ export class Dispatcher {
    * Takes a job to the handler, or leaves it with the transaction that it follows.
    * @throws EnqueueError when the store refuses it; with an inline handler, the method's own error
    */
-  submit(envelope: JobEnvelope, transaction?: OpenTransaction): Promise<JobReceipt> {
-    return transaction ? this.submitInside(transaction, envelope) : this.submitOutside(envelope)
+  submit(envelope: JobEnvelope, { transaction, runner }: Whereabouts): Promise<JobReceipt> {
+    if (transaction) return this.submitInside(transaction, envelope)
+    if (runner) return this.submitBy(runner, [envelope]).then(([receipt]) => receipt as JobReceipt)
+    return this.submitOutside(envelope)
   }
 
   /** The same for several; receipts in order. */
-  async submitAll(envelopes: readonly JobEnvelope[], transaction?: OpenTransaction): Promise<JobReceipt[]> {
+  async submitAll(envelopes: readonly JobEnvelope[], { transaction, runner }: Whereabouts): Promise<JobReceipt[]> {
     if (transaction) return Promise.all(envelopes.map((envelope) => this.submitInside(transaction, envelope)))
+    if (runner) return this.submitBy(runner, envelopes)
+    return this.submitAllOutside(envelopes)
+  }
+
+  private async submitAllOutside(envelopes: readonly JobEnvelope[]): Promise<JobReceipt[]> {
     const results = await this.sendTogether(envelopes)
     return envelopes.map((envelope, index) => this.receipt(envelope, results[index] as EnqueueResult))
+  }
+
+  private async submitBy(runner: QueryRunner, envelopes: readonly JobEnvelope[]): Promise<JobReceipt[]> {
+    const isKept = await this.keepInHandmade(runner, envelopes)
+    if (!isKept) return this.submitAllOutside(envelopes)
+    return envelopes.map(({ id, queue }) => ({ id, state: 'deferred', queue }))
+  }
+
+  /**
+   * Writes jobs with a transaction that was begun with a statement. Nobody tells of its end, so only the database can keep
+   * them for it: workers take them from there, or from the outbox.
+   * @returns false: the runner is in no such transaction
+   * @throws EnqueueError
+   */
+  async keepInHandmade(runner: QueryRunner, envelopes: readonly JobEnvelope[]): Promise<boolean> {
+    const { handler, outbox } = this.host
+    try {
+      const isInside = await isInHandmadeTransaction(runner)
+      const canKeep = outbox !== undefined || handler.capabilities.transactional
+      if (isInside === false || (isInside === undefined && !canKeep)) return false
+      if (!canKeep) throw handmadeTransactionRefused(handler)
+      const results = await (outbox ? outbox.write(envelopes, runner) : handler.enqueue(envelopes, runner))
+      for (const result of results) if (result.state === 'failed') throw result.error
+      return true
+    } catch (error) {
+      throw this.asEnqueueError(error, envelopes[0] as JobEnvelope)
+    }
   }
 
   private async submitOutside(envelope: JobEnvelope): Promise<JobReceipt> {
@@ -323,6 +367,13 @@ function ofFate(jobs: readonly HeldJob[], fate: HeldJob['fate']): JobEnvelope[] 
 
 export function summaryOf({ id, entity, key, method, queue }: JobEnvelope): JobSummary {
   return { id, entity, key, method, queue }
+}
+
+function handmadeTransactionRefused({ name }: Handler): EnqueueError {
+  return new EnqueueError(
+    `The manager of this call is in a transaction that was begun with a statement, whose end TypeORM does not ` +
+      `tell the ${name} handler: begin it with queryRunner.startTransaction(), or pass { manager: null } to send the job now.`,
+  )
 }
 
 /** TypeORM releases a transaction's connection right after its commit hooks have returned. */

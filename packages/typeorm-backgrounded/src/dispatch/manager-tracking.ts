@@ -1,4 +1,5 @@
 import { InstanceChecker, type DataSource, type EntityManager, type QueryRunner } from 'typeorm'
+import { shared } from '../metadata/registry'
 import { inAmbientScope, type OpenScope, type TransactionCallback } from './ambient-transaction'
 import type { Touch } from './touched-entities'
 
@@ -6,70 +7,77 @@ import type { Touch } from './touched-entities'
 export interface ManagerListener {
   readonly openScope: OpenScope
   /** A plain `insert()` of these rows; runs `work` and returns its result. */
-  duringInsert<T>(rows: unknown, work: () => Promise<T>): Promise<T>
+  duringInsert<T>(rows: unknown, runner: QueryRunner | undefined, work: () => Promise<T>): Promise<T>
   /** A write of entities, or what it returned; TypeORM's events tell of rows that change only. */
   touched(entities: unknown, touch: Touch, runner: QueryRunner | undefined): void
 }
 
 type Method = (...args: unknown[]) => unknown
+/** Calls a manager's own method, and tells the listener of it. */
+type Telling = (listener: ManagerListener, manager: EntityManager, own: Method, args: unknown[]) => unknown
 
-const WRITES = ['save', 'remove', 'softRemove', 'recover'] as const
+const listeners = shared('manager-listeners', () => new WeakMap<DataSource, ManagerListener>())
+const telling = shared('telling-managers', () => new WeakSet<object>())
 
 /**
- * Follows the transactions and writes of every manager of one data source, and of no other one: the
- * managers get a prototype of their own between them and their class. TypeORM makes a manager for every
- * query, so nothing is defined on each of them.
+ * Follows the transactions and writes of every manager of one data source. Some were made before: repositories hold
+ * theirs, and so do query runners. So the methods of their class tell, and those of other data sources tell nobody.
  */
 export function trackManagers(dataSource: DataSource, listener: ManagerListener): void {
-  const tracked = new Map<object, object>()
-  const track = (manager: EntityManager) => {
-    const base = Object.getPrototypeOf(manager) as EntityManager
-    let prototype = tracked.get(base)
-    if (!prototype) tracked.set(base, (prototype = trackingPrototype(base, listener)))
-    return Object.setPrototypeOf(manager, prototype) as EntityManager
+  listeners.set(dataSource, listener)
+  for (
+    let prototype = Object.getPrototypeOf(dataSource.manager) as object;
+    prototype !== Object.prototype;
+    prototype = Object.getPrototypeOf(prototype) as object
+  ) {
+    if (telling.has(prototype)) continue
+    telling.add(prototype)
+    for (const name of Object.keys(METHODS)) makeTelling(prototype, name, METHODS[name] as Telling)
   }
-  const create = dataSource.createEntityManager.bind(dataSource)
-  Object.defineProperty(dataSource, 'createEntityManager', {
-    value: (...args: Parameters<typeof create>) => track(create(...args)),
-    writable: true,
-    configurable: true,
-  })
-  track(dataSource.manager)
 }
 
-function trackingPrototype(base: EntityManager, { openScope, duringInsert, touched }: ManagerListener): object {
-  const methods: Record<string, unknown> = {
-    transaction(this: EntityManager, ...args: unknown[]) {
-      // transaction(callback) or transaction(isolation, callback); DataSource passes a trailing undefined.
-      const tracked = args.map((each) =>
-        typeof each === 'function' ? inAmbientScope(each as TransactionCallback, openScope) : each,
-      )
-      return Reflect.apply(base.transaction as never, this, tracked) as unknown
-    },
-    insert(this: EntityManager, ...args: Parameters<EntityManager['insert']>) {
-      return duringInsert(args[1], () => base.insert.apply(this, args))
-    },
-    async preload(this: EntityManager, ...args: Parameters<EntityManager['preload']>) {
-      const entity = await base.preload.apply(this, args)
-      touched(entity, 'preload', this.queryRunner)
-      return entity
-    },
-    merge(this: EntityManager, ...args: Parameters<EntityManager['merge']>) {
-      touched(args[1], 'merge', this.queryRunner)
-      return base.merge.apply(this, args)
-    },
+function makeTelling(prototype: object, name: string, tell: Telling): void {
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
+  if (typeof descriptor?.value !== 'function') return
+  const own = descriptor.value as Method
+  const method = function (this: EntityManager, ...args: unknown[]): unknown {
+    const listener = listeners.get(this.dataSource ?? this.connection) // TypeORM 0.3 has the latter only
+    return listener ? tell(listener, this, own, args) : own.apply(this, args)
   }
-  for (const name of WRITES) {
-    methods[name] = function (this: EntityManager, ...args: unknown[]) {
-      touched(writtenEntities(args), name, this.queryRunner)
-      return (base[name] as Method).apply(this, args)
-    }
+  Object.defineProperties(method, { name: { value: name }, length: { value: own.length } })
+  Object.defineProperty(prototype, name, { ...descriptor, value: method })
+}
+
+function write(touch: Touch): Telling {
+  return ({ touched }, manager, own, args) => {
+    touched(writtenEntities(args), touch, manager.queryRunner)
+    return own.apply(manager, args)
   }
-  const prototype = Object.create(base) as object
-  for (const [name, value] of Object.entries(methods)) {
-    Object.defineProperty(prototype, name, { value, writable: true, configurable: true, enumerable: false })
-  }
-  return prototype
+}
+
+const METHODS: Readonly<Record<string, Telling>> = {
+  transaction: ({ openScope }, manager, own, args) => {
+    // transaction(callback) or transaction(isolation, callback); DataSource passes a trailing undefined.
+    const scoped = args.map((each) =>
+      typeof each === 'function' ? inAmbientScope(each as TransactionCallback, openScope) : each,
+    )
+    return own.apply(manager, scoped)
+  },
+  insert: ({ duringInsert }, manager, own, args) =>
+    duringInsert(args[1], manager.queryRunner, () => own.apply(manager, args) as Promise<unknown>),
+  preload: async ({ touched }, manager, own, args) => {
+    const entity = await own.apply(manager, args)
+    touched(entity, 'preload', manager.queryRunner)
+    return entity
+  },
+  merge: ({ touched }, manager, own, args) => {
+    touched(args[1], 'merge', manager.queryRunner)
+    return own.apply(manager, args)
+  },
+  save: write('save'),
+  remove: write('remove'),
+  softRemove: write('softRemove'),
+  recover: write('recover'),
 }
 
 /** `save(entities, options)` or `save(target, entities, options)`, where a target is a class, a name or a schema. */

@@ -1,4 +1,4 @@
-import type { DataSource } from 'typeorm'
+import type { DataSource, QueryRunner } from 'typeorm'
 import { AmbiguousDataSourceError, NotAttachedError } from '../errors'
 import { shared } from '../metadata/registry'
 import { checkManager, type CallOptions } from '../options'
@@ -13,6 +13,8 @@ export interface Route {
   readonly dispatcher: Dispatcher
   /** The transaction that it follows; absent: it goes out at once. */
   readonly transaction?: OpenTransaction
+  /** The call named this runner, which is in no transaction that TypeORM knows of, and may be in one begun with a statement. */
+  readonly runner?: QueryRunner
 }
 
 /** The dispatchers of the initialised data sources of this process. */
@@ -43,7 +45,10 @@ function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['ma
   checkManager(manager, `A call of ${classOf(receiver).name}`)
   const dispatcher = dispatcherOf(manager)
   if (!dispatcher) throw NotAttachedError.forEntity(classOf(receiver).name)
-  return { dispatcher, transaction: manager.queryRunner && dispatcher.transactions.following(manager.queryRunner) }
+  const runner = manager.queryRunner
+  if (!runner) return { dispatcher }
+  const transaction = dispatcher.transactions.following(runner)
+  return runner.isTransactionActive || runner.isReleased ? { dispatcher, transaction } : { dispatcher, runner }
 }
 
 function routeByEntity(receiver: Receiver): Route | undefined {
