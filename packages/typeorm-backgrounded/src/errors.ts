@@ -34,6 +34,14 @@ export class NotAttachedError extends BackgroundedError {
         `attach that one with withBackgrounded(dataSource, { handler }), and call initialize() first.`,
     )
   }
+
+  /** @param what was given in place of an entity, as "a plain object" */
+  static forNoEntity(what: string): NotAttachedError {
+    return new NotAttachedError(
+      `The call was made on ${what}, which does not say whose row it is: make an entity of it with repository.create(…), ` +
+        `or name the row with reference(EntityClass, key).`,
+    )
+  }
 }
 
 /** Several attached data sources have the class, and nothing says which one is meant. */

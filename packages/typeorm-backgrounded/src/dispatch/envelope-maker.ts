@@ -91,7 +91,7 @@ export class EnvelopeMaker {
     const isStatic = typeof receiver === 'function'
     const target = classOf(receiver)
     const entity = this.methods.ofClass(target)
-    if (!entity) throw NotAttachedError.forEntity(target.name)
+    if (!entity) throw notAttached(receiver)
     const method = (isStatic ? entity.statics : entity.methods).get(property)
     if (!method) throw new NotBackgroundedError(entity.name, property)
     return method
@@ -142,6 +142,16 @@ export function classOf(receiver: Receiver): Class {
   if (typeof receiver === 'function') return receiver as Class
   if (receiver instanceof EntityReference) return receiver.entityClass as Class
   return classOfInstance(receiver) ?? (Object as unknown as Class)
+}
+
+/** Why no data source can take a call on this. */
+export function notAttached(receiver: Receiver): NotAttachedError {
+  const given: unknown = receiver // without types, it may be anything
+  if (given === null || (typeof given !== 'object' && typeof given !== 'function'))
+    return NotAttachedError.forNoEntity(String(given))
+  const prototype = Object.getPrototypeOf(given) as object | null
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null
+  return isPlain ? NotAttachedError.forNoEntity('a plain object') : NotAttachedError.forEntity(classOf(receiver).name)
 }
 
 function classOfInstance(value: object): Class | undefined {

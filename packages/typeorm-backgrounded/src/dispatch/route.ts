@@ -4,7 +4,7 @@ import { shared } from '../metadata/registry'
 import { checkManager, type CallOptions } from '../options'
 import { ambientScope } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
-import { classOf, type Receiver } from './envelope-maker'
+import { classOf, notAttached, type Receiver } from './envelope-maker'
 import { checkConnected } from './lost-transaction'
 import type { OpenTransaction } from './open-transaction'
 
@@ -35,10 +35,15 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
  * @throws NotAttachedError, AmbiguousDataSourceError, EnqueueError in a transaction whose connection was lost
  */
 export function routeOf(receiver: Receiver, options?: CallOptions): Route {
+  if (!isReceiver(receiver)) throw notAttached(receiver)
   const manager = options?.manager
   if (manager) return routeByManager(receiver, manager)
   if (manager === null) return { dispatcher: dispatcherHolding(receiver) ?? soleOwner(receiver) }
   return routeByEntity(receiver) ?? routeByAmbient(receiver) ?? routeByOwner(receiver)
+}
+
+function isReceiver(given: unknown): boolean {
+  return typeof given === 'function' || (typeof given === 'object' && given !== null)
 }
 
 function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['manager']>): Route {
@@ -93,12 +98,11 @@ function soleOwner(receiver: Receiver): Dispatcher {
     owners++
   }
   if (owner && owners === 1) return owner
-  const { name } = classOf(receiver)
-  if (!owner) throw NotAttachedError.forEntity(name)
+  if (!owner) throw notAttached(receiver)
   for (const dispatcher of dispatchers.values()) {
     if (owns(dispatcher, receiver) && dispatcher.host.runsCurrentJob()) return dispatcher
   }
-  throw new AmbiguousDataSourceError(name, owners)
+  throw new AmbiguousDataSourceError(classOf(receiver).name, owners)
 }
 
 function owns(dispatcher: Dispatcher, receiver: Receiver): boolean {

@@ -60,7 +60,7 @@ export class MethodTable {
       if (typeof metadata.target === 'function') this.add(metadata.target as unknown as Class, metadata, options)
     }
     for (const entities of this.byName.values()) checkUniqueName(entities)
-    checkListedClasses(dataSource, (target) => this.byClass.has(target))
+    checkListedClasses(dataSource, [...this.byClass.values()])
   }
 
   /** Every entity with at least one marked method. */
@@ -209,14 +209,16 @@ function newInstance(target: Class): object | undefined {
   }
 }
 
-/** A class among the data source's entities that has marks, but that TypeORM does not take for an entity. */
-function checkListedClasses(dataSource: DataSource, isEntity: (target: unknown) => boolean): void {
+/** A class among the data source's entities that has marks, but that is neither an entity nor what entities extend. */
+function checkListedClasses(dataSource: DataSource, entities: readonly MarkedEntity[]): void {
   const listed = dataSource.options.entities ?? []
   const targets = new Set<unknown>(Array.isArray(listed) ? listed : Object.values(listed))
+  const known = new Set<unknown>(entities.flatMap(({ target }) => [...lineage(target)]))
   for (const target of declaredClasses()) {
-    if (!targets.has(target) || isEntity(target)) continue
+    if (!targets.has(target) || known.has(target)) continue
     throw new InvalidDeclarationError(
-      `${(target as Class).name} has @Backgrounded methods, but is no entity: put @Entity() on it, or take it out of "entities".`,
+      `${(target as Class).name} has @Backgrounded methods, but is no entity, and no entity extends it: ` +
+        `put @Entity() on it, or take it out of "entities".`,
     )
   }
 }

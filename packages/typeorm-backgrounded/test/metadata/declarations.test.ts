@@ -101,6 +101,22 @@ describe('a mark', () => {
     expect((await refusal(Loose))?.message).to.match(/Loose has @Backgrounded methods, but is no entity/)
   })
 
+  it('may be on a base class that is listed among the entities, where an entity extends it', async () => {
+    class Middle extends Base {
+      @Backgrounded() sort(): void {}
+    }
+    @Entity()
+    class Leaf extends Middle {}
+    for (const classes of [
+      [Base, Inheriting],
+      [Leaf, Middle, Base],
+    ] as Class[][]) {
+      const dataSource = await open(...classes)
+      await dataSource.destroy()
+    }
+    expect((await refusal(Middle, Inheriting))?.message).to.match(/Middle has @Backgrounded methods/)
+  })
+
   it('is refused at start-up on two classes of one name, until one is given another', async () => {
     const makeTwin = (table: string) => {
       @Entity(table)

@@ -514,6 +514,23 @@ describe('a mark that cannot work', () => {
     await dataSource.destroy()
   })
 
+  it('called on what is no entity is an error that names create and reference', async () => {
+    const dataSource = await open()
+    const { manager } = dataSource
+    const bare = Object.assign(Object.create(null) as object, { id: 1 })
+    for (const given of [{ id: 1 }, bare, undefined, null, 5, 'text']) {
+      for (const options of [undefined, { manager }, { manager: null }]) {
+        for (const target of [given, [given]]) {
+          const call = backgrounded(target as Parcel, options) as unknown as { work(): Promise<unknown> }
+          const error = await call.work().catch((each: unknown) => each)
+          expect(error).to.have.property('code', 'NOT_ATTACHED')
+          expect((error as Error).message).to.match(/repository\.create\(.*reference\(/)
+        }
+      }
+    }
+    await dataSource.destroy()
+  })
+
   it('with a name that no job may have is refused', () => {
     for (const name of ['', 'a b', 'constructor', 5]) {
       const error = thrownBy(() => BackgroundedEntity({ name: name as string }))
