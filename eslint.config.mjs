@@ -18,6 +18,7 @@ const directions = [
       'text-of.ts',
       'error-brand.ts',
       'sqlite-connection.ts',
+      'table-differences.ts',
       'table-entity.ts',
       'table-names.ts',
       'dialect.ts',

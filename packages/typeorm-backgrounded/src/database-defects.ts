@@ -30,7 +30,7 @@ export function withAdvice(error: unknown, { tables, missing }: Subject): unknow
   }
   if (isAccessDeniedError(error)) {
     return new StoreRefusedError(
-      `The database does not allow it (${messageOf(error)}): correct the user, the password and the database of the data ` +
+      `The database server does not allow it (${messageOf(error)}): correct the user, the password and the database of the data ` +
         `source, or grant the user USAGE on the schema, and SELECT, INSERT, UPDATE and DELETE on the ${tables}.`,
       options,
     )

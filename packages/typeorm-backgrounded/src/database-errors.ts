@@ -5,14 +5,21 @@ import { attempt, isError } from './text-of'
 const CONNECTION_CODES = new Set([
   'STORE_UNAVAILABLE', // a handler's own store, see errors.ts
   'ECONNREFUSED',
+  'ECONNABORTED',
   'ECONNRESET',
   'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
   'PROTOCOL_CONNECTION_LOST',
   'ER_CON_COUNT_ERROR',
+  'ER_TOO_MANY_USER_CONNECTIONS',
+  'ER_USER_LIMIT_REACHED',
+  'ER_HOST_IS_BLOCKED',
   'ER_SERVER_SHUTDOWN',
   '53300', // too many connections
   '57P01', // admin shutdown
@@ -46,10 +53,8 @@ const DEFECT_CODES = new Set([
   'MISSING_TABLE', // our own, see errors.ts
   'OUTDATED_TABLE',
   'STORE_REFUSED',
-  '3D000', // no such database
   '3F000', // no such schema
   'ER_NO_SUCH_TABLE',
-  'ER_BAD_DB_ERROR',
   'ER_BAD_FIELD_ERROR',
   'ER_KEY_DOES_NOT_EXITS',
   'ER_PARSE_ERROR',
@@ -65,6 +70,8 @@ const MISSING_COLUMN_CODES = new Set([
 ])
 const DENIED_CODES = new Set([
   '42501', // insufficient privilege
+  '3D000', // no such database
+  'ER_BAD_DB_ERROR',
   'ER_ACCESS_DENIED_ERROR',
   'ER_ACCESS_DENIED_NO_PASSWORD_ERROR',
   'ER_DBACCESS_DENIED_ERROR',
@@ -74,12 +81,16 @@ const DENIED_CODES = new Set([
   'ER_MUST_CHANGE_PASSWORD',
 ])
 const CONNECTION_MESSAGES =
-  /Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Driver not Connected|Connection is not established|closed state/
+  /Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|^timeout expired$|Driver not Connected|Connection is not established|closed state/
 
 /** The database cannot be reached just now: worth trying again, whoever asked. */
 export function isConnectionError(error: unknown): boolean {
   return causes(error).some(
-    ({ code, message }) => CONNECTION_CODES.has(code) || code.startsWith('08') || CONNECTION_MESSAGES.test(message),
+    ({ code, message, syscall }) =>
+      CONNECTION_CODES.has(code) ||
+      code.startsWith('08') ||
+      CONNECTION_MESSAGES.test(message) ||
+      (code === 'ENOENT' && syscall === 'connect'), // a server's socket
   )
 }
 
@@ -144,7 +155,7 @@ export function isMissingColumnError(error: unknown): boolean {
   )
 }
 
-/** The user may not do this, or does not exist, or has another password. */
+/** The user may not do this, or does not exist, or has another password; or the database does not exist. */
 export function isAccessDeniedError(error: unknown): boolean {
   return causes(error).some(
     ({ code }) => DENIED_CODES.has(code) || /^28[0-9A-Z]{3}$/.test(code) || code.startsWith('SQLITE_READONLY'),
@@ -171,12 +182,19 @@ export function isMissingTableError(error: unknown): boolean {
   )
 }
 
-function causes(error: unknown): { code: string; message: string }[] {
-  const found: { code: string; message: string }[] = []
+interface Cause {
+  readonly code: string
+  readonly message: string
+  readonly syscall: unknown
+}
+
+function causes(error: unknown): Cause[] {
+  const found: Cause[] = []
   for (let depth = 0; isError(error) && depth < 5; depth++) {
-    const here = error as Error & { code?: unknown; driverError?: unknown }
+    const here = error as Error & { code?: unknown; driverError?: unknown; syscall?: unknown }
     const code = attempt(() => here.code, undefined)
-    found.push({ code: typeof code === 'string' ? code : '', message: errorMessage(here) })
+    const syscall = attempt(() => here.syscall, undefined)
+    found.push({ code: typeof code === 'string' ? code : '', message: errorMessage(here), syscall })
     const driverError = attempt(() => here.driverError, undefined)
     error = driverError && driverError !== here ? driverError : attempt(() => here.cause, undefined)
   }

@@ -7,7 +7,7 @@ import { mayStillCome } from './dispatch/outbox/missing-table'
 import { Outbox } from './dispatch/outbox/outbox'
 import { attachDispatcher, detachDispatcher } from './dispatch/route'
 import { subscribers } from './dispatch/subscriber'
-import { MissingTableError, NoResolverError } from './errors'
+import { MissingTableError, NoResolverError, OutdatedTableError } from './errors'
 import type { BackgroundedEvents } from './events'
 import { checkEntities } from './handler-entities'
 import type { ClaimedJob, Consumable, Handler } from './handlers/handler'
@@ -147,7 +147,8 @@ export class Runtime {
     try {
       await this.outbox?.check()
     } catch (error) {
-      if (!(error instanceof MissingTableError) || !(await mayStillCome(this.dataSource))) throw error
+      const isAboutTable = error instanceof MissingTableError || error instanceof OutdatedTableError
+      if (!isAboutTable || !(await mayStillCome(this.dataSource))) throw error
       this.logger.warn({ err: error }, 'calls fail until the outbox table is there')
     }
   }

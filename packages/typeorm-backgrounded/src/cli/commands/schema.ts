@@ -1,11 +1,13 @@
 import { Command } from 'commander'
+import type { DataSource } from 'typeorm'
 import { pluginOf } from '../../backgrounded'
 import { dataSourceOption, requireOption } from '../flags'
 import { loadDataSource, requireModules } from '../load-data-source'
-import { tableStatements } from '../plugin-tables'
+import { missingTables, tableStatements } from '../plugin-tables'
 
 interface Flags {
   readonly dataSource: string
+  readonly check?: boolean
   readonly require: readonly string[]
 }
 
@@ -13,6 +15,10 @@ export function schemaCommand(): Command {
   return new Command('schema')
     .description("Prints the SQL that creates the plugin's tables, and writes nothing to the database")
     .addOption(dataSourceOption())
+    .option(
+      '--check',
+      'compare the tables with those in the database: say what is missing, print the SQL that adds it, and exit 1',
+    )
     .addOption(requireOption())
     .action(run)
 }
@@ -22,12 +28,23 @@ async function run(flags: Flags): Promise<void> {
   console.log = console.info = console.debug = console.error
   requireModules(flags.require)
   const dataSource = await loadDataSource(flags.dataSource)
+  if (flags.check) return check(dataSource)
   const statements = await tableStatements(dataSource)
   const { handler } = pluginOf(dataSource).options
   const about =
     statements.length > 0
       ? `-- The tables of typeorm-backgrounded in a ${dataSource.options.type} database that has none of them yet.`
       : `-- The ${handler.name} handler needs no tables.`
-  // Something that the program has opened may keep it alive.
-  process.stdout.write([about, ...statements, ''].join('\n'), () => process.exit(0))
+  end([about, ...statements], 0)
+}
+
+async function check(dataSource: DataSource): Promise<void> {
+  const { missing, statements } = await missingTables(dataSource)
+  if (missing.length === 0) return end(['-- The tables of typeorm-backgrounded are as this version needs them.'], 0)
+  end([...missing.map((each) => `-- ${each}`), ...statements], 1)
+}
+
+/** Something that the program has opened may keep it alive. */
+function end(lines: readonly string[], code: number): void {
+  process.stdout.write([...lines, ''].join('\n'), () => process.exit(code))
 }

@@ -6,6 +6,7 @@ import { milliseconds } from '../../job/duration'
 import { errorMessage } from '../../reporting/safe-error'
 import { stopAtSignals } from '../../worker/stop-at-signals'
 import type { Worker } from '../../worker/worker'
+import { connectPatiently } from '../connect-patiently'
 import { dataSourceOption, requireOption } from '../flags'
 import { loadDataSource, requireModules } from '../load-data-source'
 import { terminalLogger, type TerminalLogger } from '../terminal-logger'
@@ -52,7 +53,8 @@ async function run(flags: Flags): Promise<void> {
   // A worker never changes the schema, whatever the data source is set to do in the application.
   dataSource.setOptions({ synchronize: false, migrationsRun: false, dropSchema: false })
   withDefaultLogger(dataSource, log)
-  await dataSource.initialize()
+  if (flags.once) await dataSource.initialize()
+  else await connectPatiently(dataSource, log)
   const { queues, concurrency, pollInterval, shutdownTimeout } = flags
   const runtime = runtimeOf(dataSource)
   const worker = runtime.createWorker({ queues, concurrency, pollInterval, shutdownTimeout }, flags.once)

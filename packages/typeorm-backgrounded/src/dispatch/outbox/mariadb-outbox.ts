@@ -112,6 +112,6 @@ export function statements({ table, columns: c }: ReturnType<typeof tableNames<B
       `UPDATE ${table} ${BY_KEY} SET ${c.availableAt} = ${NOW} + ? WHERE ${c.id} IN (${list(rows)})`,
     remove: (rows: number) =>
       `DELETE o FROM ${table} o ${BY_KEY} WHERE o.${c.id} IN (${list(rows)}) AND o.${c.source} = ?`,
-    check: `SELECT 1 FROM ${table} WHERE 1 = 0`,
+    check: `SELECT ${Object.values(c).join(', ')} FROM ${table} WHERE 1 = 0`,
   }
 }

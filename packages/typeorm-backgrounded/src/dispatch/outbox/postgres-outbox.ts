@@ -85,6 +85,6 @@ function statements({ table, columns: c }: ReturnType<typeof tableNames<Backgrou
       `WHERE t.${c.id} = ANY($1::uuid[]) AND t.${c.availableAt} <= ${NOW} ${returning}`,
     giveBack: `UPDATE ${table} SET ${c.availableAt} = ${NOW} + $2::bigint WHERE ${c.id} = ANY($1::uuid[])`,
     remove: `DELETE FROM ${table} WHERE ${c.id} = ANY($1::uuid[])`,
-    check: `SELECT 1 FROM ${table} WHERE 1 = 0`,
+    check: `SELECT ${Object.values(c).join(', ')} FROM ${table} WHERE 1 = 0`,
   }
 }

@@ -88,6 +88,6 @@ function statements({ table, columns: c }: ReturnType<typeof tableNames<Backgrou
     takeThese: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${ids}) AND ${c.availableAt} <= ? ${returning}`,
     giveBack: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${ids})`,
     remove: `DELETE FROM ${table} WHERE ${c.id} IN (${ids})`,
-    check: `SELECT 1 FROM ${table} WHERE 1 = 0`,
+    check: `SELECT ${Object.values(c).join(', ')} FROM ${table} WHERE 1 = 0`,
   }
 }

@@ -27,6 +27,7 @@ import { MariaDbDatabase } from './mariadb/mariadb-database'
 import { PostgresDatabase } from './postgres/postgres-database'
 import { SqliteDatabase } from './sqlite/sqlite-database'
 import { entitiesOf } from './tables'
+import { tellOfMissingIndices } from './tables/shape'
 
 export interface DatabaseHandlerOptions {
   /** How long a call waits while another process writes to the SQLite file, default 10 s; then it rejects. */
@@ -128,7 +129,9 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   /** @throws UnsupportedDatabaseError for a worker on an in-memory database */
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const { jobs, host } = this.attached
-    return new StoreConsumption(jobs.open(options), options, execute, host.logger)
+    const consumption = new StoreConsumption(jobs.open(options), options, execute, host.logger)
+    if (!options.once) void consumption.ready.then(() => tellOfMissingIndices(host))
+    return consumption
   }
 
   /** The newest first; where a state is given that jobs end in, those that ended last. */

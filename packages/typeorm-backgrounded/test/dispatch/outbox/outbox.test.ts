@@ -325,6 +325,16 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(ran.map(Number).sort((a, b) => a - b)).to.deep.equal([...Array(200).keys()])
     })
 
+    it('is where the data source fails to start, when its table lacks a column, with what to do', async () => {
+      if (store === sqliteInMemory) return
+      await dataSource.query('ALTER TABLE backgrounded_outbox DROP COLUMN payload')
+      await dataSource.destroy()
+      dataSource.setOptions({ synchronize: false })
+      const error = await dataSource.initialize().catch((each: unknown) => each as Error & { code: string })
+      expect(error).to.include({ code: 'OUTDATED_TABLE' })
+      expect((error as Error).message).to.match(/outbox.*payload.*schema --check/)
+    })
+
     it('is where calls fail to start from, when its table is missing, with what to do', async () => {
       if (store === sqliteInMemory) return
       await dataSource.query('DROP TABLE backgrounded_outbox')

@@ -28,6 +28,10 @@ export class MariaDbJobs implements LeasedJobs {
     private readonly options: MariaDbJobsOptions,
   ) {}
 
+  async check(): Promise<void> {
+    await this.session().run(this.sql.columnCheck, [], TIMEOUT)
+  }
+
   async beat(): Promise<boolean> {
     const { worker, source, name, lease } = this.options
     const run: Run = (sql, values = []) => this.session().run(sql, values, lease / 4)

@@ -2,6 +2,7 @@ import type { TableNames } from '../../../table-names'
 import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
+import { columnCheck } from '../tables/shape'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
 /** By one worker, in one step. */
@@ -19,7 +20,12 @@ const BY_KEY = 'FORCE INDEX (PRIMARY)'
 
 /** Every statement of the MariaDB and MySQL job store, by name. The index that serves each is named beside it. */
 export function mariaDbStatements(tables: JobTables) {
-  return { ...callStatements(tables), ...claimStatements(tables), ...workerStatements(tables) }
+  return {
+    ...callStatements(tables),
+    ...claimStatements(tables),
+    ...workerStatements(tables),
+    columnCheck: columnCheck(tables),
+  }
 }
 
 export type MariaDbStatements = ReturnType<typeof mariaDbStatements>

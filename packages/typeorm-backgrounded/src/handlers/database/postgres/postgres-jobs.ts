@@ -33,6 +33,10 @@ export class PostgresJobs implements LeasedJobs {
     private readonly along?: ReadingAlong,
   ) {}
 
+  async check(): Promise<void> {
+    await this.query(this.options.sql.columnCheck, [])
+  }
+
   async beat(): Promise<boolean> {
     const { sql, worker, source, name, lease } = this.options
     const [found] = await this.query(sql.beat, [worker, longestGap(lease), source], lease / 4)

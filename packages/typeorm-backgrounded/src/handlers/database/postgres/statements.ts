@@ -2,6 +2,7 @@ import type { TableNames } from '../../../table-names'
 import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
+import { columnCheck } from '../tables/shape'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
 /** When the statement began: an index can be searched for it, which it cannot for `clock_timestamp()`. */
@@ -20,7 +21,12 @@ export const END_OF_READING = `SELECT set_config('statement_timeout', current_se
 
 /** Every statement of the Postgres job store, by name. The index that serves each is named beside it. */
 export function postgresStatements(tables: JobTables) {
-  return { ...callStatements(tables), ...claimStatements(tables), ...workerStatements(tables) }
+  return {
+    ...callStatements(tables),
+    ...claimStatements(tables),
+    ...workerStatements(tables),
+    columnCheck: columnCheck(tables),
+  }
 }
 
 export interface ExchangeStatement {

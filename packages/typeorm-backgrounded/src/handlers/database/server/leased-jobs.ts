@@ -4,6 +4,8 @@ import type { Settlement, Suspicion } from '../settlement'
 
 /** The job table of a database server, as one worker works on it, over a connection of its own. */
 export interface LeasedJobs {
+  /** @throws OutdatedTableError, MissingTableError where the tables are not as the statements need them */
+  check(): Promise<void>
   /** Says that this worker lives. False: it was not, or no more, on the list. */
   beat(): Promise<boolean>
   /** This worker runs nothing any more: until others have come, its place on the list says when the store was reached last. */

@@ -122,6 +122,7 @@ export class LeasedStore implements JobStore<HeldRow> {
   /** A claim of a worker that is not on the list would be taken for a dead one's. */
   private async enter(): Promise<void> {
     if (this.heartbeat && performance.now() - this.lastContact <= this.lease) return
+    if (!this.heartbeat && !this.options.once) await this.parts.jobs.check()
     const wasListed = await this.parts.jobs.beat()
     this.lastContact = performance.now()
     if (this.heartbeat) {

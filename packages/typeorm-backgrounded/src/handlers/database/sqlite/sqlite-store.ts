@@ -95,6 +95,7 @@ export class SqliteStore implements JobStore<HeldRow> {
     const { Database, file } = this.connection
     if (file === undefined) return
     await this.connection.prepareForWork()
+    if (!this.options.once) await this.connection.read((run) => run(this.sql.columnCheck).all())
     this.lock = WorkerLock.acquire(Database, file)
     this.worker = this.lock.worker
   }

@@ -1,12 +1,15 @@
 import { CALLED, CLAIMED, OWN } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
+import { columnCheck } from '../tables/shape'
 
 /** What `due` reads of a row, before the attempt that a claim begins, and the row's place. */
 export const DUE = [...OWN, 'releasedSince'] as const
 
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
-export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
+export function sqliteStatements(tables: JobTables) {
+  const { table, columns: c } = tables.jobs
+  const { pauses } = tables
   const row = CLAIMED.map((property) => `${c[property]} AS "${property}"`).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
   const level = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
@@ -18,6 +21,7 @@ export function sqliteStatements({ jobs: { table, columns: c }, pauses }: JobTab
     `WHERE ${waiting} AND ${above} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`
   const free = `${c.worker} = NULL, ${c.lease} = NULL`
   return {
+    columnCheck: columnCheck(tables),
     /** One JSON array of rows, whatever their number, so that the statement is prepared once. Returns the new ids. */
     insert:
       `INSERT INTO ${table} (${CALLED.map((name) => c[name]).join(', ')}) ` +

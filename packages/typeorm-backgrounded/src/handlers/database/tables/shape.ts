@@ -1,0 +1,36 @@
+import type { EntityMetadata } from 'typeorm'
+import { describeDifference, tableDifferences } from '../../../table-differences'
+import type { HandlerHost } from '../../handler'
+import type { JobTables } from '.'
+import { BackgroundedJob } from './job-table'
+import { BackgroundedPause } from './pause-table'
+import { BackgroundedWorker } from './worker-table'
+
+/** Reads nothing, and fails where a column is missing that some statement needs sooner or later. */
+export function columnCheck({ jobs, pauses, workers }: JobTables): string {
+  const tables = [jobs, pauses, ...(workers ? [workers] : [])]
+  const columns = tables.flatMap((each, place) =>
+    Object.values<string>(each.columns).map((name) => `t${place}.${name}`),
+  )
+  const aliased = tables.map(({ table }, place) => `${table} t${place}`)
+  return `SELECT ${columns.join(', ')} FROM ${aliased.join(' CROSS JOIN ')} WHERE 1 = 0`
+}
+
+/** Jobs are found without an index too, only ever more slowly: so that is said, and nothing ends with it. */
+export async function tellOfMissingIndices({ dataSource, logger }: HandlerHost): Promise<void> {
+  try {
+    const entities = [BackgroundedJob, BackgroundedPause, BackgroundedWorker]
+    const metadatas: EntityMetadata[] = entities
+      .filter((entity) => dataSource.hasMetadata(entity))
+      .map((entity) => dataSource.getMetadata(entity))
+    const missing = (await tableDifferences(dataSource, metadatas)).map(describeDifference)
+    if (missing.length === 0) return
+    logger.warn(
+      { missing },
+      'the job tables are not as this version needs them, and workers are slow without an index: generate and run a migration, or ' +
+        'print what is missing with typeorm-backgrounded schema --check',
+    )
+  } catch (error) {
+    logger.debug({ err: error }, 'the shape of the job tables could not be checked')
+  }
+}
