@@ -43,15 +43,21 @@ export interface DatabaseHandlerOptions {
    * `pollInterval`.
    */
   readonly listen?: boolean
+  /**
+   * Postgres: calls tell workers of their jobs with NOTIFY, default true, also where `listen` is false: it works through
+   * any pooler, and workers that are connected to the database itself hear it.
+   */
+  readonly notify?: boolean
 }
 
 interface ResolvedOptions {
   readonly busyTimeout: number
   readonly lease: number
   readonly listen: boolean
+  readonly notify: boolean
 }
 
-const OPTIONS = namesOf<DatabaseHandlerOptions>({ busyTimeout: true, lease: true, listen: true })
+const OPTIONS = namesOf<DatabaseHandlerOptions>({ busyTimeout: true, lease: true, listen: true, notify: true })
 const SHORTEST_LEASE = 1_000
 
 const DATABASES: Readonly<Record<Dialect, (host: HandlerHost, options: ResolvedOptions) => JobDatabase>> = {
@@ -82,11 +88,13 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   constructor(options: DatabaseHandlerOptions = {}) {
     checkKnown(options, OPTIONS, 'DatabaseHandler')
     checkBoolean(options.listen, 'DatabaseHandler: listen')
-    const { busyTimeout = '10s', lease = '20s', listen = true } = options
+    checkBoolean(options.notify, 'DatabaseHandler: notify')
+    const { busyTimeout = '10s', lease = '20s', listen = true, notify = true } = options
     this.options = {
       busyTimeout: milliseconds(busyTimeout, 'busyTimeout'),
       lease: milliseconds(lease, 'lease'),
       listen,
+      notify,
     }
     if (this.options.lease < SHORTEST_LEASE) {
       throw new InvalidOptionError(`lease is ${this.options.lease} ms: give at least ${SHORTEST_LEASE} ms.`)

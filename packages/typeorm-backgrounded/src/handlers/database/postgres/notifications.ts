@@ -42,6 +42,12 @@ export class Notifications implements Arrivals {
     this.isHealing = false
   }
 
+  /** Nothing is heard here: the worker looks, as often as where nobody tells. */
+  endListening(): void {
+    this.isListening = false
+    this.end.abort()
+  }
+
   close(): Promise<void> {
     this.end.abort()
     return Promise.resolve()

@@ -29,6 +29,7 @@ export interface PostgresDatabaseOptions {
   /** ms */
   readonly lease: number
   readonly listen: boolean
+  readonly notify: boolean
 }
 
 const TIMEOUT = 10_000
@@ -109,8 +110,11 @@ export class PostgresDatabase implements JobDatabase {
       ? this.connection({
           pipelines: true,
           patience: WORK_WITHIN,
-          prepare: (client) => arrivals.listenOn(client),
-          onLoss: () => void arrivals.heal(connection),
+          // Behind a pooler, somebody else's session would listen.
+          prepare: async (client) => {
+            if (this.session.isOwned) await arrivals.listenOn(client)
+          },
+          onLoss: () => (this.session.isOwned ? void arrivals.heal(connection) : arrivals.endListening()),
         })
       : this.connection({ patience: WORK_WITHIN })
     const worker = randomUUID()
@@ -177,7 +181,7 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private get isTelling(): boolean {
-    return this.options.listen && !this.host.testRunner()
+    return this.options.notify && !this.host.testRunner()
   }
 
   private connection(hooks: Partial<ConstructorParameters<typeof PostgresConnection>[0]> = {}): PostgresConnection {
