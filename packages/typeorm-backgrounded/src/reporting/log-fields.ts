@@ -9,6 +9,8 @@ const DEEPEST = 5
 /** In characters, of all that is in one line but its error. */
 const LARGEST_LINE = 50_000
 const TRUNCATED = '…'
+/** Most texts: nothing in them needs a second look. */
+const HARMLESS = /^[\w .,#/-]*$/
 
 /**
  * The fields of a line that this library logs, as plain data that any logger can print: what stands in a stored job may
@@ -26,6 +28,7 @@ export function loggableFields(fields: object): object {
 
 /** A text of a line: names of queues and methods come from stored jobs. */
 export function loggableText(text: unknown): string {
+  if (typeof text === 'string' && text.length < LONGEST_TEXT && HARMLESS.test(text)) return text
   return oneLine(withoutSecrets(capped(String(text), 10_000)))
 }
 
@@ -47,9 +50,9 @@ function plain(value: unknown, room: { left: number }, depth: number): unknown {
   if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null) return value
   if (isError(value)) return loggableError(value)
   if (typeof value === 'object' && isPlain(value)) return depth >= DEEPEST ? TRUNCATED : plainObject(value, room, depth)
-  const text = oneLine(withoutSecrets(capped(valueText(value), Math.min(LONGEST_TEXT, room.left))))
+  const text = capped(valueText(value), Math.min(LONGEST_TEXT, room.left))
   room.left -= text.length
-  return text
+  return HARMLESS.test(text) ? text : oneLine(withoutSecrets(text))
 }
 
 function plainObject(value: object, room: { left: number }, depth: number): unknown {
@@ -63,7 +66,7 @@ function plainObject(value: object, room: { left: number }, depth: number): unkn
   }
   const object: Record<string, unknown> = {}
   for (const name of Object.keys(value)) {
-    const shown = oneLine(capped(name, 100))
+    const shown = name.length <= 100 && HARMLESS.test(name) ? name : oneLine(capped(name, 100))
     room.left -= shown.length
     if (shown !== '__proto__') object[shown] = plain((value as Record<string, unknown>)[name], room, depth + 1)
     if (room.left <= 0) break
