@@ -44,7 +44,7 @@ describe('connections to Redis that have become useless', function () {
   })
 
   const work = async (options: Parameters<typeof createWorker>[1] = {}) => {
-    worker = createWorker(office.dataSource, { shutdownTimeout: 200, ...options })
+    worker = createWorker(office.dataSource, { concurrency: 10, shutdownTimeout: 200, ...options })
     finished = worker.run()
     await worker.ready
   }
