@@ -70,7 +70,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     const office = await open({ redis: lossy.url })
     await backgrounded(Array(20).fill(office.letter) as (typeof office.letter)[], { attempts: 1 }).post('unheard')
     lossy.loseAnswerTo('"finished":')
-    work(office)
+    work(office, { concurrency: 10 })
     await until(async () => ran.length === 20 && (await office.handler.counts()).running === 0)
     expect(Object.values(await office.handler.counts())).to.deep.equal([0, 0, 0, 0, 0])
   })

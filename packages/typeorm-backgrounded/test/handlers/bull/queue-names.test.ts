@@ -56,6 +56,9 @@ describe('the names of queues in Redis', function () {
   })
 
   it('cannot be made by who may only publish', async () => {
+    await office.close()
+    // Nothing is forgotten after the start.
+    office = await PostOffice.open({ settings: { stalledInterval: 3_600_000 } })
     await work()
     const channel = (name: string) => `${office.prefix}:default:${name}:waiting@token`
     await until(async () => (await redis.publish(channel('warm'), 'x')) > 0)
