@@ -13,7 +13,7 @@ import { EntityReference } from '../job/entity-reference'
 import type { JobEnvelope, JobKey } from '../job/envelope'
 import type { JsonObject } from '../job/json'
 import { keyFromValue, keyOf } from '../job/key-codec'
-import type { MarkedEntity, MarkedMethod, MethodTable } from '../metadata/method-table'
+import { checkStableName, type MarkedEntity, type MarkedMethod, type MethodTable } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
 import { checkCallOptions, type CallOptions } from '../options'
 
@@ -112,6 +112,7 @@ export class EnvelopeMaker {
         'is the name of two entities: give one a name with @BackgroundedEntity, it',
       )
     }
+    if (entity) checkStableName(entity)
     if (entity) return { entity: entity.name, key: this.keyOf(entity, value) }
     if (value instanceof EntityReference) throw new InvalidKeyError(`${target?.name} is no entity of this data source.`)
     return undefined

@@ -2,6 +2,7 @@ import type { DataSource, EntityMetadata } from 'typeorm'
 import { DuplicateEntityNameError, InvalidDeclarationError, InvalidOptionError } from '../errors'
 import { checkMethodOptions, type MethodOptions, type ResolvedMethodOptions } from '../options'
 import type { RowEvent, AfterCommitEvent } from './after-commit-options'
+import { buildNameOf, isMangledProperty, sourceOf } from './build-names'
 import { generatedName, isGenerated } from './generated-method'
 import { declarationOf, declaredClasses, lineage, marksOf, type Class, type MethodDeclaration } from './registry'
 
@@ -25,6 +26,8 @@ export interface MarkedEntity {
   readonly name: string
   readonly target: Class
   readonly metadata: EntityMetadata
+  /** How its name came about, where the next build may give it to another class. */
+  readonly buildName?: string
   /** By property. */
   readonly methods: ReadonlyMap<string, MarkedMethod>
   readonly statics: ReadonlyMap<string, MarkedMethod>
@@ -102,12 +105,16 @@ export class MethodTable {
   private add(target: Class, metadata: EntityMetadata, options: MethodTableOptions): void {
     const methods = new Map<string, MarkedMethod>()
     const statics = new Map<string, MarkedMethod>()
-    const name = declarationOf(target)?.name ?? target.name
-    const entity: MarkedEntity = { name, target, metadata, methods, statics }
+    const given = declarationOf(target)?.name
+    const buildName = given === undefined ? buildNameOf(target.name, sourceOf(target)) : undefined
+    const name = given ?? target.name
+    const entity: MarkedEntity = { name, target, metadata, buildName, methods, statics }
     for (const mark of marksOf(target)) {
       checkMark(target, mark)
       ;(mark.isStatic ? statics : methods).set(mark.property, markedMethod(entity, mark, options))
     }
+    if (isMarked(entity)) checkStableName(entity)
+    checkPropertyNames(entity)
     checkMethodNames(entity)
     checkShadows(entity)
     this.byClass.set(target, entity)
@@ -159,6 +166,26 @@ function checkMark(target: Class, { property, isStatic }: MethodDeclaration): vo
   throw new InvalidDeclarationError(
     `@Backgrounded names ${target.name}.${property}, and there is no such ${isStatic ? 'static ' : ''}method: correct the name.`,
   )
+}
+
+/** @throws InvalidDeclarationError for an entity whose name in stored jobs may be another class's in the next build */
+export function checkStableName({ name, buildName, metadata }: MarkedEntity): void {
+  if (buildName === undefined) return
+  throw new InvalidDeclarationError(
+    `The class of the table ${metadata.tableName} has the name "${name}", and ${buildName}: the next build may give it to ` +
+      `another class, and stored jobs would run on its rows. Name the entity with @BackgroundedEntity({ name: 'Order' }) (its ` +
+      `name in the source keeps jobs valid that wait already).`,
+  )
+}
+
+function checkPropertyNames({ name, target, methods, statics }: MarkedEntity): void {
+  for (const method of [...methods.values(), ...statics.values()]) {
+    if (method.name !== method.property || !isMangledProperty(method.property, sourceOf(target))) continue
+    throw new InvalidDeclarationError(
+      `The method ${name}.${method.property} seems to have been named by a minifier, and the next build may give the name to ` +
+        `another method: name it in stored jobs with @Backgrounded({ name: 'cancel' }).`,
+    )
+  }
 }
 
 function checkUniqueName(entities: readonly MarkedEntity[]): void {
