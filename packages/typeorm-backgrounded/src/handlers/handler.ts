@@ -10,6 +10,11 @@ import type { Logger } from '../logger'
 export interface Handler {
   /** For logs and messages, as `'database'`. */
   readonly name: string
+  /**
+   * Where its jobs are kept, as `'bull:shop'`; default its name. A job in the outbox names it, and only processes whose
+   * handler has the same one push it. The same over deploys, and without secrets.
+   */
+  readonly destination?: string
   readonly capabilities: HandlerCapabilities
   /** Called when the data source is initialised. May throw to refuse it. */
   attach?(host: HandlerHost): void

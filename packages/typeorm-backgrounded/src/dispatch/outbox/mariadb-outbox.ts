@@ -1,4 +1,5 @@
 import type { DataSource, QueryRunner } from 'typeorm'
+import { isAscii } from '../../job/ascii-json'
 import { tableNames } from '../../table-names'
 import { OwnConnection } from './own-connection'
 import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
@@ -27,13 +28,10 @@ export class MariaDbOutbox implements OutboxStore {
 
   take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]> {
     return this.inTransaction(async (runner) => {
-      const found: unknown = ids
-        ? await runner.query(this.sql.findThese(ids.length), [...ids])
-        : await runner.query(this.sql.find, [this.host.source, limit])
-      const rows = (found as { id: string; payload: string; age: string | number }[]).map((row) => ({
-        ...row,
-        age: Number(row.age),
-      }))
+      const found = ids
+        ? ((await runner.query(this.sql.findThese(ids.length), [...ids])) as FoundRow[])
+        : await this.find(runner, limit)
+      const rows = found.map((row) => ({ ...row, age: Number(row.age) }))
       if (rows.length > 0) await runner.query(this.sql.lease(rows.length), [lease, ...rows.map(({ id }) => id)])
       return rows
     })
@@ -47,6 +45,13 @@ export class MariaDbOutbox implements OutboxStore {
     if (ids.length > 0) await this.alone(this.sql.remove(ids.length), [...ids, this.host.source])
   }
 
+  async stranded(age: number): Promise<string | undefined> {
+    const { source, destination } = this.host
+    const values = [source, destination, age, source, destination, age]
+    const found = await this.connection.query(this.sql.stranded, values)
+    return (found as { destination: string }[])[0]?.destination
+  }
+
   async check(): Promise<void> {
     await this.connection.query(this.sql.check)
   }
@@ -54,8 +59,18 @@ export class MariaDbOutbox implements OutboxStore {
   close(): void {}
 
   private insertion(rows: readonly NewRow[], lease: number): [sql: string, parameters: unknown[]] {
-    const { source } = this.host
-    return [this.sql.insert(rows.length), rows.flatMap(({ id, payload }) => [id, source, payload, lease])]
+    const { source, destination } = this.host
+    // As bytes, which no charset of the application's connection changes.
+    const name = isAscii(destination) ? destination : Buffer.from(destination)
+    return [this.sql.insert(rows.length), rows.flatMap(({ id, payload }) => [id, source, name, payload, lease])]
+  }
+
+  /** Those for this destination first. */
+  private async find(runner: QueryRunner, limit: number): Promise<FoundRow[]> {
+    const { source, destination } = this.host
+    const own = (await runner.query(this.sql.find, [source, destination, limit])) as FoundRow[]
+    if (own.length === limit) return own
+    return [...own, ...((await runner.query(this.sql.find, [source, '', limit - own.length])) as FoundRow[])]
   }
 
   private async alone(sql: string, parameters: unknown[]): Promise<void> {
@@ -82,6 +97,10 @@ export class MariaDbOutbox implements OutboxStore {
   }
 }
 
+interface FoundRow extends NewRow {
+  readonly age: string | number
+}
+
 /** For the next transaction only. At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts. */
 const READ_COMMITTED = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED'
 /**
@@ -96,14 +115,17 @@ const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 100
 export function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
   const list = (length: number, each = '?') => Array(length).fill(each).join(', ')
   const row = `${c.id} AS id, ${c.payload} AS payload, ${NOW} - ${c.writtenAt} AS age`
+  const overdue = (condition: string) =>
+    `(SELECT ${c.destination} AS destination FROM ${table} WHERE ${c.source} = ? AND ${condition} ` +
+    `AND ${c.availableAt} <= ${NOW} - ? LIMIT 1)`
   return {
     insert: (rows: number) =>
-      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.payload}, ${c.writtenAt}, ${c.availableAt}) ` +
-      `VALUES ${list(rows, `(?, ?, ?, ${NOW}, ${NOW} + ?)`)} ` +
+      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.destination}, ${c.payload}, ${c.writtenAt}, ${c.availableAt}) ` +
+      `VALUES ${list(rows, `(?, ?, ?, ?, ${NOW}, ${NOW} + ?)`)} ` +
       `ON DUPLICATE KEY UPDATE ${c.id} = ${c.id}`,
-    // The index (source, available_at).
+    // The index (source, destination, available_at).
     find:
-      `SELECT ${row} FROM ${table} WHERE ${c.source} = ? AND ${c.availableAt} <= ${NOW} ` +
+      `SELECT ${row} FROM ${table} WHERE ${c.source} = ? AND ${c.destination} = ? AND ${c.availableAt} <= ${NOW} ` +
       `ORDER BY ${c.availableAt}, ${c.id} LIMIT ? FOR UPDATE SKIP LOCKED`,
     // The primary key.
     findThese: (rows: number) =>
@@ -112,6 +134,8 @@ export function statements({ table, columns: c }: ReturnType<typeof tableNames<B
       `UPDATE ${table} ${BY_KEY} SET ${c.availableAt} = ${NOW} + ? WHERE ${c.id} IN (${list(rows)})`,
     remove: (rows: number) =>
       `DELETE o FROM ${table} o ${BY_KEY} WHERE o.${c.id} IN (${list(rows)}) AND o.${c.source} = ?`,
+    // The index (source, destination, available_at).
+    stranded: `${overdue(`${c.destination} > ?`)} UNION ALL ${overdue(`${c.destination} > '' AND ${c.destination} < ?`)}`,
     check: `SELECT ${Object.values(c).join(', ')} FROM ${table} WHERE 1 = 0`,
   }
 }

@@ -22,13 +22,15 @@ export interface OutboxStore {
   /** Writes outside of any transaction, for relays to take at once. */
   keep(rows: readonly NewRow[]): Promise<void>
   /**
-   * Takes rows that nobody has in hand, the oldest first, for `lease` ms.
+   * Takes rows for this destination, or for any, that nobody has in hand, the oldest first, for `lease` ms.
    * @param ids only these
    */
   take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]>
   /** Lets relays have rows after `delay` ms. */
   giveBack(ids: readonly string[], delay: number): Promise<void>
   remove(ids: readonly string[]): Promise<void>
+  /** Another destination for which rows have been waiting for longer than `age` ms. */
+  stranded(age: number): Promise<string | undefined>
   /** Rejects with the database's error when the table is missing. */
   check(): Promise<void>
   close(): void
@@ -36,6 +38,8 @@ export interface OutboxStore {
 
 export interface OutboxStoreHost {
   readonly source: string
+  /** Of the handler: rows of another one, which another application may have written, are left alone. */
+  readonly destination: string
   /** Names the fix where the database's error alone would not. */
   explained(error: unknown): unknown
   isInsideTestTransaction(): boolean

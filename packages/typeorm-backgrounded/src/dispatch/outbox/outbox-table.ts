@@ -8,6 +8,8 @@ export class BackgroundedOutboxRow {
   /** The job's own id. */
   id!: string
   source!: string
+  /** Of the handler that it is for: others leave it alone. Empty, as in a row that was written by hand: for any. */
+  destination!: string
   /** The envelope, as JSON. */
   payload!: string
   writtenAt!: number | string
@@ -23,7 +25,7 @@ export const OUTBOX_TABLES: Readonly<Record<Dialect, EntitySchema<BackgroundedOu
 }
 
 function table(dialect: Dialect): EntitySchema<BackgroundedOutboxRow> {
-  const { id, source, text, time } = COLUMN_TYPES[dialect]
+  const { id, source, name, text, time } = COLUMN_TYPES[dialect]
   return tableEntity(BackgroundedOutboxRow, {
     name: 'BackgroundedOutboxRow',
     tableName: 'backgrounded_outbox',
@@ -33,8 +35,9 @@ function table(dialect: Dialect): EntitySchema<BackgroundedOutboxRow> {
       payload: text,
       writtenAt: { ...time, name: 'written_at' },
       availableAt: { ...time, name: 'available_at' },
+      destination: { ...name, default: '' },
     },
     // Serves the relays' search for leftovers.
-    indices: [{ columns: ['source', 'availableAt'] }],
+    indices: [{ columns: ['source', 'destination', 'availableAt'] }],
   })
 }

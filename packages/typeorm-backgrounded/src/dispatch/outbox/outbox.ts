@@ -1,10 +1,12 @@
 import type { DataSource, QueryRunner } from 'typeorm'
+import { LONGEST_NAME } from '../../column-types'
 import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../dialect'
-import { UnsupportedDatabaseError } from '../../errors'
-import type { EnqueueResult } from '../../handlers/handler'
+import { InvalidOptionError, UnsupportedDatabaseError } from '../../errors'
+import type { EnqueueResult, Handler } from '../../handlers/handler'
 import type { HeldCall, TransactionRows } from '../../handlers/transaction-rows'
 import type { JobEnvelope } from '../../job/envelope'
 import { inGroups } from '../../row-group'
+import { capped, valueText } from '../../reporting/safe-error'
 import { Delivery, LEASE, type DeliveryHost } from './delivery'
 import { MariaDbOutbox } from './mariadb-outbox'
 import { explained } from './missing-table'
@@ -33,13 +35,18 @@ export class Outbox {
   /** How the jobs of a transaction are written. */
   readonly transactionRows: TransactionRows<Pair>
   private readonly store: OutboxStore
+  private readonly noted = new Set<string>()
+  /** By `performance.now()`. */
+  private nextLook = 0
   private readonly delivery: Delivery
 
   /** @throws UnsupportedDatabaseError */
-  constructor(host: OutboxHost) {
+  constructor(private readonly host: OutboxHost) {
     const { dataSource, source } = host
     const isInsideTestTransaction = () => host.isInsideTestTransaction()
-    this.store = new STORES[supportedDialect(dataSource)](dataSource, { source, explained, isInsideTestTransaction })
+    const destination = destinationOf(host.handler)
+    const storeHost = { source, destination, explained, isInsideTestTransaction }
+    this.store = new STORES[supportedDialect(dataSource)](dataSource, storeHost)
     this.delivery = new Delivery(host, this.store)
     const statement = this.store.statement?.bind(this.store)
     this.transactionRows = {
@@ -88,8 +95,24 @@ export class Outbox {
   }
 
   /** Pushes what others have left. False: the handler could not be reached. */
-  relay(): Promise<boolean> {
-    return this.delivery.relay()
+  async relay(): Promise<boolean> {
+    const isReached = await this.delivery.relay()
+    await this.noteStranded()
+    return isReached
+  }
+
+  /** Rows for a handler that has another address now wait for ever, unless somebody is told. */
+  private async noteStranded(): Promise<void> {
+    if (performance.now() < this.nextLook) return
+    this.nextLook = performance.now() + STRANDED_AFTER
+    const destination = await this.store.stranded(STRANDED_AFTER)
+    if (destination === undefined || this.noted.has(destination)) return
+    this.noted.add(destination)
+    this.host.logger.warn(
+      { destination, own: destinationOf(this.host.handler) },
+      'jobs wait in the outbox for a handler that no worker has: run a worker with it, or, if its prefix or name was changed, ' +
+        "set the column destination of these rows of backgrounded_outbox to ''",
+    )
   }
 
   /** From now on, this process has these rows in hand; a delay counts from the call. */
@@ -106,6 +129,17 @@ export class Outbox {
     await this.delivery.close()
     this.store.close()
   }
+}
+
+/** ms */
+const STRANDED_AFTER = 60_000
+
+/** @throws InvalidOptionError */
+function destinationOf({ name, destination = name }: Handler): string {
+  if (typeof destination === 'string' && destination !== '' && destination.length <= LONGEST_NAME) return destination
+  throw new InvalidOptionError(
+    `The destination of the ${name} handler is ${capped(valueText(destination), 100)}: give a text of 1 to ${LONGEST_NAME} characters.`,
+  )
 }
 
 interface Pair {

@@ -68,6 +68,11 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     this.options = resolveOptions(options)
   }
 
+  /** Not the server's address, which changes when Redis moves: what waits in the outbox then goes to the new one. */
+  get destination(): string {
+    return `bull:${this.options.prefix}`
+  }
+
   attach(host: HandlerHost): void {
     void this.close().catch(() => {}) // with other options than before
     const connections = new Connections(this.options.redis, host.logger)

@@ -214,7 +214,7 @@ for (const store of [postgres, mariaDb]) {
           const id = store === postgres ? 'gen_random_uuid()' : 'UUID()'
           // Somebody has them in hand.
           await dataSource.query(
-            `INSERT INTO backgrounded_outbox SELECT ${id}, 'default', '{}', 0, ${Date.now() + 3_600_000} FROM ${numbers}`,
+            `INSERT INTO backgrounded_outbox (id, source, payload, written_at, available_at) SELECT ${id}, 'default', '{}', 0, ${Date.now() + 3_600_000} FROM ${numbers}`,
           )
         }
         open = dataSource.createQueryRunner()
@@ -236,7 +236,7 @@ for (const store of [postgres, mariaDb]) {
           method: 'ship',
           args: ['completed'],
         })
-        return `INSERT INTO backgrounded_outbox VALUES ('${id}', 'default', '${payload}', 0, 0)`
+        return `INSERT INTO backgrounded_outbox (id, source, payload, written_at, available_at) VALUES ('${id}', 'default', '${payload}', 0, 0)`
       }
       const writeInside = (id: string) => open.query(insert(id))
       const isEmpty = async () =>

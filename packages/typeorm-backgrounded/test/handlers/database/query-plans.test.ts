@@ -126,7 +126,7 @@ describe('A statement on MariaDB that changes or locks jobs finds them by the pr
        SELECT id, 'User', 'post', 'running', '${WORKER}', 1, 1 FROM (SELECT ${numbers}) numbered`,
     )
     await connection.query(
-      `INSERT INTO backgrounded_outbox SELECT id, 'default', '{}', 0, 0 FROM (SELECT ${numbers}) numbered`,
+      `INSERT INTO backgrounded_outbox (id, source, payload, written_at, available_at) SELECT id, 'default', '{}', 0, 0 FROM (SELECT ${numbers}) numbered`,
     )
     await connection.query(`INSERT INTO backgrounded_pauses SELECT 'default', id FROM (SELECT ${numbers}) numbered`)
     await connection.query(
