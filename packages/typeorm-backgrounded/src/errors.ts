@@ -208,6 +208,11 @@ export class RowMissingError extends BackgroundedError {
   readonly code = 'ROW_MISSING'
 }
 
+/** The row of a job has become one of another class, which does not have the method. */
+export class RowChangedClassError extends BackgroundedError {
+  readonly code = 'ROW_CHANGED_CLASS'
+}
+
 /** The worker that ran this job died in the middle of it. */
 export class WorkerDiedError extends BackgroundedError {
   readonly code = 'WORKER_DIED'

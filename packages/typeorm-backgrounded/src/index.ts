@@ -33,6 +33,7 @@ export {
   NotConsumableError,
   OutdatedTableError,
   PayloadTooLargeError,
+  RowChangedClassError,
   RowMissingError,
   StoreRefusedError,
   StoreUnavailableError,

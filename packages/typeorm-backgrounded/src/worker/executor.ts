@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm'
+import type { EntityManager, ObjectLiteral } from 'typeorm'
 import { isBusyError, isConnectionError } from '../database-errors'
 import { isBackgroundedError } from '../error-brand'
 import { MalformedJobError, RowMissingError, UnknownMethodError, WorkerDiedError } from '../errors'
@@ -14,6 +14,7 @@ import type { MarkedMethod, MethodTable } from '../metadata/method-table'
 import { errorMessage } from '../reporting/safe-error'
 import { attempt, textOf } from '../text-of'
 import { argumentRows } from './argument-rows'
+import { methodOfRow, rowOfAnyClass } from './changed-class'
 import { entityOf, type EntityLoader, type Found } from './entity-loader'
 import { runInJob } from './job-context'
 import { snoozeDelay, thrownOutcome } from './outcomes'
@@ -44,6 +45,8 @@ export interface RunListener {
   ended(): void
 }
 
+/** No later attempt would load the row. */
+const FINAL_LOAD_ERRORS = ['MALFORMED_JOB', 'INVALID_KEY', 'ROW_CHANGED_CLASS'] as const
 const COMPLETED: Outcome = { state: 'completed' }
 const NOBODY: RunListener = { begun() {}, ended() {} }
 
@@ -78,9 +81,14 @@ export class Executor {
 
       let receiver: object, args: unknown[]
       try {
-        receiver = run.received.key
-          ? present(run, entityOf(await this.load(run, run.received.key)))
-          : run.method.entity.target
+        const { key } = run.received
+        if (key) {
+          let row = entityOf(await this.load(run, key))
+          if (!row) ({ run, row } = await this.ofAnotherClass(run, key))
+          receiver = present(run, row)
+        } else {
+          receiver = run.method.entity.target
+        }
         args = run.received.types ? await this.arguments(run.received.args, run.received.types) : run.received.args
       } catch (error) {
         return this.outcomeOfLoading(run, error)
@@ -138,11 +146,21 @@ export class Executor {
     return this.host.loader.loadFor(job, method.entity, key, method.options)
   }
 
+  /** The same job for a row whose class has changed: with that class's method, and loaded as it asks for. */
+  private async ofAnotherClass(run: Run, key: JsonObject): Promise<{ run: Run; row: ObjectLiteral | undefined }> {
+    const { entity, options } = run.method
+    const row = await rowOfAnyClass(this.host, entity, key, options.withDeleted)
+    if (!row) return { run, row }
+    const changed = { ...run, method: methodOfRow(this.host.methods, run.method, row) }
+    return { run: changed, row: entityOf(await this.load(changed, key)) }
+  }
+
   private async arguments(args: JsonValue[], types: Readonly<Record<string, string>>): Promise<unknown[]> {
     const rows = await argumentRows(storedReferences(args, types), async ({ entity: name, key }, pointer) => {
       const entity = this.host.methods.named(name)
       if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
-      const row = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
+      const found = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
+      const row = found ?? (await rowOfAnyClass(this.host, entity, key, false))
       if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
       return row
     })
@@ -177,7 +195,7 @@ export class Executor {
   private outcomeOfLoading(run: Run, error: unknown): Outcome {
     if (isBackgroundedError(error, 'ROW_MISSING')) return outcomeOfMissing(run, error)
     if (isBackgroundedError(error, 'UNKNOWN_METHOD')) return this.releaseUnknown(run.job, error)
-    if (isBackgroundedError(error, 'MALFORMED_JOB', 'INVALID_KEY')) return { state: 'failed', error }
+    if (isBackgroundedError(error, ...FINAL_LOAD_ERRORS)) return { state: 'failed', error }
     if (isConnectionError(error) || isBusyError(error)) return this.release(run.job, error)
     return retryOrFail(run, error)
   }
