@@ -23,8 +23,8 @@ export function kindOf(column: Column, dataSource: DataSource): KeyKind {
   if (type === 'date') return dateKind(dateOptions(column, dataSource, dialect))
   if (type === 'time' || type === 'time without time zone') return timeKind(dialect === 'sqlite')
   if (MOMENT.test(type)) return momentKind({ dialect, ...momentType(column, type, dialect) })
-  // Postgres is strict about types, whatever they are; the others convert what they compare.
-  if (dialect === 'postgres' && !TEXT.test(type)) return otherKind
+  // Postgres is strict about types, whatever they are; MariaDB, MySQL and SQLite convert what they compare.
+  if ((dialect === 'postgres' || dialect === undefined) && !TEXT.test(type)) return otherKind
   return PREPARED.test(String(column.type)) ? preparedTextKind : textKind
 }
 
