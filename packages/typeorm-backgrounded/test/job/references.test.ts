@@ -449,10 +449,6 @@ for (const { name, database, handler, open } of stores) {
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
-function nextDiscarded(dataSource: DataSource): Promise<string> {
-  return new Promise((resolve) => backgroundedEvents(dataSource).once('discarded', ({ reason }) => resolve(reason)))
-}
-
 /** A job as a forger, another language or an old version may have written it. */
 function forged(entity: string, key: unknown): JobEnvelope {
   const now = new Date().toISOString()
