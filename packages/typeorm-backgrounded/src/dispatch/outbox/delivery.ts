@@ -24,6 +24,10 @@ export const LEASE = 5_000
 const MARGIN = 1_000
 const LONGEST_PAUSE = 5 * 60_000
 const BATCH = 500
+/** So often in a row a late push is tried again; then relays have to do it. */
+const MOST_FAILURES = 4
+/** ms */
+const FORGIVE_AFTER = 30_000
 
 /** By `performance.now()`. */
 export interface InHand {
@@ -33,17 +37,32 @@ export interface InHand {
   readonly writtenAt: number
 }
 
+/** Without the job itself: its row has it. */
+interface LateJob {
+  readonly id: string
+  /** When it may be taken, by `performance.now()`. */
+  readonly from: number
+  /** Whoever has it then may keep it. */
+  readonly isLastTry: boolean
+}
+
 /** Takes jobs from the outbox to the handler: each once, whoever dies on the way, and whoever else is at it. */
 export class Delivery {
   private readonly inHand = new WeakMap<JobEnvelope, InHand>()
   private readonly pushes: Batcher<JobEnvelope, void | Promise<void>>
+  private readonly latePushes: Batcher<LateJob, Promise<void>>
   private readonly underWay = new Set<Promise<void>>()
+  /** Of late pushes, one after the other. */
+  private failures = 0
+  /** By `performance.now()`. */
+  private failedAt = -Infinity
 
   constructor(
     private readonly host: DeliveryHost,
     private readonly store: OutboxStore,
   ) {
     this.pushes = new Batcher((jobs) => this.pushOwn(jobs), { items: BATCH })
+    this.latePushes = new Batcher((jobs) => this.takeAndDeliver(jobs), { items: BATCH })
   }
 
   /** This process wrote the job, and may push it for as long as the lease of its row. */
@@ -76,38 +95,73 @@ export class Delivery {
 
   private async pushOwn(jobs: readonly JobEnvelope[]): Promise<(void | Promise<void>)[]> {
     const own = new Set(jobs.filter((job) => this.timeLeft(job) > MARGIN))
-    const late = jobs.filter((job) => !own.has(job))
-    // Others need not wait for it.
-    const lateEnd = late.length > 0 ? this.track(this.noteFailure(this.pushLate(late), late.length)) : undefined
+    const late = new Set(jobs.filter((job) => !own.has(job)))
     if (own.size > 0) {
       const until = performance.now() + Math.min(...[...own].map((job) => this.timeLeft(job)))
       const jobsNow = [...own].map((job) => aged(job, this.age(job)))
-      await this.noteFailure(this.deliver(jobsNow, until), own.size)
+      let isReached = true
+      await this.noteFailure(
+        this.deliver(jobsNow, until).then((reached) => (isReached = reached)),
+        own.size,
+      )
+      // The handler had not the time to answer.
+      if (!isReached && performance.now() >= until - MARGIN) for (const job of own) late.add(job)
     }
-    return jobs.map((job) => (own.has(job) ? undefined : lateEnd))
+    // Others need not wait for it.
+    const lateEnd = late.size > 0 ? this.track(this.noteFailure(this.pushLate([...late]), late.size)) : undefined
+    return jobs.map((job) => (late.has(job) ? lateEnd : undefined))
   }
 
-  /** A transaction that took long: its rows are, or are about to be, in anybody's hand, and must be taken first. */
+  /**
+   * What could not be pushed while its rows were this process's own, since the transaction took long or has made many
+   * calls: the rows are in anybody's hand, and are taken again, one batch after the other.
+   */
   private async pushLate(jobs: readonly JobEnvelope[]): Promise<void> {
-    const leaseEnds = Math.max(0, ...jobs.map((job) => this.timeLeft(job)))
-    const ids = new Set(jobs.map(({ id }) => id))
+    if (performance.now() - this.failedAt > FORGIVE_AFTER) this.failures = 0
     // The rows' own end is a bit later, by as much as it took to write them.
-    for (const pause of [leaseEnds + 50, 500]) {
-      await sleep(pause)
+    const from = performance.now() + Math.max(0, ...jobs.map((job) => this.timeLeft(job))) + 50
+    await Promise.all(jobs.map(({ id }) => this.latePushes.add({ id, from, isLastTry: false })))
+  }
+
+  /** One promise a job, which another try may stand behind. */
+  private async takeAndDeliver(late: readonly LateJob[]): Promise<Promise<void>[]> {
+    await sleep(Math.max(0, ...late.map(({ from }) => from - performance.now())))
+    // Whoever relays will find them: the handler, or the database, has failed again and again.
+    if (this.failures >= MOST_FAILURES) return late.map(() => Promise.resolve())
+    const ids = new Set(late.map(({ id }) => id))
+    try {
       const taken = await this.take(ids.size, [...ids])
-      if (taken.jobs.length > 0) await this.deliver(taken.jobs, taken.until)
-      for (const { id } of taken.jobs) ids.delete(id)
-      if (ids.size === 0) return
+      if (taken.jobs.length > 0 && !(await this.deliver(taken.jobs, taken.until))) return this.tryAllAgain(late)
+      this.failures = 0
+      // The others are, or were, in somebody's hand, who may have had them for the last time.
+      const from = performance.now() + 500
+      const again = ({ id, isLastTry }: LateJob) =>
+        isLastTry || taken.ids.has(id) ? Promise.resolve() : this.addLate({ id, from, isLastTry: true })
+      return late.map(again)
+    } catch (error) {
+      if (this.failures + 1 >= MOST_FAILURES) throw error
+      return this.tryAllAgain(late)
     }
+  }
+
+  private tryAllAgain(late: readonly LateJob[]): Promise<void>[] {
+    this.failedAt = performance.now()
+    const from = this.failedAt + 1_000 * ++this.failures
+    return late.map(({ id }) => this.addLate({ id, from, isLastTry: false }))
+  }
+
+  private async addLate(job: LateJob): Promise<void> {
+    await this.latePushes.add(job)
   }
 
   private async take(
     limit: number,
     ids?: readonly string[],
-  ): Promise<{ jobs: JobEnvelope[]; until: number; isLast: boolean }> {
+  ): Promise<{ jobs: JobEnvelope[]; ids: ReadonlySet<string>; until: number; isLast: boolean }> {
     const until = performance.now() + LEASE
     const rows = await this.store.take(limit, LEASE, ids)
-    return { jobs: await this.read(rows), until, isLast: rows.length < limit }
+    const taken = new Set(rows.map(({ id }) => id))
+    return { jobs: await this.read(rows), ids: taken, until, isLast: rows.length < limit }
   }
 
   /** Pushes jobs that this process has in hand until then, and removes their rows. False: the handler could not be reached. */
