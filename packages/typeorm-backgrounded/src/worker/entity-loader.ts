@@ -6,6 +6,7 @@ import type { ClaimedJob, RowReading, RowsRead } from '../handlers/handler'
 import type { JsonObject } from '../job/json'
 import { isRowOf, isShownAsStored, keyTextOfRow, readKey, type ReadKey } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
+import { boundedRead } from './bounded-read'
 import { ReadRows } from './read-rows'
 import { RowsByKey, type LoadOptions } from './rows-by-key'
 
@@ -103,15 +104,10 @@ export class EntityLoader {
     })
   }
 
-  private async withPrimary<T>(read: (manager: EntityManager) => Promise<T>): Promise<T> {
+  private withPrimary<T>(read: (manager: EntityManager) => Promise<T>): Promise<T> {
     const testManager = this.testManager()
     if (testManager) return read(testManager)
-    const runner = this.dataSource.createQueryRunner('master')
-    try {
-      return await read(runner.manager)
-    } finally {
-      await runner.release()
-    }
+    return boundedRead(this.dataSource, read)
   }
 }
 
