@@ -14,6 +14,7 @@ import type { JobDatabase } from '../job-database'
 import { fit, isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
 import { driverPath } from '../server/driver-path'
 import { LeasedStore } from '../server/leased-store'
+import { StaleNotice } from '../server/stale-notice'
 import { workerName } from '../server/worker-name'
 import { explained, jobTables, type JobTables } from '../tables'
 import { connectionOptions, mysqlOf } from './connection-options'
@@ -45,6 +46,7 @@ export class MariaDbDatabase implements JobDatabase {
   /** One of its own: no call waits for a long look at millions of jobs. */
   private readonly inspections: OwnSession
   private readonly arrivals = new LocalArrivals()
+  private readonly notice: StaleNotice
   private packet: Promise<number> | undefined
 
   constructor(
@@ -55,6 +57,7 @@ export class MariaDbDatabase implements JobDatabase {
     checkSource(host.source)
     this.tables = jobTables('mariadb', host.dataSource)
     this.sql = mariaDbStatements(this.tables)
+    this.notice = new StaleNotice(host.logger)
     this.calls = this.ownSession()
     this.inspections = this.ownSession()
   }
@@ -163,7 +166,9 @@ export class MariaDbDatabase implements JobDatabase {
   }
 
   private ownSession(): OwnSession {
-    return new OwnSession(mysqlOf(this.host.dataSource), connectionOptions(this.host.dataSource))
+    const { dataSource } = this.host
+    const onStale = (error: unknown) => this.notice.isStale(error)
+    return new OwnSession(mysqlOf(dataSource), connectionOptions(dataSource), { onStale })
   }
 
   /** Inside a test's transaction only its own connection sees the rows. */

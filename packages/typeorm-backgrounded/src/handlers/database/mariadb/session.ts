@@ -1,5 +1,5 @@
 import type { QueryRunner } from 'typeorm'
-import { ServerConnection, type Connector } from '../server/connection'
+import { ServerConnection, type ConnectionListener, type Connector } from '../server/connection'
 import { retried } from '../server/retry'
 import { explained } from '../tables'
 
@@ -54,8 +54,8 @@ export class OwnSession implements Session {
   readonly rollsBack = true
   private readonly connection: ServerConnection<Client>
 
-  constructor(mysql: Mysql, options: object) {
-    this.connection = new ServerConnection(connector(mysql, options))
+  constructor(mysql: Mysql, options: object, listener?: ConnectionListener) {
+    this.connection = new ServerConnection(connector(mysql, options), listener)
   }
 
   async run<Result = Row[]>(sql: string, values: readonly unknown[], timeout: number): Promise<Result> {
