@@ -131,7 +131,8 @@ export class BullStore implements JobStore<HeldRecord> {
   }
 
   get hasNews(): boolean {
-    return this.found.length > 0 || this.hasGap
+    // A claim may not have been heard of.
+    return this.found.length > 0 || this.hasGap || this.seenBreaks !== this.commands.breaks
   }
 
   onNews(changed: () => void): void {
