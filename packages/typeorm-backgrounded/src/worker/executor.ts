@@ -1,5 +1,5 @@
 import type { EntityManager, ObjectLiteral } from 'typeorm'
-import { isBusyError, isConnectionError } from '../database-errors'
+import { isBusyError, isConnectionError, isReadOnlyError } from '../database-errors'
 import { isBackgroundedError } from '../error-brand'
 import { MalformedJobError, RowMissingError, UnknownMethodError, WorkerDiedError } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
@@ -196,7 +196,7 @@ export class Executor {
     if (isBackgroundedError(error, 'ROW_MISSING')) return outcomeOfMissing(run, error)
     if (isBackgroundedError(error, 'UNKNOWN_METHOD')) return this.releaseUnknown(run.job, error)
     if (isBackgroundedError(error, ...FINAL_LOAD_ERRORS)) return { state: 'failed', error }
-    if (isConnectionError(error) || isBusyError(error)) return this.release(run.job, error)
+    if (isConnectionError(error) || isBusyError(error) || isReadOnlyError(error)) return this.release(run.job, error)
     return retryOrFail(run, error)
   }
 

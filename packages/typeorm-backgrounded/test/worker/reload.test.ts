@@ -498,6 +498,31 @@ describe('a database that cannot be reached', () => {
   })
 })
 
+describe('a database that accepts no writes, as one has to be to load a row', () => {
+  it('costs no attempt: the jobs go back, and run when it does again', async function () {
+    await requirePostgres(this)
+    const { dataSource, drop } = await createPostgres([Tag], { poolSize: 1 })
+    let now = Date.now()
+    try {
+      await withBackgrounded(dataSource, { handler: new FakeHandler(() => now), logger: silent }).initialize()
+      seen.length = 0
+      const row = await dataSource.manager.save(Object.assign(new Tag(), { name: 'one' }))
+      await backgrounded(row).look(row)
+      const { tableName } = dataSource.getMetadata(Tag)
+      await dataSource.query('CREATE SEQUENCE looks')
+      await dataSource.query(`ALTER TABLE "${tableName}" RENAME TO rows_of_it`)
+      await dataSource.query(`CREATE VIEW "${tableName}" AS SELECT * FROM rows_of_it WHERE nextval('looks') > 0`)
+      await dataSource.query('SET default_transaction_read_only = on')
+      expect(await drain(dataSource)).to.include({ retried: 0, failed: 0, released: 1 })
+      await dataSource.query('SET default_transaction_read_only = off')
+      now += 3_600_000
+      expect(await drain(dataSource)).to.include({ completed: 1 })
+    } finally {
+      await drop()
+    }
+  })
+})
+
 /** A port that leads to the database until it is closed. */
 async function openWay(host: string, port: number) {
   const sockets = new Set<Socket>()

@@ -1,5 +1,5 @@
 import type { DataSource, QueryRunner } from 'typeorm'
-import { isConflictError } from '../../database-errors'
+import { isConflictError, isReadOnlyError } from '../../database-errors'
 import { StoreUnavailableError } from '../../errors'
 import { sleep } from '../../pause'
 import type { OutboxStoreHost } from './outbox-store'
@@ -26,6 +26,7 @@ export class OwnConnection {
       try {
         return await work(runner)
       } catch (error) {
+        if (isReadOnlyError(error)) await endConnection(runner)
         if (tries >= TRIES || !isConflictError(error)) throw this.host.explained(error)
       } finally {
         await runner.release()
@@ -46,4 +47,14 @@ export class OwnConnection {
       `No connection of the pool became free within ${PATIENCE / 1000} s: enlarge the pool, or make calls inside a transaction with its manager.`,
     )
   }
+}
+
+/**
+ * A server that has lost its primary role keeps its connections, and the pool hands one that is used every second out
+ * for ever. One that has ended it replaces, maybe by one to the primary. pg's clients have `end`, mysql2's `destroy`.
+ */
+async function endConnection(runner: QueryRunner): Promise<void> {
+  const client = (await runner.connect()) as { destroy?(): void; end?(): Promise<void> }
+  if (client.destroy) client.destroy()
+  else void client.end?.().catch(() => {})
 }
