@@ -1,5 +1,5 @@
-/** What `setTimeout` can count to; beyond it, it does not wait at all. */
-const LONGEST_TIMER = 2 ** 31 - 1
+/** What `setTimeout` and `setInterval` can count to; beyond it, they do not wait at all. */
+export const LONGEST_TIMER = 2 ** 31 - 1
 
 /** Resolves after `delay` ms (24 days at most), or when `signal` aborts. */
 export function sleep(delay: number, signal?: AbortSignal): Promise<void> {
@@ -13,6 +13,17 @@ export function sleep(delay: number, signal?: AbortSignal): Promise<void> {
     const timer = setTimeout(done, Math.min(delay, LONGEST_TIMER))
     signal?.addEventListener('abort', done)
   })
+}
+
+/** Calls `work` after `delay` ms, however many these are; returns what calls it off. */
+export function after(delay: number, work: () => void): () => void {
+  let timer: NodeJS.Timeout
+  const wait = (left: number) => {
+    const now = Math.min(left, LONGEST_TIMER)
+    timer = setTimeout(() => (left > now ? wait(left - now) : work()), Math.max(0, now))
+  }
+  wait(delay)
+  return () => clearTimeout(timer)
 }
 
 /** A promise, and what resolves it. */

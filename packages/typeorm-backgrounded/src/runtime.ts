@@ -65,6 +65,7 @@ export class Runtime {
   private readonly logger: Logger
   private readonly subscribers: EntitySubscriberInterface[]
   private readonly workers = new Set<Worker>()
+  private isClosed = false
   private readonly proof: Promise<void>
   private sendsEdges = false
   private readonly abandoned = withResolver()
@@ -173,8 +174,8 @@ export class Runtime {
       reading: executor.reading.bind(executor),
     }
     const concurrency = (asked: number | undefined) => concurrencyOf(asked, this.surroundings())
-    const worker = new Worker({ handler, executor: outside, events, logger, outbox, concurrency }, options, once)
-    this.workers.add(worker)
+    const host = { handler, executor: outside, events, logger, outbox, concurrency, running: this.workers }
+    const worker = new Worker({ ...host, isClosed: () => this.isClosed }, options, once)
     this.noteUnknownQueues(options.queues ?? [])
     return worker
   }
@@ -194,16 +195,13 @@ export class Runtime {
 
   async drain(options: WorkerOptions): Promise<Worker> {
     const worker = this.createWorker(options, true)
-    try {
-      if (this.handler.capabilities.consumes === 'worker') await worker.run()
-    } finally {
-      this.workers.delete(worker)
-    }
+    if (this.handler.capabilities.consumes === 'worker') await worker.run()
     return worker
   }
 
   /** Delivers what is on its way, stops workers, and lets go of everything that keeps the process alive. Never rejects. */
   async close(): Promise<void> {
+    this.isClosed = true
     const { logger, handler } = this
     const step = async (what: string, work: () => unknown) => {
       try {

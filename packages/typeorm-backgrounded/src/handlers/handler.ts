@@ -112,6 +112,8 @@ export interface ConsumeOptions {
   readonly pollInterval: number
   /** End when nothing is due any more; what was released or failed meanwhile is not taken again. */
   readonly once: boolean
+  /** For a handler that watches over the event loop: after how many ms without a turn the process counts as hung. */
+  readonly maxSilence?: number
   /**
    * Which rows are most likely needed by what is claimed next, for a handler in the same database that can read them
    * along with the claim. Asked before each.

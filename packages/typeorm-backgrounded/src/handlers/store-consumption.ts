@@ -1,5 +1,5 @@
 import type { Logger } from '../logger'
-import { sleep, withResolver } from '../pause'
+import { after, sleep, withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
 import { textOf } from '../text-of'
 import { DefectGrace } from './defect-grace'
@@ -43,6 +43,8 @@ export interface Exchanged<Job extends ClaimedJob = ClaimedJob> {
 
 const SHORTEST_PAUSE = 100
 const LONGEST_PAUSE = 5_000
+/** How long a stop that is over waits for the store, in ms. */
+const GRACE = 500
 /** A reason at hand: the default one is made, with its stack, at every abort. */
 const WOKEN = new Error('woken')
 
@@ -97,10 +99,9 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   async stop(deadline: number, { exiting = false }: { exiting?: boolean } = {}): Promise<void> {
     this.isStopping = true
     this.changed()
-    const timeout = deadlineTimer(deadline)
-    await Promise.race([this.finished.catch(() => {}), timeout.passed])
-    timeout.clear()
-    if (exiting && this.running.length > 0) await this.handBack()
+    await within(deadline - Date.now(), this.finished)
+    // What the store does not answer is not waited for: the lease ends with this process.
+    if (exiting && this.running.length > 0) await within(GRACE, this.handBack())
   }
 
   private async loop(): Promise<void> {
@@ -289,11 +290,10 @@ function pauseAfter(tries: number): number {
   return Math.min(SHORTEST_PAUSE * 2 ** tries, LONGEST_PAUSE)
 }
 
-function deadlineTimer(deadline: number): { passed: Promise<void>; clear: () => void } {
-  let clear = () => {}
-  const passed = new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, Math.max(0, Math.min(deadline - Date.now(), 2 ** 31 - 1)))
-    clear = () => clearTimeout(timer)
-  })
-  return { passed, clear }
+/** Resolves with the end of `work`, whatever it is, or after `delay` ms. */
+async function within(delay: number, work: Promise<unknown>): Promise<void> {
+  const passed = withResolver()
+  const callOff = after(delay, passed.resolve)
+  await Promise.race([work.catch(() => {}), passed.promise])
+  callOff()
 }

@@ -4,7 +4,7 @@ import type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Handler, Outc
 import { checkBoolean, checkCount, checkKnown, namesOf, quoted } from '../job/known-options'
 import { milliseconds, type Duration } from '../job/duration'
 import type { Logger } from '../logger'
-import { withResolver } from '../pause'
+import { after, withResolver } from '../pause'
 import { removeFrom } from '../remove-from'
 import type { Executor } from './executor'
 import { JobRun } from './job-run'
@@ -20,6 +20,12 @@ export interface WorkerOptions {
   readonly pollInterval?: Duration
   /** How long `stop()` waits for running methods; default 30 s. Their `signal` aborts 5 s, or half of it, before. */
   readonly shutdownTimeout?: Duration
+  /**
+   * How long one method may keep the event loop from turning before the process counts as hung, and ends itself with
+   * SIGKILL, so that its jobs run elsewhere; default 5 minutes, `false`: however long. Not while a debugger is attached,
+   * and not on SQLite.
+   */
+  readonly maxSilence?: Duration | false
 }
 
 export interface RunOptions {
@@ -38,6 +44,10 @@ export interface WorkerHost {
   readonly outbox?: Relay
   /** Asked once, when the worker begins to work. */
   concurrency(asked: number | undefined): number
+  /** The workers that run, to be stopped with their data source; those that have ended are let go of. */
+  readonly running?: Set<Worker>
+  /** The data source is closed: there is nothing to work on. */
+  isClosed?(): boolean
 }
 
 /** What a worker has done so far. */
@@ -55,9 +65,17 @@ export interface StopReport {
   readonly stillRunning: readonly RunningJobSummary[]
 }
 
-const OPTIONS = namesOf<WorkerOptions>({ queues: true, concurrency: true, pollInterval: true, shutdownTimeout: true })
+const OPTIONS = namesOf<WorkerOptions>({
+  queues: true,
+  concurrency: true,
+  pollInterval: true,
+  shutdownTimeout: true,
+  maxSilence: true,
+})
 const RUN_OPTIONS = namesOf<RunOptions>({ signals: true })
 const ABORT_BEFORE_DEADLINE = 5_000
+/** How much later than its deadline a stop may end, in ms. */
+const GRACE = 700
 
 /** Runs the jobs of one data source in this process. Made by `createWorker`. */
 export class Worker {
@@ -71,6 +89,7 @@ export class Worker {
   private relaying: Relaying | undefined
   private stopping: Promise<StopReport> | undefined
   private hasRun = false
+  private deadline: number | undefined
 
   constructor(
     private readonly host: WorkerHost,
@@ -88,6 +107,11 @@ export class Worker {
   /** Connections to the store that it holds beside the data source's pool; known once `run` was called. */
   get connections(): number | undefined {
     return this.consumption?.connections
+  }
+
+  /** ms since the epoch, while it stops: when running methods are given up. */
+  get stopsAt(): number | undefined {
+    return this.deadline
   }
 
   /** Resolves when the store was reached for the first time. */
@@ -113,9 +137,18 @@ export class Worker {
   private async work(): Promise<void> {
     if (this.hasRun) throw new InvalidOptionError('This worker ran already: create another one.')
     this.hasRun = true
+    this.host.running?.add(this)
+    try {
+      await this.workOn()
+    } finally {
+      this.host.running?.delete(this)
+    }
+  }
+
+  private async workOn(): Promise<void> {
     const { handler, outbox, logger } = this.host
     if (handler.capabilities.consumes !== 'worker') throw new NotConsumableError(handler.name)
-    if (this.stopping) return
+    if (this.stopping || this.host.isClosed?.()) return
     await outbox?.check()
     if (this.once) await outbox?.relay()
     if (this.stopping) return
@@ -148,11 +181,22 @@ export class Worker {
     if (!this.consumption) return { stillRunning: [] }
     void this.relaying?.stop()
     const timeout = milliseconds(this.options.shutdownTimeout ?? 30_000, 'shutdownTimeout')
-    const deadline = Date.now() + timeout
-    const abortion = setTimeout(() => this.abortAll(), timeout - Math.min(ABORT_BEFORE_DEADLINE, timeout / 2))
-    await this.consumption.stop(deadline, { exiting })
-    clearTimeout(abortion)
+    const deadline = (this.deadline = Date.now() + timeout)
+    const callOff = after(timeout - Math.min(ABORT_BEFORE_DEADLINE, timeout / 2), () => this.abortAll())
+    await this.stopConsumption(this.consumption, deadline, exiting)
+    callOff()
     return { stillRunning: this.running.map(({ summary }) => summary as RunningJobSummary) }
+  }
+
+  /** In time also where a handler of one's own does not heed the deadline. */
+  private async stopConsumption(consumption: Consumption, deadline: number, exiting: boolean): Promise<void> {
+    const late = withResolver()
+    const callOff = after(deadline + GRACE - Date.now(), late.resolve)
+    const stopped = consumption.stop(deadline, { exiting }).catch((error: unknown) => {
+      this.host.logger.error({ err: error }, 'the worker did not stop in order')
+    })
+    await Promise.race([stopped, late.promise])
+    callOff()
   }
 
   private abortAll(): void {
@@ -175,6 +219,7 @@ export class Worker {
       concurrency: this.host.concurrency(this.options.concurrency),
       pollInterval: milliseconds(this.options.pollInterval ?? 1_000, 'pollInterval'),
       once: this.once,
+      maxSilence: silenceOf(this.options),
       reading: () => this.host.executor.reading(),
       applied: (job, outcome) => this.applied(job, outcome),
       lost: (job) => {
@@ -241,6 +286,12 @@ function checkWorkerOptions(options: WorkerOptions): void {
   }
   if (pollInterval !== undefined) milliseconds(pollInterval, 'pollInterval')
   if (shutdownTimeout !== undefined) milliseconds(shutdownTimeout, 'shutdownTimeout')
+  silenceOf(options)
+}
+
+/** ms; Infinity for any. */
+function silenceOf({ maxSilence = '5m' }: WorkerOptions): number {
+  return maxSilence === false ? Infinity : milliseconds(maxSilence, 'maxSilence')
 }
 
 function areNames(queues: unknown): boolean {

@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm'
 import { runtimeOf, withDefaultLogger } from '../../backgrounded'
 import { UnsupportedDatabaseError } from '../../errors'
 import { milliseconds } from '../../job/duration'
+import { after } from '../../pause'
 import { errorMessage } from '../../reporting/safe-error'
 import { stopAtSignals } from '../../worker/stop-at-signals'
 import type { Worker } from '../../worker/worker'
@@ -20,6 +21,9 @@ interface Flags {
   readonly shutdownTimeout?: number
   readonly require: readonly string[]
 }
+
+/** How much later than its deadline a stop may end, in ms. */
+const GRACE = 800
 
 export function workerCommand(): Command {
   return new Command('worker')
@@ -82,6 +86,11 @@ function refuseInMemory({ options }: DataSource): void {
 }
 
 async function close(worker: Worker, dataSource: DataSource, log: TerminalLogger): Promise<void> {
+  // A store that does not answer does not keep the process.
+  after((worker.stopsAt ?? Date.now()) + GRACE - Date.now(), () => {
+    log.warn(worker.counts, 'worker stopped, without an answer of the store: what it was not told of runs again')
+    exit(0)
+  })
   await dataSource.destroy().catch((error: unknown) => log.error({ err: error }, 'the data source did not close'))
   log.info(worker.counts, 'worker stopped')
   exit(0)

@@ -3,8 +3,9 @@ import { isConnectionError } from '../../database-errors'
 import type { EnqueueResult, Handler, Relayed } from '../../handlers/handler'
 import type { JobEnvelope } from '../../job/envelope'
 import type { Logger } from '../../logger'
-import { errorLine } from '../../reporting/safe-error'
+import { errorLine, errorMessage } from '../../reporting/safe-error'
 import { sleep } from '../../pause'
+import { attempt, textOf } from '../../text-of'
 import type { OutboxStore, TakenRow } from './outbox-store'
 import { aged, jobOf } from './payload'
 
@@ -179,7 +180,7 @@ export class Delivery {
       else await this.putOff(job, result.error)
     }
     if (unreached.length === 0) return true
-    const failure = results.find((result) => result.state === 'failed' && isConnectionError(result.error))
+    const failure = pairs.find(({ result }) => result.state === 'failed' && isConnectionError(result.error))?.result
     const reason = failure?.state === 'failed' ? errorLine(failure.error) : ''
     this.host.logger.warn({ reason, jobs: unreached.length }, 'jobs wait in the outbox: the handler cannot be reached')
     await this.store.giveBack(unreached, 0)
@@ -191,7 +192,8 @@ export class Delivery {
     const push = handler.capabilities.remembersPushes
       ? (some: readonly JobEnvelope[]) => (handler as Handler & Relayed).push(some, until - MARGIN - performance.now())
       : (some: readonly JobEnvelope[]) => handler.enqueue(some)
-    return runInHalves(jobs, push, (_, error) => ({ state: 'failed', error }), isConnectionError)
+    const pushChecked = async (some: readonly JobEnvelope[]) => checked(await push(some), some.length, handler)
+    return runInHalves(jobs, pushChecked, (_, error) => ({ state: 'failed', error }), isConnectionError)
   }
 
   /** Removes the rows of jobs that the handler has, and only then lets it forget that it has them. */
@@ -207,17 +209,22 @@ export class Delivery {
     )
   }
 
-  /** What nobody can read, since somebody else wrote it, stays too. */
+  /** What nobody can read, since somebody else wrote it, is put aside: the rows behind it are relayed. */
   private async read(rows: readonly TakenRow[]): Promise<JobEnvelope[]> {
     const jobs: JobEnvelope[] = []
+    const malformed: string[] = []
     for (const { id, payload, age } of rows) {
-      const job = jobOf(id, payload, this.host.source)
-      if (job) jobs.push(aged(job, age))
-      else {
-        this.host.logger.error({ row: id }, 'a row of the outbox holds no job: remove it, or mend its payload')
-        await this.store.giveBack([id], LONGEST_PAUSE)
+      try {
+        jobs.push(aged(jobOf(id, payload, this.host.source), age))
+      } catch (error) {
+        malformed.push(id)
+        this.host.logger.error(
+          { row: id, reason: errorMessage(error) },
+          'a row of the outbox holds no job: remove it, or mend its payload',
+        )
       }
     }
+    if (malformed.length > 0) await this.store.giveBack(malformed, LONGEST_PAUSE)
     return jobs
   }
 
@@ -250,4 +257,15 @@ export class Delivery {
     this.underWay.add(tracked)
     return tracked
   }
+}
+
+/**
+ * A handler of one's own may answer with anything.
+ * @throws TypeError for what does not say of each job whether it has it
+ */
+function checked(results: unknown, jobs: number, { name }: Handler): readonly EnqueueResult[] {
+  const isOne = (result: unknown) => attempt(() => typeof (result as EnqueueResult).state === 'string', false)
+  const isSound = attempt(() => Array.isArray(results) && results.length === jobs && results.every(isOne), false)
+  if (isSound) return results as EnqueueResult[]
+  throw new TypeError(`The ${name} handler gave ${textOf(results)} as the results of ${jobs} jobs.`)
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { sleep } from '../../pause'
+import { LONGEST_TIMER, sleep } from '../../pause'
 import { removeFrom } from '../../remove-from'
 import { errorMessage } from '../../reporting/safe-error'
 import { errorText, storableText } from '../../reporting/error-text'
@@ -73,7 +73,7 @@ export class BullStore implements JobStore<HeldRecord> {
     this.connections = consumption.once ? 2 : 3
     this.seenBreaks = commands.breaks
     this.heartbeat = this.startHeartbeat()
-    this.looks = setInterval(() => void this.lookAround(), options.lookAround)
+    this.looks = setInterval(() => void this.lookAround(), Math.min(options.lookAround, LONGEST_TIMER))
     void this.lookAround()
     if (!consumption.once) void warnOfEviction(commands, host.logger)
   }
@@ -152,6 +152,7 @@ export class BullStore implements JobStore<HeldRecord> {
     const data: PulseData = { redis, base, worker, lease, every, gap }
     return new Heartbeat({
       every,
+      longestSilence: this.consumption.maxSilence,
       // A drain is over soon, most of all in tests.
       thread: this.consumption.once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => beatWithin(commands, data), close() {} }),

@@ -1,3 +1,4 @@
+import { LONGEST_TIMER } from '../../pause'
 import { InvalidOptionError, StoreUnavailableError } from '../../errors'
 import type { Connection, Connections } from './connections'
 import type { Script } from './scripts/script'
@@ -135,7 +136,7 @@ export class Commands {
         reject(new Silence(timeout))
       }
       // After a busy event loop the answer may be there, and only not read yet.
-      const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeout)
+      const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), Math.min(timeout, LONGEST_TIMER))
       const answered = () => {
         isAnswered = true
         clearTimeout(timer)

@@ -1,3 +1,5 @@
+import { LONGEST_TIMER } from '../../pause'
+
 /** How a worker tells its store that it lives. */
 export interface Pulse {
   /** False: the store had taken the worker for dead. */
@@ -19,7 +21,7 @@ export class Heart {
     /** The first one has arrived. */
     private readonly onFirst: () => void = () => {},
   ) {
-    this.timer = setInterval(() => void this.beat(), every)
+    this.timer = setInterval(() => void this.beat(), Math.min(every, LONGEST_TIMER))
     void this.beat()
   }
 

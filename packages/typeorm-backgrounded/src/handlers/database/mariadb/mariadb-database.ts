@@ -147,7 +147,7 @@ export class MariaDbDatabase implements JobDatabase {
   private startHeartbeat(
     jobs: MariaDbJobsOptions,
     table: MariaDbJobs,
-    { once }: ConsumeOptions,
+    { once, maxSilence }: ConsumeOptions,
     onGap: () => void,
   ): Heartbeat {
     const mysql2 = driverPath('mysql2')
@@ -157,6 +157,7 @@ export class MariaDbDatabase implements JobDatabase {
       : undefined
     return new Heartbeat({
       every: this.lease / 4,
+      longestSilence: maxSilence,
       // A drain is over soon, most of all in tests.
       thread: once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => table.beat(), close() {} }),

@@ -199,7 +199,7 @@ export class PostgresDatabase implements JobDatabase {
   private startHeartbeat(
     jobs: PostgresWorkerOptions,
     table: PostgresJobs,
-    { once }: ConsumeOptions,
+    { once, maxSilence }: ConsumeOptions,
     onGap: () => void,
   ): Heartbeat {
     const pg = driverPath('pg')
@@ -208,6 +208,7 @@ export class PostgresDatabase implements JobDatabase {
     const data: PulseData | undefined = pg ? { pg, client, ownsSession, tables: this.tables, jobs } : undefined
     return new Heartbeat({
       every: this.options.lease / 4,
+      longestSilence: maxSilence,
       // A drain is over soon, most of all in tests.
       thread: once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => table.beat(), close() {} }),

@@ -6,6 +6,7 @@ import {
   isStalePlanError,
 } from '../../../database-errors'
 import { StoreUnavailableError } from '../../../errors'
+import { LONGEST_TIMER } from '../../../pause'
 import { sleep } from '../../../pause'
 
 /** How connections of one kind of server are made and ended. */
@@ -176,10 +177,13 @@ function sorted(error: unknown): unknown {
 /** @throws StoreUnavailableError after `timeout` ms, having called `late` */
 function within<T>(timeout: number, work: Promise<T>, late: () => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      late()
-      reject(new StoreUnavailableError(`The database has not answered for ${timeout / 1000} s.`))
-    }, timeout)
+    const timer = setTimeout(
+      () => {
+        late()
+        reject(new StoreUnavailableError(`The database has not answered for ${timeout / 1000} s.`))
+      },
+      Math.min(timeout, LONGEST_TIMER),
+    )
     work.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from '../../../errors'
-import { sleep } from '../../../pause'
+import { LONGEST_TIMER, sleep } from '../../../pause'
 import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
 import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
@@ -56,7 +56,7 @@ export class LeasedStore implements JobStore<HeldRow> {
   ) {
     this.connections = options.once ? 1 : 2
     parts.arrivals.onArrival((job) => this.arrived(job))
-    this.looks = setInterval(() => void this.lookAround(), lease / 4)
+    this.looks = setInterval(() => void this.lookAround(), Math.min(lease / 4, LONGEST_TIMER))
   }
 
   async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {

@@ -1,0 +1,178 @@
+import { expect } from 'chai'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
+import {
+  Backgrounded,
+  backgrounded,
+  createWorker,
+  currentJob,
+  withBackgrounded,
+  type Consumption,
+  type Worker,
+} from '../../src'
+import { DatabaseHandler } from '../../src/handlers/database'
+import { FakeHandler } from '../../src/testing'
+import { after as later } from '../../src/pause'
+import { inFile } from '../support/data-sources'
+import { mariaDb, postgres, sqliteFile } from '../support/stores'
+import { until } from '../support/worker-process'
+
+const logger = { debug() {}, info() {}, warn() {}, error() {} }
+let release = () => {}
+let hasAborted = false
+let isRunning = false
+
+@Entity()
+class Sleeper {
+  @PrimaryGeneratedColumn() id!: number
+  @Backgrounded() async sleep(): Promise<void> {
+    isRunning = true
+    currentJob().signal.addEventListener('abort', () => (hasAborted = true))
+    await new Promise<void>((resolve) => (release = resolve))
+  }
+}
+
+describe('a worker that stops', () => {
+  let dataSource: DataSource
+  afterEach(async () => {
+    release()
+    if (dataSource.isInitialized) await dataSource.destroy()
+  })
+  beforeEach(() => {
+    hasAborted = isRunning = false
+  })
+
+  async function working(options: Parameters<typeof createWorker>[1]): Promise<{ worker: Worker; run: Promise<void> }> {
+    dataSource = await withBackgrounded(inFile([Sleeper]), {
+      handler: new FakeHandler(),
+      outbox: false,
+      logger,
+    }).initialize()
+    const sleeper = await dataSource.manager.save(new Sleeper())
+    const worker = createWorker(dataSource, options)
+    const run = worker.run()
+    await backgrounded(sleeper).sleep()
+    await until(() => isRunning)
+    return { worker, run }
+  }
+
+  it('waits for a method however long it may, also beyond what a timer can count to', async () => {
+    const { worker, run } = await working({ shutdownTimeout: '30d' })
+    const stopping = worker.stop()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(hasAborted).to.equal(false)
+    release()
+    expect(await stopping).to.deep.equal({ stillRunning: [] })
+    await run
+  })
+
+  it('is let go of once it has ended', async () => {
+    dataSource = await withBackgrounded(inFile([Sleeper]), {
+      handler: new FakeHandler(),
+      outbox: false,
+      logger,
+    }).initialize()
+    const workers: WeakRef<Worker>[] = []
+    for (let count = 0; count < 20; count++) {
+      const worker = createWorker(dataSource, { pollInterval: 1 })
+      workers.push(new WeakRef(worker))
+      const run = worker.run()
+      await worker.ready
+      await worker.stop()
+      await run
+    }
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    await until(() => {
+      collect()
+      return workers.filter((worker) => worker.deref()).length <= 1
+    }, 5_000)
+  })
+
+  it('does nothing once its data source is closed', async () => {
+    dataSource = await withBackgrounded(inFile([Sleeper]), { handler: new FakeHandler(), logger }).initialize()
+    const worker = createWorker(dataSource)
+    await dataSource.destroy()
+    await worker.run()
+  })
+
+  it('is over in time where a handler of ones own does not heed the deadline', async () => {
+    const handler = new FakeHandler()
+    handler.consume = (): Consumption => ({
+      concurrency: 1,
+      finished: new Promise(() => {}),
+      stop: () => new Promise(() => {}),
+    })
+    dataSource = await withBackgrounded(inFile([Sleeper]), { handler, outbox: false, logger }).initialize()
+    const worker = createWorker(dataSource, { shutdownTimeout: 100 })
+    void worker.run()
+    await until(() => worker.concurrency !== undefined)
+    const start = Date.now()
+    await worker.stop()
+    expect(Date.now() - start).to.be.within(90, 1_100)
+  })
+
+  for (const store of [sqliteFile, postgres, mariaDb]) {
+    it(`is over in time on ${store.name} where the job table is locked`, async function () {
+      await store.require(this)
+      const created = await store.create([Sleeper])
+      dataSource = await withBackgrounded(created.dataSource, { handler: new DatabaseHandler(), logger }).initialize()
+      const sleeper = await dataSource.manager.save(new Sleeper())
+      const worker = createWorker(dataSource, { shutdownTimeout: 300, pollInterval: 20 })
+      void worker.run().catch(() => {})
+      await backgrounded(sleeper).sleep()
+      await until(() => isRunning)
+      const unlock = await lockTable(dataSource)
+      try {
+        const start = Date.now()
+        const { stillRunning } = await worker.stop({ exiting: true })
+        expect(Date.now() - start).to.be.within(250, 1_300)
+        expect(stillRunning).to.have.length(1)
+      } finally {
+        await unlock()
+        release()
+        await created.drop()
+      }
+    })
+  }
+})
+
+async function lockTable(dataSource: DataSource): Promise<() => Promise<void>> {
+  const { type, database } = dataSource.options
+  if (type === 'better-sqlite3') {
+    const Database = (dataSource.driver as unknown as { sqlite: new (file: string) => LockedFile }).sqlite
+    const other = new Database(database as string)
+    other.exec('BEGIN IMMEDIATE')
+    return async () => void other.close()
+  }
+  const runner = dataSource.createQueryRunner()
+  if (type === 'postgres') {
+    await runner.startTransaction()
+    await runner.query('LOCK TABLE backgrounded_jobs IN ACCESS EXCLUSIVE MODE')
+    return async () => {
+      await runner.rollbackTransaction()
+      await runner.release()
+    }
+  }
+  await runner.query('LOCK TABLES backgrounded_jobs WRITE')
+  return async () => {
+    await runner.query('UNLOCK TABLES')
+    await runner.release()
+  }
+}
+
+interface LockedFile {
+  exec(sql: string): void
+  close(): void
+}
+
+describe('a long timer', () => {
+  it('is not one that rings at once', async () => {
+    let rang = false
+    const callOff = later(2 ** 31 + 1_000, () => (rang = true))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(rang).to.equal(false)
+    callOff()
+  })
+})
