@@ -16,6 +16,7 @@ const directions = [
       'database-errors.ts',
       'pause.ts',
       'text-of.ts',
+      'backslash-escapes.ts',
       'error-brand.ts',
       'sqlite-connection.ts',
       'table-differences.ts',

@@ -1,4 +1,5 @@
 import type { DataSource, QueryRunner } from 'typeorm'
+import { lacksBackslashEscapes, SQL_MODE, withoutEscapes } from '../../backslash-escapes'
 import { isAscii } from '../../job/ascii-json'
 import { tableNames } from '../../table-names'
 import { OwnConnection } from './own-connection'
@@ -8,6 +9,7 @@ import { BackgroundedOutboxRow } from './outbox-table'
 /** On MariaDB 10.6 and MySQL 8. */
 export class MariaDbOutbox implements OutboxStore {
   private readonly connection: OwnConnection
+  private knownEscapes: boolean | undefined
   private readonly sql: ReturnType<typeof statements>
 
   constructor(
@@ -19,11 +21,14 @@ export class MariaDbOutbox implements OutboxStore {
   }
 
   async write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void> {
-    await transaction.query(...this.insertion(rows, lease))
+    const isEscaped = await this.isEscaped(transaction)
+    await transaction.query(...this.insertion(rows, lease, isEscaped))
   }
 
   async keep(rows: readonly NewRow[]): Promise<void> {
-    await this.connection.query(...this.insertion(rows, 0))
+    await this.connection.use(async (runner) => {
+      await runner.query(...this.insertion(rows, 0, await this.isEscaped(runner)))
+    })
   }
 
   take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]> {
@@ -58,11 +63,25 @@ export class MariaDbOutbox implements OutboxStore {
 
   close(): void {}
 
-  private insertion(rows: readonly NewRow[], lease: number): [sql: string, parameters: unknown[]] {
+  private insertion(
+    rows: readonly NewRow[],
+    lease: number,
+    isEscaped: boolean,
+  ): [sql: string, parameters: unknown[]] {
     const { source, destination } = this.host
     // As bytes, which no charset of the application's connection changes.
     const name = isAscii(destination) ? destination : Buffer.from(destination)
-    return [this.sql.insert(rows.length), rows.flatMap(({ id, payload }) => [id, source, name, payload, lease])]
+    const values = rows.flatMap(({ id, payload }) => [id, source, name, payload, lease])
+    return [this.sql.insert(rows.length), isEscaped ? values : values.map(withoutEscapes)]
+  }
+
+  /** Asked once: a pool's connections are all set up in the same way. */
+  private async isEscaped(runner: QueryRunner): Promise<boolean> {
+    if (this.knownEscapes === undefined) {
+      const [row] = (await runner.query(SQL_MODE)) as { mode: string }[]
+      this.knownEscapes = !lacksBackslashEscapes(row?.mode)
+    }
+    return this.knownEscapes
   }
 
   /** Those for this destination first. */

@@ -3,6 +3,7 @@ import type { QueryRunner } from 'typeorm'
 import { InvalidOptionError } from '../../../errors'
 import { isAscii } from '../../../job/ascii-json'
 import type { JobEnvelope } from '../../../job/envelope'
+import { lacksBackslashEscapes, withoutEscapes } from '../../../backslash-escapes'
 import { inGroups } from '../../../row-group'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
@@ -47,7 +48,7 @@ export class MariaDbDatabase implements JobDatabase {
   private readonly inspections: OwnSession
   private readonly arrivals = new LocalArrivals()
   private readonly notice: StaleNotice
-  private packet: Promise<number> | undefined
+  private readonly limits = new Map<'runner' | 'own', Promise<Limits>>()
 
   constructor(
     private readonly host: HandlerHost,
@@ -108,21 +109,22 @@ export class MariaDbDatabase implements JobDatabase {
   }
 
   private async insertAll(rows: readonly (NewRow | Error)[], session: Session): Promise<EnqueueResult[]> {
-    const packet = await this.largestPacket(session)
+    const { packet, isEscaped } = await this.limitsOf(session)
     // Escaped for a statement, a text may be twice as long.
     const fitting = rows.map((row) => (isRow(row) ? fit(row, Math.floor(packet / 2) - 16_384) : row))
     const inserted = new Set<string>()
     for (const group of inGroups(fitting.filter(isRow), sizeOf, packet / 4)) {
-      for (const id of await this.insert(session, group)) inserted.add(id)
+      for (const id of await this.insert(session, group, isEscaped)) inserted.add(id)
     }
     return resultsOf(fitting, inserted)
   }
 
   /** Returns the ids that were new. */
-  private async insert(session: Session, rows: readonly NewRow[]): Promise<string[]> {
+  private async insert(session: Session, rows: readonly NewRow[], isEscaped: boolean): Promise<string[]> {
     if (rows.length === 0) return []
+    const values = rows.flatMap(valuesOf)
     try {
-      await session.run<Changed>(this.sql.insert(rows.length), rows.flatMap(valuesOf), TIMEOUT)
+      await session.run<Changed>(this.sql.insert(rows.length), isEscaped ? values : values.map(withoutEscapes), TIMEOUT)
       return rows.map(({ id }) => id)
     } catch (error) {
       if (!isDuplicate(error)) throw error
@@ -130,18 +132,24 @@ export class MariaDbDatabase implements JobDatabase {
     if (rows.length === 1) return []
     // To look for them would lock, in the caller's transaction, the gaps that others' inserts go to.
     const middle = Math.ceil(rows.length / 2)
-    return [...(await this.insert(session, rows.slice(0, middle))), ...(await this.insert(session, rows.slice(middle)))]
+    return [
+      ...(await this.insert(session, rows.slice(0, middle), isEscaped)),
+      ...(await this.insert(session, rows.slice(middle), isEscaped)),
+    ]
   }
 
-  private async largestPacket(session: Session): Promise<number> {
-    this.packet ??= session
-      .run(this.sql.largestPacket, [], TIMEOUT)
-      .then(([row]) => Number(row?.size))
-      .catch((error: unknown) => {
-        this.packet = undefined
-        throw error
-      })
-    return this.packet
+  /** The application's connections are its own affair, so theirs may differ from those of this handler. */
+  private limitsOf(session: Session): Promise<Limits> {
+    const kind = session instanceof RunnerSession ? 'runner' : 'own'
+    const known = this.limits.get(kind)
+    if (known) return known
+    const limits = session.run(this.sql.limits, [], TIMEOUT).then(([row]) => ({
+      packet: Number(row?.size),
+      isEscaped: !lacksBackslashEscapes(row?.mode),
+    }))
+    this.limits.set(kind, limits)
+    limits.catch(() => this.limits.delete(kind))
+    return limits
   }
 
   private startHeartbeat(
@@ -177,6 +185,13 @@ export class MariaDbDatabase implements JobDatabase {
     const runner = this.host.testRunner()
     return runner ? new RunnerSession(runner) : own
   }
+}
+
+interface Limits {
+  /** Bytes of one statement. */
+  readonly packet: number
+  /** A backslash escapes what follows it. */
+  readonly isEscaped: boolean
 }
 
 function valuesOf(row: NewRow): unknown[] {

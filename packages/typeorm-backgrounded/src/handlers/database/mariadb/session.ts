@@ -39,6 +39,8 @@ export interface Mysql {
 }
 
 const SETUP = [
+  // mysql2 escapes with backslashes, whatever the session takes them for.
+  "SET SESSION sql_mode = REPLACE(@@SESSION.sql_mode, 'NO_BACKSLASH_ESCAPES', '')",
   // At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts.
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
   // A server may be set to commit nothing by itself.

@@ -37,7 +37,7 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
     insert: (rows: number) =>
       `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
       `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts}) VALUES ${list(rows, row)}`,
-    largestPacket: 'SELECT @@max_allowed_packet AS size',
+    limits: 'SELECT @@max_allowed_packet AS size, @@SESSION.sql_mode AS mode',
   }
 }
 

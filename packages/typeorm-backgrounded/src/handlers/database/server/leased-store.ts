@@ -4,7 +4,8 @@ import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
 import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
-import { settlementOf } from '../settlement'
+import { isRefusal, plain, runApart } from '../refusals'
+import { settlementOf, type Settlement } from '../settlement'
 import { asciiJson } from '../../../job/ascii-json'
 import type { Arrival, Arrivals } from './arrivals'
 import { Hand } from './hand'
@@ -64,14 +65,16 @@ export class LeasedStore implements JobStore<HeldRow> {
       await this.enter()
       if (slots > 0) await this.untilItBeats()
       if (this.isUnsure) await this.reconcile(finished)
-      const lost = await this.settle(finished.filter((each) => !this.isRemoved(each)))
-      const isAll = await this.removeAndClaim(finished, slots, lost)
+      const refused = new Map<HeldRow, unknown>()
+      const kept = finished.filter((each) => !this.isRemoved(each))
+      const lost = await this.settle(kept, refused)
+      const isAll = await this.removeAndClaim(finished, slots, lost, refused)
       if (this.isUnsure) await this.reconcile(finished)
-      this.hand.letGo(finished.map(({ job }) => job))
+      this.hand.letGo(finished.map(({ job }) => job).filter((job) => !refused.has(job)))
       const claimed = this.hand.handOut(slots)
       if (claimed.length + finished.length > 0) this.lastWork = performance.now()
       if (claimed.length > 0) this.heartbeat?.isRunning(this.hand.names)
-      return { lost, claimed, isAll }
+      return { lost, refused, claimed, isAll }
     } catch (error) {
       this.beUnsure()
       throw error
@@ -115,7 +118,10 @@ export class LeasedStore implements JobStore<HeldRow> {
   private async giveBackUnstarted(): Promise<void> {
     const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped before the job began.' }
     const { unstarted } = this.hand
-    await this.settle(unstarted.map((job) => ({ job, outcome })))
+    await this.settle(
+      unstarted.map((job) => ({ job, outcome })),
+      new Map(),
+    )
     this.hand.letGo(unstarted)
   }
 
@@ -144,12 +150,29 @@ export class LeasedStore implements JobStore<HeldRow> {
     return outcome.state === 'completed' && this.host.keepCompleted === 0
   }
 
-  private async settle(finished: readonly FinishedJob<HeldRow>[]): Promise<Set<HeldRow>> {
+  /** Returns what this worker has lost; what the database does not take, not even in plain words, is `refused`. */
+  private async settle(
+    finished: readonly FinishedJob<HeldRow>[],
+    refused: Map<HeldRow, unknown>,
+  ): Promise<Set<HeldRow>> {
     if (finished.length === 0) return new Set()
-    const settled = await this.parts.jobs.settle(
-      finished.map(({ job, outcome }) => ({ ...fenceOf(job), ...settlementOf(outcome, job) })),
-    )
-    return new Set(finished.filter(({ job, isRepeated }) => !isRepeated && !settled.has(job.id)).map(({ job }) => job))
+    const lost = new Set<HeldRow>()
+    const settled = async (some: readonly FinishedJob<HeldRow>[], worded = (each: Settlement) => each) => {
+      const settlements = some.map(({ job, outcome }) => ({ ...fenceOf(job), ...worded(settlementOf(outcome, job)) }))
+      const ids = await this.parts.jobs.settle(settlements)
+      for (const { job, isRepeated } of some) if (!isRepeated && !ids.has(job.id)) lost.add(job)
+      return some
+    }
+    const offenders: FinishedJob<HeldRow>[] = []
+    await runApart(finished, settled, (each) => void offenders.push(each))
+    for (const offender of offenders) {
+      await runApart(
+        [offender],
+        (some) => settled(some, plain),
+        ({ job }, error) => void refused.set(job, error),
+      )
+    }
+    return lost
   }
 
   /** Returns whether nothing else is due. Every claim is in the hand at once: if the next statement fails, it is not lost. */
@@ -157,12 +180,13 @@ export class LeasedStore implements JobStore<HeldRow> {
     finished: readonly FinishedJob<HeldRow>[],
     slots: number,
     lost: Set<HeldRow>,
+    refused: Map<HeldRow, unknown>,
   ): Promise<boolean> {
     const free = Math.max(0, slots - this.hand.unstarted.length)
     // Before the others: a backlog leaves no slot.
     const taken = await this.claimSuspects(finished, free)
     const removed = finished.filter((each) => this.isRemoved(each))
-    const isAll = await this.removeAndLook(removed, free - taken, lost)
+    const isAll = await this.removeAndLook(removed, free - taken, lost, refused)
     if (isAll) await this.claimSuspects(finished, Math.max(0, slots - this.hand.unstarted.length))
     return isAll
   }
@@ -171,11 +195,23 @@ export class LeasedStore implements JobStore<HeldRow> {
     done: readonly FinishedJob<HeldRow>[],
     slots: number,
     lost: Set<HeldRow>,
+    refused: Map<HeldRow, unknown>,
   ): Promise<boolean> {
     const levels = this.levels.marks
-    const fences = done.map(({ job }) => job.claim)
-    const reply = await this.look({ done: fences, slots, levels })
-    for (const { job, isRepeated } of done) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
+    const remove = async (some: readonly FinishedJob<HeldRow>[], free: number) => {
+      const reply = await this.look({ done: some.map(({ job }) => job.claim), slots: free, levels })
+      for (const { job, isRepeated } of some) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
+      return reply
+    }
+    const reply = await remove(done, slots).catch(async (error: unknown) => {
+      if (done.length === 0 || !isRefusal(error)) throw error
+      const one = async (some: readonly FinishedJob<HeldRow>[]) => {
+        await remove(some, 0)
+        return some
+      }
+      await runApart(done, one, ({ job }, reason) => void refused.set(job, reason))
+      return remove([], slots)
+    })
     if (levels === undefined || reply.claimed.length === slots) return reply.claimed.length < slots
     const hasFound = reply.claimed.length > 0
     if (this.options.once) return !hasFound && this.lookAnew(slots)

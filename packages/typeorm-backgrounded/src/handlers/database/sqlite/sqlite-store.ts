@@ -8,7 +8,8 @@ import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
 import type { ClaimedRow, HeldRow } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
-import { settlementOf } from '../settlement'
+import { isRefusal, plain } from '../refusals'
+import { settlementOf, type Settlement } from '../settlement'
 import { asciiJson } from '../../../job/ascii-json'
 import { Checkpoints } from './checkpoints'
 import { DueJobs, type SuspectsWanted } from './due-jobs'
@@ -49,23 +50,24 @@ export class SqliteStore implements JobStore<HeldRow> {
     const write = (isEachAlone: boolean) =>
       this.connection.write((run) => {
         this.seenVersion = this.connection.dataVersion()
-        const lost = this.settle(run, finished, isEachAlone)
+        const refused = new Map<HeldRow, unknown>()
+        const lost = this.settle(run, finished, isEachAlone, refused)
         const taken = dead.flatMap((worker) => this.takeOver(run, worker))
         const isEnding = (job: HeldRow) => finished.some((each) => each.job === job)
         const suspects = this.held.filter((job) => job.claim.suspect > 0 && !job.died && !isEnding(job))
         const { rows, nextDue } =
           slots > 0 ? this.take(run, slots, this.suspectsWanted(suspects)) : { rows: [], nextDue: Infinity }
-        return { rows, taken, lost, nextDue }
+        return { rows, taken, lost, refused, nextDue }
       })
-    const { rows, taken, lost, nextDue } = await write(false).catch((error: unknown) => {
-      if (error instanceof SomeLost) return write(true)
+    const { rows, taken, lost, refused, nextDue } = await write(false).catch((error: unknown) => {
+      if (error instanceof NotAllRemoved) return write(true)
       throw error
     })
     this.checkpoints.committed()
-    for (const { job } of finished) removeFrom(this.held, job)
+    for (const { job } of finished) if (!refused.has(job)) removeFrom(this.held, job)
     this.nextDue = nextDue
     const claimed = [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))]
-    return { lost, claimed, isAll: rows.length < slots }
+    return { lost, refused, claimed, isAll: rows.length < slots }
   }
 
   async wait(signal: AbortSignal): Promise<void> {
@@ -166,36 +168,62 @@ export class SqliteStore implements JobStore<HeldRow> {
     return { rows: due.map(({ row }) => row), nextDue }
   }
 
-  /** Returns the jobs that are not this worker's any more. */
-  private settle(run: StatementRunner, finished: readonly FinishedJob<HeldRow>[], isEachAlone: boolean): Set<HeldRow> {
+  /** Returns the jobs that are not this worker's any more; those that the database does not let end are `refused`. */
+  private settle(
+    run: StatementRunner,
+    finished: readonly FinishedJob<HeldRow>[],
+    isEachAlone: boolean,
+    refused: Map<HeldRow, unknown>,
+  ): Set<HeldRow> {
     const lost = new Set<HeldRow>()
     const completed: HeldRow[] = []
+    const each = (job: HeldRow, change: () => { changes: number }) => {
+      try {
+        if (change().changes === 0) lost.add(job)
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        refused.set(job, error)
+      }
+    }
     for (const { job, outcome } of finished) {
       if (outcome.state === 'completed' && this.host.keepCompleted === 0) completed.push(job)
-      else if (this.apply(run, job, outcome).changes === 0) lost.add(job)
+      else each(job, () => this.applyInWords(run, job, outcome))
     }
     for (const jobs of byLease(completed)) {
-      if (isEachAlone || jobs.length === 1)
-        for (const job of jobs.filter((each) => !this.remove(run, each))) lost.add(job)
+      if (isEachAlone || jobs.length === 1) for (const job of jobs) each(job, () => this.remove(run, job))
       else this.removeAll(run, jobs)
     }
     return lost
   }
 
-  /** False: it is not this worker's any more. */
-  private remove(run: StatementRunner, { id, claim: { lease } }: HeldRow): boolean {
-    return run(this.sql.remove).run(id, this.worker, lease).changes > 0
+  private remove(run: StatementRunner, { id, claim: { lease } }: HeldRow): { changes: number } {
+    return run(this.sql.remove).run(id, this.worker, lease)
   }
 
-  /** @throws SomeLost, for the number of rows says that there are some, and not which */
+  /** @throws NotAllRemoved, for the number of rows or the error says that there is one that stays, and not which */
   private removeAll(run: StatementRunner, jobs: readonly HeldRow[]): void {
-    const ids = JSON.stringify(jobs.map(({ id }) => id))
-    const { changes } = run(this.sql.removeAll).run(ids, this.worker, jobs[0]?.claim.lease)
-    if (changes < jobs.length) throw new SomeLost()
+    const ids = asciiJson(jobs.map(({ id }) => id))
+    try {
+      const { changes } = run(this.sql.removeAll).run(ids, this.worker, jobs[0]?.claim.lease)
+      if (changes < jobs.length) throw new NotAllRemoved()
+    } catch (error) {
+      throw isRefusal(error) ? new NotAllRemoved() : error
+    }
   }
 
-  private apply(run: StatementRunner, job: HeldRow, outcome: Outcome): { changes: number } {
-    const { state, error, suspect, giveBack, releasedSince, delay } = settlementOf(outcome, job)
+  /** In plain words where the database does not take the error's own. */
+  private applyInWords(run: StatementRunner, job: HeldRow, outcome: Outcome): { changes: number } {
+    const settlement = settlementOf(outcome, job)
+    try {
+      return this.apply(run, job, settlement)
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      return this.apply(run, job, plain(settlement))
+    }
+  }
+
+  private apply(run: StatementRunner, job: HeldRow, settlement: Settlement): { changes: number } {
+    const { state, error, suspect, giveBack, releasedSince, delay } = settlement
     const now = Date.now()
     const runAt = delay === null ? null : now + delay
     const finishedAt = delay === null ? now : null
@@ -220,7 +248,7 @@ export class SqliteStore implements JobStore<HeldRow> {
 }
 
 /** Takes the transaction back. */
-class SomeLost extends Error {}
+class NotAllRemoved extends Error {}
 
 /** Nearly always all are of one claim. */
 function byLease(jobs: readonly HeldRow[]): HeldRow[][] {
