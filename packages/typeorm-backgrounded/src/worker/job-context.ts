@@ -20,7 +20,10 @@ export interface CurrentJob {
   readonly manager: EntityManager
   /** Aborts when the worker stops or has lost the job; `reason` says which. */
   readonly signal: AbortSignal
-  /** Stores how far the job has come, where the handler keeps it. */
+  /**
+   * Stores how far the job has come, where the handler keeps it: the latest value, as JSON. It may be told often.
+   * @throws InvalidOptionError for what JSON cannot show
+   */
   progress(value: unknown): void
   /** Logs with the job's id, entity and method. */
   readonly log: Logger

@@ -55,7 +55,7 @@ export class JobRun implements ClaimedJob, RunListener {
   }
 
   progress(value: unknown): void {
-    this.job.progress?.(value)
+    if (this.isRunning) this.job.progress?.(value)
   }
 
   begun(summary: RunningJobSummary): void {

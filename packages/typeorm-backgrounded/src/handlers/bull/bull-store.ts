@@ -7,8 +7,8 @@ import { Heartbeat } from '../heartbeat/heartbeat'
 import { threadFile } from '../heartbeat/thread-file'
 import type { ConsumeOptions, HandlerHost, Outcome } from '../handler'
 import { HeldJob } from '../held-job'
+import { ProgressWrites, type Progress } from '../progress-writes'
 import type { Exchanged, FinishedJob, JobStore } from '../store-consumption'
-import { asciiJson } from '../../job/ascii-json'
 import type { Arrivals } from './arrivals'
 import { explained, type Commands } from './commands'
 import type { Connections } from './connections'
@@ -18,7 +18,7 @@ import type { ResolvedBullOptions } from './options'
 import type { ClaimedRecord } from './scripts/claimed'
 import { beat, leave } from './scripts/beat'
 import { exchange, type ExchangeReply, type Settled, type Settlement } from './scripts/exchange'
-import { listHeld, progress, tend, type TendRequest } from './scripts/tend'
+import { listHeld, progress as progressOf, tend, type TendRequest } from './scripts/tend'
 import { beatWithin, type PulseData } from './worker-pulse'
 
 type HeldRecord = HeldJob<ClaimedRecord>
@@ -41,6 +41,7 @@ export class BullStore implements JobStore<HeldRecord> {
   private readonly held: HeldRecord[] = []
   private readonly queues: readonly string[] | undefined
   private readonly heartbeat: Heartbeat
+  private readonly progress: ProgressWrites<ClaimedRecord>
   private readonly looks: NodeJS.Timeout
   private exchanges = 0
   private nextDue = Infinity
@@ -73,12 +74,14 @@ export class BullStore implements JobStore<HeldRecord> {
     this.connections = consumption.once ? 2 : 3
     this.seenBreaks = commands.breaks
     this.heartbeat = this.startHeartbeat()
+    this.progress = new ProgressWrites((values) => this.storeProgress(values), host.logger)
     this.looks = setInterval(() => void this.lookAround(), Math.min(options.lookAround, LONGEST_TIMER))
     void this.lookAround()
     if (!consumption.once) void warnOfEviction(commands, host.logger)
   }
 
   async exchange(finished: readonly FinishedJob<HeldRecord>[], slots: number): Promise<Exchanged<HeldRecord>> {
+    await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
     // The heart of a drain beats on the main loop, and its first exchange may be its last.
     if (!this.isAlive && slots > 0 && this.consumption.once) await this.comeAlive()
     await this.reconcile()
@@ -140,6 +143,7 @@ export class BullStore implements JobStore<HeldRecord> {
   }
 
   async close(): Promise<void> {
+    this.progress.close()
     clearInterval(this.looks)
     this.arrivals.close()
     await this.heartbeat.stop()
@@ -273,17 +277,21 @@ export class BullStore implements JobStore<HeldRecord> {
   }
 
   private hold(record: ClaimedRecord): HeldRecord {
-    const job = new HeldJob(record, envelopeOf(record), record.died, this.storeProgress)
+    const job = new HeldJob(record, envelopeOf(record), record.died, this.tellProgress)
     this.held.push(job)
     return job
   }
 
-  private readonly storeProgress = ({ queue, id, token }: ClaimedRecord, value: unknown): void => {
-    Promise.resolve()
-      .then(() => this.commands.run(progress, [queue, id, token, asciiJson(value) ?? 'null'], TIMEOUT))
-      .catch((error: unknown) =>
-        this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
-      )
+  private readonly tellProgress = (claim: ClaimedRecord, value: unknown) => this.progress.set(claim, value)
+
+  private async storeProgress(values: readonly Progress<ClaimedRecord>[]): Promise<void> {
+    const request = values.flatMap(({ claim: { queue, id, token }, progress }) => [
+      queue,
+      id,
+      token,
+      progress ?? 'null',
+    ])
+    await this.commands.run(progressOf, request, TIMEOUT)
   }
 
   private newToken(): string {

@@ -135,13 +135,16 @@ return mine`,
   readClaimed,
 )
 
-/** ARGV: queue, id, token, JSON. Stores how far a job has come. */
+/** ARGV: queue, id, token and JSON of each job. Stores how far they have come, where they are still this worker's. */
 export const progress = script(
   'Progress',
   `
-local q, id = base .. ARGV[2] .. ':', ARGV[3]
-if rcall('HGET', q .. id, 'lease') ~= ARGV[4] then return end
-rcall('HSET', q .. id, 'progress', ARGV[5])
-publish(q .. 'progress', '{"jobId":' .. cjson.encode(id) .. ',"progress":' .. ARGV[5] .. '}')`,
+for i = 2, #ARGV, 4 do
+  local q, id, value = base .. ARGV[i] .. ':', ARGV[i + 1], ARGV[i + 3]
+  if redis.pcall('HGET', q .. id, 'lease') == ARGV[i + 2] then
+    rcall('HSET', q .. id, 'progress', value)
+    publish(q .. 'progress', '{"jobId":' .. cjson.encode(id) .. ',"progress":' .. value .. '}')
+  end
+end`,
   () => {},
 )

@@ -106,8 +106,11 @@ export class MariaDbJobs implements LeasedJobs {
     return (await this.session().run(this.sql.held, [source, worker], TIMEOUT)).map(claimedRow)
   }
 
-  async storeProgress(fence: Fence, progress: string | null): Promise<void> {
-    await this.session().run(this.sql.progress, [progress, ...this.fenced([fence])], TIMEOUT)
+  /** One after the other: each finds its row by the key, and waits for no other. */
+  async storeProgress(values: readonly (Fence & { readonly progress: string | null })[]): Promise<void> {
+    await this.transaction(async (run) => {
+      for (const { progress, ...fence } of values) await run(this.sql.progress, [progress, ...this.fenced([fence])])
+    })
   }
 
   async prune(age: number): Promise<boolean> {

@@ -100,9 +100,9 @@ export class PostgresJobs implements LeasedJobs {
     return (await this.query(sql.held, [source, worker])).map(claimedRow)
   }
 
-  async storeProgress({ id, lease }: Fence, progress: string | null): Promise<void> {
+  async storeProgress(values: readonly (Fence & { readonly progress: string | null })[]): Promise<void> {
     const { sql, worker } = this.options
-    await this.query(sql.progress, [id, worker, progress, lease])
+    await this.query(sql.progress, [JSON.stringify(values), worker])
   }
 
   async prune(age: number): Promise<boolean> {

@@ -202,7 +202,7 @@ function workerStatements(tables: JobTables) {
       `${c.finishedAt} = CASE WHEN fence.delay IS NULL THEN ${NOW} END, ${c.worker} = NULL, ${c.lease} = NULL ` +
       `FROM json_to_recordset($1::json) AS fence (id uuid, lease int, state text, delay bigint, error text, suspect int, "giveBack" int, "releasedSince" bigint) ` +
       `WHERE ${held} RETURNING j.${c.id} AS id`,
-    progress: `UPDATE ${table} j SET ${c.progress} = $3 FROM (SELECT $1::uuid AS id, $4::int AS lease) fence WHERE ${held}`,
+    progress: `UPDATE ${table} j SET ${c.progress} = fence.progress FROM json_to_recordset($1::json) AS fence (id uuid, lease int, progress text) WHERE ${held}`,
 
     // Kept jobs: the partial index (source, state, finished_at).
     prune:

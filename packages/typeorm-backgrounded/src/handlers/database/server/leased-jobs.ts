@@ -25,7 +25,8 @@ export interface LeasedJobs {
   hasOrphans(): Promise<boolean>
   /** Everything that runs with this worker, as the table has it. */
   held(): Promise<readonly ClaimedRow[]>
-  storeProgress(fence: Fence, progress: string | null): Promise<void>
+  /** Of jobs that are this worker's; all others are left alone. */
+  storeProgress(values: readonly (Fence & { readonly progress: string | null })[]): Promise<void>
   /** Removes completed jobs that ended longer ago, in ms. False: there may be more of them. */
   prune(age: number): Promise<boolean>
 }

@@ -2,11 +2,11 @@ import { StoreUnavailableError } from '../../../errors'
 import { LONGEST_TIMER, sleep } from '../../../pause'
 import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
+import { ProgressWrites, type Progress } from '../../progress-writes'
 import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import type { HeldRow } from '../claimed-row'
 import { isRefusal, plain, runApart } from '../refusals'
 import { settlementOf, type Settlement } from '../settlement'
-import { asciiJson } from '../../../job/ascii-json'
 import type { Arrival, Arrivals } from './arrivals'
 import { Hand } from './hand'
 import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from './leased-jobs'
@@ -29,7 +29,8 @@ export interface LeasedStoreParts {
 export class LeasedStore implements JobStore<HeldRow> {
   /** For statements, and for the heartbeat's thread. */
   readonly connections: number
-  private readonly hand = new Hand((fence, value) => this.storeProgress(fence, value))
+  private readonly progress: ProgressWrites<Fence>
+  private readonly hand = new Hand((fence, value) => this.progress.set(fence, value))
   private readonly levels = new Levels()
   private readonly looks: NodeJS.Timeout
   private heartbeat: Heartbeat | undefined
@@ -56,6 +57,9 @@ export class LeasedStore implements JobStore<HeldRow> {
     private readonly lease: number,
   ) {
     this.connections = options.once ? 1 : 2
+    const store = (values: readonly Progress<Fence>[]) =>
+      this.parts.jobs.storeProgress(values.map(({ claim: { id, lease }, progress }) => ({ id, lease, progress })))
+    this.progress = new ProgressWrites(store, host.logger)
     parts.arrivals.onArrival((job) => this.arrived(job))
     this.looks = setInterval(() => void this.lookAround(), Math.min(lease / 4, LONGEST_TIMER))
   }
@@ -67,6 +71,7 @@ export class LeasedStore implements JobStore<HeldRow> {
       if (this.isUnsure) await this.reconcile(finished)
       const refused = new Map<HeldRow, unknown>()
       const kept = finished.filter((each) => !this.isRemoved(each))
+      await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
       const lost = await this.settle(kept, refused)
       const isAll = await this.removeAndClaim(finished, slots, lost, refused)
       if (this.isUnsure) await this.reconcile(finished)
@@ -105,6 +110,7 @@ export class LeasedStore implements JobStore<HeldRow> {
 
   async close(): Promise<void> {
     this.isClosed = true
+    this.progress.close()
     clearInterval(this.looks)
     await this.heartbeat?.stop()
     await this.giveBackUnstarted().catch(() => {})
@@ -318,14 +324,6 @@ export class LeasedStore implements JobStore<HeldRow> {
     if (!job || !this.levels.knows(job.queue, job.priority)) this.levels.forget()
     this.heard = true
     this.wake()
-  }
-
-  private storeProgress(fence: Fence, value: unknown): void {
-    this.parts.jobs
-      .storeProgress(fence, asciiJson(value) ?? null)
-      .catch((error: unknown) =>
-        this.host.logger.warn({ err: error, job: fence.id }, 'the progress of a job could not be stored'),
-      )
   }
 }
 

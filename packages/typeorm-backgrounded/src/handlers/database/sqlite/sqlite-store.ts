@@ -4,6 +4,7 @@ import { sleep } from '../../../pause'
 import { removeFrom } from '../../../remove-from'
 import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
 import { HeldJob } from '../../held-job'
+import { ProgressWrites, type Progress } from '../../progress-writes'
 import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
 import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
 import type { ClaimedRow, HeldRow } from '../claimed-row'
@@ -25,6 +26,7 @@ export class SqliteStore implements JobStore<HeldRow> {
   private readonly held: HeldRow[] = []
   private readonly due: DueJobs
   private readonly checkpoints: Checkpoints
+  private readonly progress: ProgressWrites<ClaimedRow>
   private lock: WorkerLock | undefined
   private worker = 'in-memory'
   private leases = 0
@@ -41,12 +43,14 @@ export class SqliteStore implements JobStore<HeldRow> {
   ) {
     this.due = new DueJobs(sql, host.source, options.queues)
     this.checkpoints = new Checkpoints(connection)
+    this.progress = new ProgressWrites((values) => this.storeProgress(values), host.logger)
   }
 
   async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {
     await this.prepare()
     await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
+    await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
     const write = (isEachAlone: boolean) =>
       this.connection.write((run) => {
         this.seenVersion = this.connection.dataVersion()
@@ -86,6 +90,7 @@ export class SqliteStore implements JobStore<HeldRow> {
   }
 
   close(): void {
+    this.progress.close()
     clearInterval(this.looks)
     this.lock?.release()
     this.lock = undefined
@@ -233,17 +238,15 @@ export class SqliteStore implements JobStore<HeldRow> {
   }
 
   private hold(row: ClaimedRow, died: boolean): HeldRow {
-    const job = new HeldJob(row, row, died, this.storeProgress)
+    const job = new HeldJob(row, row, died, (claim, value) => this.progress.set(claim, value))
     this.held.push(job)
     return job
   }
 
-  private readonly storeProgress = ({ id, lease }: ClaimedRow, value: unknown): void => {
-    this.connection
-      .write((run) => run(this.sql.progress).run(asciiJson(value) ?? null, id, this.worker, lease), LOOK_AROUND_EVERY)
-      .catch((error: unknown) =>
-        this.host.logger.warn({ err: error, job: id }, 'the progress of a job could not be stored'),
-      )
+  private storeProgress(values: readonly Progress<ClaimedRow>[]): Promise<void> {
+    return this.connection.write((run) => {
+      for (const { claim, progress } of values) run(this.sql.progress).run(progress, claim.id, this.worker, claim.lease)
+    }, LOOK_AROUND_EVERY)
   }
 }
 
