@@ -91,4 +91,13 @@ describe('a heartbeat', () => {
     expect(signal).to.equal('SIGKILL')
     expect(output).to.include('while running User.findPrimes (5)')
   })
+
+  it('lets a process be that may have a debugger attached: a breakpoint looks like a hang', async () => {
+    const child = spawn(process.execPath, ['--inspect=127.0.0.1:0', join(__dirname, 'fixtures/hanging.js')], {
+      env: { ...process.env, BEATS: join(temporaryDirectory(), 'beats'), HANGS_FOR: '4500' },
+      stdio: 'ignore',
+    })
+    const [code, signal] = await once(child, 'close')
+    expect([code, signal]).to.deep.equal([0, null])
+  })
 })
