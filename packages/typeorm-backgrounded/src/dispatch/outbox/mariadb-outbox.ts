@@ -63,11 +63,7 @@ export class MariaDbOutbox implements OutboxStore {
 
   close(): void {}
 
-  private insertion(
-    rows: readonly NewRow[],
-    lease: number,
-    isEscaped: boolean,
-  ): [sql: string, parameters: unknown[]] {
+  private insertion(rows: readonly NewRow[], lease: number, isEscaped: boolean): [sql: string, parameters: unknown[]] {
     const { source, destination } = this.host
     // As bytes, which no charset of the application's connection changes.
     const name = isAscii(destination) ? destination : Buffer.from(destination)
