@@ -78,18 +78,16 @@ export const batchCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'takes a call of 5 MB whole or refuses it, and its neighbours in any case',
+    title: 'is not given a call of 5 MB, which is refused while it is encoded, and takes the calls beside it',
     skip: runsNothing,
     run: async ({ record, dataSource, events }) => {
       const row = await record('one')
       const call = (text: string) => answerOf(backgrounded(row).note(text))
       const answers = await Promise.all(['before', large, 'after'].map(call))
       await drain(dataSource)
-      const isTaken = answers[1] === 'taken'
-      assert.deepEqual(answers, ['taken', isTaken ? 'taken' : 'PAYLOAD_TOO_LARGE', 'taken'])
-      assert.ok(firstArguments().includes('before') && firstArguments().includes('after'))
-      assert.equal(firstArguments().includes(large), isTaken)
-      assert.equal(events.filter((event) => event === 'enqueueFailed').length, isTaken ? 0 : 1)
+      assert.deepEqual(answers, ['taken', 'PAYLOAD_TOO_LARGE', 'taken'])
+      assert.deepEqual([...firstArguments()].sort(), ['after', 'before'])
+      assert.ok(!events.includes('enqueueFailed'))
     },
   },
   {
