@@ -25,6 +25,7 @@ const directions = [
       'dialect.ts',
       'column-types.ts',
       'lazy-abort.ts',
+      'pool-runner.ts',
       'reporting',
     ],
     from: [

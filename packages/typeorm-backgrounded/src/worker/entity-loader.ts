@@ -6,9 +6,11 @@ import type { ClaimedJob, RowReading, RowsRead } from '../handlers/handler'
 import type { JsonObject } from '../job/json'
 import { isRowOf, isShownAsStored, keyTextOfRow, readKey, type ReadKey } from '../job/key-codec'
 import type { MarkedEntity } from '../metadata/method-table'
-import { boundedRead } from './bounded-read'
+import { withPoolRunner, type Patience } from '../pool-runner'
 import { ReadRows } from './read-rows'
 import { RowsByKey, type LoadOptions } from './rows-by-key'
+
+const PATIENCE: Patience = { connect: 15_000, answer: 15_000, subject: 'The rows of jobs have not been loaded' }
 
 /** The row that a key names, nothing where it is gone, or why nobody knows. */
 export type Found = { readonly entity: ObjectLiteral | undefined } | { readonly error: unknown }
@@ -107,7 +109,7 @@ export class EntityLoader {
   private withPrimary<T>(read: (manager: EntityManager) => Promise<T>): Promise<T> {
     const testManager = this.testManager()
     if (testManager) return read(testManager)
-    return boundedRead(this.dataSource, read)
+    return withPoolRunner(this.dataSource, (runner) => read(runner.manager), PATIENCE)
   }
 }
 

@@ -85,6 +85,7 @@ export class Worker {
   /** Until the store has confirmed the outcome. */
   private readonly runs: JobRun[] = []
   private readonly contact = withResolver()
+  private readonly stopped = withResolver()
   private consumption: Consumption | undefined
   private relaying: Relaying | undefined
   private stopping: Promise<StopReport> | undefined
@@ -156,7 +157,7 @@ export class Worker {
     try {
       await this.consume(handler as Handler & Consumable)
     } finally {
-      await this.relaying?.stop()
+      await Promise.race([this.relaying?.stop(), this.stopped.promise])
     }
   }
 
@@ -165,7 +166,8 @@ export class Worker {
     const { ready, finished } = this.consumption
     if (ready) void ready.then(this.contact.resolve)
     else this.contact.resolve()
-    await finished
+    // A stop that is over is over for `run` too: what the store does not answer goes on behind it.
+    await Promise.race([finished, this.stopped.promise])
   }
 
   /**
@@ -185,6 +187,7 @@ export class Worker {
     const callOff = after(timeout - Math.min(ABORT_BEFORE_DEADLINE, timeout / 2), () => this.abortAll())
     await this.stopConsumption(this.consumption, deadline, exiting)
     callOff()
+    this.stopped.resolve()
     return { stillRunning: this.running.map(({ summary }) => summary as RunningJobSummary) }
   }
 

@@ -106,10 +106,11 @@ describe('a worker that stops', () => {
     })
     dataSource = await withBackgrounded(inFile([Sleeper]), { handler, outbox: false, logger }).initialize()
     const worker = createWorker(dataSource, { shutdownTimeout: 100 })
-    void worker.run()
+    const run = worker.run()
     await until(() => worker.concurrency !== undefined)
     const start = Date.now()
     await worker.stop()
+    await run
     expect(Date.now() - start).to.be.within(90, 1_100)
   })
 

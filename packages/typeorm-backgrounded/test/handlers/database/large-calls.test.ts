@@ -21,7 +21,7 @@ for (const store of [postgres, mariaDb]) {
     await runner.startTransaction()
     const sizes: number[] = []
     dataSource.logger.logQuery = (sql, values = []) => {
-      if (sql.startsWith('INSERT')) sizes.push(values.join('').length)
+      if (sql.includes('INSERT INTO')) sizes.push(sql.length + values.join('').length)
     }
     const content = 'x'.repeat(300_000)
     await Promise.all(Array.from({ length: 10 }, () => backgrounded(Parcel, { manager: runner.manager }).send(content)))
