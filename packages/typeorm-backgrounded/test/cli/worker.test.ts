@@ -82,6 +82,7 @@ describe('the worker command', function () {
       [['worker', '-d', 'x.js', '-q', ''], /Give queue names/],
       [['worker', '-d', 'x.js', '--poll-interval', 'often'], /the time is 'often': give milliseconds/],
       [['worker', '-d', 'x.js', '--shutdown-timeout=-5'], /give milliseconds/],
+      [['worker', '-d', 'x.js', '--max-silence', 'never'], /give milliseconds/],
       [['worker', '-d', 'x.js', '--synchronize'], /unknown option '--synchronize'/],
       [['worker', '-d', 'x.js', 'extra'], /too many arguments|excess/i],
       [['wroker'], /unknown command 'wroker'/],
@@ -100,7 +101,7 @@ describe('the worker command', function () {
     expect((await run(['--version'])).stdout.trim()).to.match(/^\d+\.\d+\.\d+/)
     const { code, stdout } = await run(['worker', '--help'])
     expect(code).to.equal(0)
-    for (const flag of ['-d', '-q', '-c', '--once', '--poll-interval', '--shutdown-timeout', '-r']) {
+    for (const flag of ['-d', '-q', '-c', '--once', '--poll-interval', '--shutdown-timeout', '--max-silence', '-r']) {
       expect(stdout).to.include(flag)
     }
   })

@@ -19,6 +19,7 @@ interface Flags {
   readonly once?: boolean
   readonly pollInterval?: number
   readonly shutdownTimeout?: number
+  readonly maxSilence?: number | false
   readonly require: readonly string[]
 }
 
@@ -46,6 +47,11 @@ export function workerCommand(): Command {
       "how long to wait for running jobs at a stop, in ms or as '1m' (default: 30s)",
       time,
     )
+    .option(
+      '--max-silence <time>',
+      "end this process when its event loop has been silent for so long, in ms or as '1h'; 'off': never (default: 5m)",
+      timeOrOff,
+    )
     .addOption(requireOption())
     .action(run)
 }
@@ -59,9 +65,9 @@ async function run(flags: Flags): Promise<void> {
   withDefaultLogger(dataSource, log)
   if (flags.once) await dataSource.initialize()
   else await connectPatiently(dataSource, log)
-  const { queues, concurrency, pollInterval, shutdownTimeout } = flags
+  const { queues, concurrency, pollInterval, shutdownTimeout, maxSilence } = flags
   const runtime = runtimeOf(dataSource)
-  const worker = runtime.createWorker({ queues, concurrency, pollInterval, shutdownTimeout }, flags.once)
+  const worker = runtime.createWorker({ queues, concurrency, pollInterval, shutdownTimeout, maxSilence }, flags.once)
   const signals = stopAtSignals(worker, log, () => void close(worker, dataSource, log))
   try {
     refuseInMemory(dataSource)
@@ -125,6 +131,10 @@ function positiveNumber(value: string): number {
   const number = Number(value)
   if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a whole number from 1 on.')
   return number
+}
+
+function timeOrOff(text: string): number | false {
+  return text === 'off' ? false : time(text)
 }
 
 function time(value: string): number {
