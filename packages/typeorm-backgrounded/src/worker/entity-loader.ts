@@ -87,8 +87,8 @@ export class EntityLoader {
     return {
       batcher: new Batcher<ReadKey, Found>(run, { items: 500, admission }),
       reading: rows.reading(name),
-      read: new ReadRows((raw) =>
-        this.withPrimary(async (manager) => byKey(metadata, await rows.hydrate(manager, raw))),
+      read: new ReadRows(async (raw) =>
+        byKey(metadata, await this.withoutConnection((manager) => rows.hydrate(manager, raw))),
       ),
     }
   }
@@ -104,6 +104,16 @@ export class EntityLoader {
       }
       return found
     })
+  }
+
+  /** Of what needs none: TypeORM makes entities with a runner at hand. */
+  private async withoutConnection<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    const runner = this.dataSource.createQueryRunner('master')
+    try {
+      return await work(runner.manager)
+    } finally {
+      await runner.release()
+    }
   }
 
   private withPrimary<T>(read: (manager: EntityManager) => Promise<T>): Promise<T> {
