@@ -2,18 +2,21 @@ import { expect } from 'chai'
 import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import { Backgrounded, backgrounded, BackgroundedError, DiscardJob, drain, withBackgrounded } from '../../src'
 import { isBackgroundedError } from '../../src/error-brand'
+import { callListener, setCallListener } from '../../src/metadata/registry'
 import { FakeHandler } from '../../src/testing'
 import { inMemory } from '../support/data-sources'
 
 /** The library once more, as a package with a copy of its own has it. */
 function secondCopy(): typeof import('../../src') {
   const kept = { ...require.cache }
+  const listener = callListener()
   for (const file of Object.keys(require.cache)) if (/build[\\/]src[\\/]/.test(file)) delete require.cache[file]
   try {
     return require('../../src') as typeof import('../../src')
   } finally {
     for (const file of Object.keys(require.cache)) delete require.cache[file]
     Object.assign(require.cache, kept)
+    setCallListener(listener) // the calls of other tests stay with the first copy
   }
 }
 

@@ -185,7 +185,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     await direct.publish(`${office.prefix}:default:brand-new:waiting@elsewhere`, 'some-job')
     ran.push('go on')
     await finished
-    expect(await direct.keys(`${office.prefix}:default:*`)).to.not.include(key(office, 'active'))
+    await until(async () => !(await direct.keys(`${office.prefix}:default:*`)).includes(key(office, 'active')))
     await until(async () => (await direct.keys(`${office.prefix}:default:worker:*`)).length === 0)
   })
 })
