@@ -7,8 +7,8 @@ import { until } from '../../support/worker-process'
 /** For how long, in ms. A worker with the shortest lease gives up four beats a second meanwhile. */
 const LOCK = Number(process.env.LOCK ?? 5_000)
 
-/** Of two workers, each with one of its pool; and of the producer two of its pool, and the one for calls. */
-const OWN = 2 * 3 + 3
+/** Of two workers, each with one or two of its pool; and of the producer two of its pool, and the one for calls. */
+const OWN = 2 * 4 + 3
 
 const stores = [
   {
