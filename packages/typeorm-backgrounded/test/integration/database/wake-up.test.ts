@@ -34,10 +34,10 @@ describe('an idle worker on Postgres', function () {
     await startsWithin(1_500, program)
   })
 
-  /** The worker has looked for jobs over a connection that is newer than this. */
+  /** The worker has looked for jobs over a connection that is newer than this; what it reads along, it cleans up after. */
   async function hasLooked({ dataSource }: DatabaseProgram, than: Date): Promise<boolean> {
     const sql = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'worker'
-      AND backend_start > $1 AND state = 'idle' AND query LIKE '%backgrounded_jobs%'`
+      AND backend_start > $1 AND state = 'idle' AND query ~ 'backgrounded_jobs|backgrounded.statement_timeout'`
     return (await dataSource.query<unknown[]>(sql, [than])).length > 0
   }
 })
