@@ -32,10 +32,15 @@ export class ProgressWrites<Claim extends object> {
     private readonly logger: Logger,
   ) {}
 
-  /** @throws InvalidOptionError for a value that cannot be JSON, or is too large */
+  /** A value that cannot be stored is warned about: it is no reason for its job to fail. */
   set(claim: Claim, value: unknown): void {
-    const progress = textOf(value)
     if (this.isClosed) return
+    let progress: string | null
+    try {
+      progress = textOf(value)
+    } catch (error) {
+      return this.logger.warn({ err: error }, 'the progress of a job is not stored')
+    }
     this.waiting.set(claim, progress)
     this.writing ??= this.work()
   }
