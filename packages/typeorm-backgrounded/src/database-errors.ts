@@ -48,7 +48,7 @@ const PREPARED_CODES = new Set([
   '42P05', // there is one of that name
   '08P01', // PgBouncer's word for either
 ])
-/** Whoever waits for these to go away waits for ever. */
+/** Errors that do not go away by waiting. */
 const DEFECT_CODES = new Set([
   'MISSING_TABLE', // our own, see errors.ts
   'OUTDATED_TABLE',

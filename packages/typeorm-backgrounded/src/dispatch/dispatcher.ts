@@ -316,7 +316,7 @@ export class Dispatcher {
     if (jobs.length > 0) this.host.logger.warn({ jobs: jobs.map(({ envelope }) => summaryOf(envelope)) }, why)
   }
 
-  /** The commit rejects with the reason; whoever swallows that still finds it here. */
+  /** The commit rejects with the reason. An application that swallows that rejection still finds the reason in the log. */
   private refused(envelope: JobEnvelope, error: unknown): void {
     this.reportFailure(envelope, error)
     this.host.logger.error(

@@ -43,7 +43,7 @@ interface LateJob {
   readonly id: string
   /** When it may be taken, by `performance.now()`. */
   readonly from: number
-  /** Whoever has it then may keep it. */
+  /** A process that has taken the row by then may keep it. */
   readonly isLastTry: boolean
 }
 
@@ -127,7 +127,7 @@ export class Delivery {
   /** One promise a job, which another try may stand behind. */
   private async takeAndDeliver(late: readonly LateJob[]): Promise<Promise<void>[]> {
     await sleep(Math.max(0, ...late.map(({ from }) => from - performance.now())))
-    // Whoever relays will find them: the handler, or the database, has failed again and again.
+    // A relay will find them later, because the handler or the database has failed again and again.
     if (this.failures >= MOST_FAILURES) return late.map(() => Promise.resolve())
     const ids = new Set(late.map(({ id }) => id))
     try {

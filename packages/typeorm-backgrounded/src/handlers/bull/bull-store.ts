@@ -54,7 +54,7 @@ export class BullStore implements JobStore<HeldRecord> {
   private lastComplaint = -Infinity
   private isLooking = false
   private newsCheckedAt = performance.now()
-  /** Its heart has beaten, as far as is known: whoever has not beaten claims nothing. */
+  /** Its heart has beaten, as far as is known: a worker that has not beaten claims nothing. */
   private isAlive = false
   /** How often nothing was claimed, since its heart had not beaten. */
   private refusals = 0

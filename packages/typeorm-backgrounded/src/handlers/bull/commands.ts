@@ -83,7 +83,7 @@ export class Commands {
     const command = (client as unknown as Record<string, Command>)[script.name] as Command
     for (;;) {
       const validUntil = Math.floor(deadline + (await this.offset(client)))
-      // Whoever asked has gone: it need not be sent at all.
+      // The caller has given up, so the command need not be sent at all.
       if (Date.now() >= deadline) throw new Silence(0)
       try {
         return script.read(await command.call(client, this.base, validUntil, ...request))

@@ -47,7 +47,7 @@ export class Heartbeat {
     else this.startThread(file, data)
   }
 
-  /** Resolves when the store has been told for the first time: others may take whoever has not told it for dead. */
+  /** Resolves when the store has been told for the first time: until then, others may take this worker for dead. */
   get firstBeat(): Promise<void> {
     return this.first.promise
   }
