@@ -158,14 +158,17 @@ export class Dispatcher {
   }
 
   /** `rowEvent` names what must not be enqueued twice in one transaction. */
-  async submitInside(transaction: OpenTransaction, envelope: JobEnvelope, rowEvent?: string): Promise<JobReceipt> {
-    try {
-      const written = transaction.add(envelope, rowEvent)
-      if (written) await written
-    } catch (error) {
+  submitInside(transaction: OpenTransaction, envelope: JobEnvelope, rowEvent?: string): Promise<JobReceipt> {
+    const receipt: JobReceipt = { id: envelope.id, state: 'deferred', queue: envelope.queue }
+    const refuse = (error: unknown): never => {
       throw this.asEnqueueError(error, envelope)
     }
-    return { id: envelope.id, state: 'deferred', queue: envelope.queue }
+    try {
+      const written = transaction.add(envelope, rowEvent)
+      return written ? written.then(() => receipt, refuse) : Promise.resolve(receipt)
+    } catch (error) {
+      return Promise.reject(this.asEnqueueError(error, envelope) as Error)
+    }
   }
 
   /** Sends in the background, once TypeORM has let go of `runner`; a failure is an event, a log line, and `settled`'s. */

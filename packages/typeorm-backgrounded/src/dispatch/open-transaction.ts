@@ -137,7 +137,7 @@ export class OpenTransaction {
     return jobs
   }
 
-  private async atEdge(edge: Edge, sql: string, send: Send): Promise<unknown> {
+  private atEdge(edge: Edge, sql: string, send: Send): Promise<unknown> {
     if (this.hasEnded) return send(sql)
     switch (edge.kind) {
       case 'commit':
@@ -145,8 +145,7 @@ export class OpenTransaction {
       case 'rollback':
         return this.rollBackAll(sql, send)
       case 'definition':
-        await this.pending?.write(() => true)
-        return send(sql)
+        return this.define(sql, send)
       case 'savepoint':
         return this.setSavepoint(edge.name, sql, send)
       case 'release':
@@ -154,6 +153,11 @@ export class OpenTransaction {
       case 'rollbackTo':
         return this.rollBackTo(edge.name, sql, send)
     }
+  }
+
+  private async define(sql: string, send: Send): Promise<unknown> {
+    await this.pending?.write(() => true)
+    return send(sql)
   }
 
   private async rollBackAll(sql: string, send: Send): Promise<unknown> {

@@ -49,13 +49,6 @@ export class PendingRows<Row> {
     await this.arrived()
   }
 
-  /** What is left, taken out: the transaction is over, and it was not written. */
-  takeAll(): HeldJob[] {
-    const left = this.waiting.map(({ job }) => job)
-    this.keep(() => false)
-    return left
-  }
-
   /**
    * Sends the COMMIT with all that is left to write: in one text where the database takes several statements in one, and
    * so without a round trip of its own.
@@ -63,14 +56,14 @@ export class PendingRows<Row> {
    * @throws EnqueueError when a job is refused; the server's or driver's own error when the commit itself fails
    */
   async commit(sql: string, check: () => void): Promise<unknown> {
-    await this.arrived()
+    if (this.writing) await this.arrived()
     let group = this.take(() => true)
     while (this.waiting.length > 0) {
       await this.writeGroup(group)
       check()
       group = this.take(() => true)
     }
-    const statement = await this.statementOf(group)
+    const statement = this.statementOf(group)
     if (statement === undefined) {
       await this.writeGroup(group)
       check()
@@ -102,7 +95,7 @@ export class PendingRows<Row> {
   /** False: the transaction is broken already, so that its next statement, whatever it is, says why. */
   private async writeGroup(group: readonly Pending<Row>[]): Promise<boolean> {
     if (group.length === 0) return true
-    const statement = await this.statementOf(group)
+    const statement = this.statementOf(group)
     if (statement === undefined) {
       await this.writeByHandler(group)
       return true
@@ -138,11 +131,8 @@ export class PendingRows<Row> {
   }
 
   /** Undefined: this database, or this client of it, takes one statement at a time. */
-  private async statementOf(group: readonly Pending<Row>[]): Promise<string | undefined> {
-    if (!this.rows.statement || group.length === 0) return undefined
-    const client = (await this.runner.connect()) as { escapeLiteral?: (text: string) => string }
-    if (typeof client.escapeLiteral !== 'function') return undefined
-    return this.rows.statement(group, (value) => (value === null ? 'NULL' : (client.escapeLiteral?.(value) as string)))
+  private statementOf(group: readonly Pending<Row>[]): string | undefined {
+    return group.length > 0 ? this.rows.statement?.(group) : undefined
   }
 
   /** The text has failed at the rows or at the COMMIT: the server says which by whether the transaction is still open. */

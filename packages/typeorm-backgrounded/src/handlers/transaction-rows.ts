@@ -18,10 +18,9 @@ export interface TransactionRows<Row> {
   /** Writes with the caller's runner; one result per call, in order. */
   write(calls: readonly HeldCall<Row>[], transaction: QueryRunner): Promise<readonly EnqueueResult[]>
   /**
-   * The same as one statement of SQL without parameters, for a database that takes several statements in one text.
-   * @param literal a value as the client escapes it
+   * The same as one statement of SQL without parameters, where database and client take several statements in one text.
    */
-  statement?(calls: readonly HeldCall<Row>[], literal: (value: string | null) => string): string
+  statement?(calls: readonly HeldCall<Row>[]): string
   /** @returns the database's error as a caller is to see it */
   explained(error: unknown): unknown
 }

@@ -6,8 +6,13 @@ const generated = new WeakSet<object>()
 export function defineBackgroundedMethod(holder: object, property: string): void {
   const name = generatedName(property)
   const { [name]: method } = {
-    async [name](this: object, ...args: unknown[]): Promise<unknown> {
-      return await callListener()(this, property, args)
+    // Not async: a call costs no promise but its own.
+    [name](this: object, ...args: unknown[]): Promise<unknown> {
+      try {
+        return callListener()(this, property, args)
+      } catch (error) {
+        return Promise.reject(error as Error)
+      }
     },
   }
   generated.add(method as object)

@@ -17,8 +17,8 @@ export interface TakenRow extends NewRow {
 export interface OutboxStore {
   /** Writes inside the caller's transaction. Relays leave the rows alone for `lease` ms. */
   write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void>
-  /** What `write` does, as one statement without parameters, where a database takes several in one text. */
-  statement?(rows: readonly NewRow[], lease: number, literal: (value: string) => string): string
+  /** What `write` does, as one statement without parameters, where database and client take several in one text. */
+  readonly statement?: (rows: readonly NewRow[], lease: number) => string
   /** Writes outside of any transaction, for relays to take at once. */
   keep(rows: readonly NewRow[]): Promise<void>
   /**

@@ -48,7 +48,7 @@ export class Outbox {
     const storeHost = { source, destination, explained, isInsideTestTransaction }
     this.store = new STORES[supportedDialect(dataSource)](dataSource, storeHost)
     this.delivery = new Delivery(host, this.store)
-    const statement = this.store.statement?.bind(this.store)
+    const { statement } = this.store
     this.transactionRows = {
       rowOf: pairOf,
       sizeOf,
@@ -56,7 +56,7 @@ export class Outbox {
         await this.store.write(this.rowsNow(calls), LEASE, transaction)
         return calls.map(() => ({ state: 'deferred' }))
       },
-      statement: statement && ((calls, literal) => statement(this.rowsNow(calls), LEASE, literal)),
+      statement: statement && ((calls) => statement(this.rowsNow(calls), LEASE)),
       explained,
     }
   }

@@ -1,11 +1,13 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { tableNames } from '../../table-names'
+import { literalsOf } from '../../upstream/pg'
 import { OwnConnection } from './own-connection'
 import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
 import { BackgroundedOutboxRow } from './outbox-table'
 
 /** On Postgres. */
 export class PostgresOutbox implements OutboxStore {
+  readonly statement: OutboxStore['statement']
   private readonly connection: OwnConnection
   private readonly sql: ReturnType<typeof statements>
 
@@ -15,19 +17,12 @@ export class PostgresOutbox implements OutboxStore {
   ) {
     this.connection = new OwnConnection(dataSource, host)
     this.sql = statements(tableNames(dataSource, BackgroundedOutboxRow))
+    const literal = literalsOf(dataSource)
+    this.statement = literal && ((rows, lease) => this.insertStatement(rows, lease, literal))
   }
 
   async write(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void> {
     await transaction.query(...this.insertion(rows, lease))
-  }
-
-  statement(rows: readonly NewRow[], lease: number, literal: (value: string) => string): string {
-    const { source, destination } = this.host
-    const common = [literal(source), literal(destination), literal(String(lease))] as const
-    const [row] = rows
-    return row && rows.length === 1
-      ? this.sql.insertOne(...common, literal(row.id), literal(row.payload))
-      : this.sql.insert(...common, literal(JSON.stringify(rows)))
   }
 
   async keep(rows: readonly NewRow[]): Promise<void> {
@@ -64,6 +59,15 @@ export class PostgresOutbox implements OutboxStore {
   }
 
   close(): void {}
+
+  private insertStatement(rows: readonly NewRow[], lease: number, literal: (value: string) => string): string {
+    const { source, destination } = this.host
+    const common = [literal(source), literal(destination), String(lease)] as const
+    const [row] = rows
+    return row && rows.length === 1
+      ? this.sql.insertOne(...common, literal(row.id), literal(row.payload))
+      : this.sql.insert(...common, literal(JSON.stringify(rows)))
+  }
 
   private insertion(rows: readonly NewRow[], lease: number): [sql: string, parameters: unknown[]] {
     const { source, destination } = this.host

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import type { QueryRunner } from 'typeorm'
+import type { DataSource, QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
 import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
 import { inGroups } from '../../../row-group'
@@ -16,6 +16,7 @@ import { retried } from '../server/retry'
 import { StaleNotice } from '../server/stale-notice'
 import { workerName } from '../server/worker-name'
 import { explained, jobTables, type JobTables } from '../tables'
+import { literalsOf } from '../../../upstream/pg'
 import { Announcer } from './announcer'
 import { clientOf, clientOptions } from './client-options'
 import { PostgresConnection, type PostgresSession } from './connection'
@@ -47,22 +48,7 @@ interface Sight {
 export class PostgresDatabase implements JobDatabase {
   readonly now = NOW
   readonly tables: JobTables
-  readonly transactionRows: TransactionRows<NewRow> = {
-    rowOf: newRow,
-    sizeOf,
-    write: async (calls, transaction) => {
-      const rows = rowsNow(calls)
-      const inserted = await this.insert(rows, transaction)
-      return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
-    },
-    statement: (calls, literal) => {
-      const rows = rowsNow(calls)
-      const { one, many } = this.sql.insertFresh
-      const [row] = rows
-      return row && rows.length === 1 ? one(valuesOf(row).map(literal)) : many(literal(JSON.stringify(rows)))
-    },
-    explained,
-  }
+  readonly transactionRows: TransactionRows<NewRow>
   private readonly sql: PostgresStatements
   private readonly channel: string
   private readonly calls: PostgresConnection
@@ -78,6 +64,7 @@ export class PostgresDatabase implements JobDatabase {
   ) {
     this.tables = jobTables('postgres', host.dataSource)
     this.sql = postgresStatements(this.tables)
+    this.transactionRows = this.rowsIn(host.dataSource)
     this.channel = channelOf(this.tables.jobs.table, host.source)
     this.session = { isOwned: options.listen }
     this.notice = new StaleNotice(host.logger)
@@ -165,6 +152,27 @@ export class PostgresDatabase implements JobDatabase {
   async close(): Promise<void> {
     await this.announcer.close()
     await Promise.all([this.calls.close(), this.inspections.close()])
+  }
+
+  private rowsIn(dataSource: DataSource): TransactionRows<NewRow> {
+    const literal = literalsOf(dataSource)
+    return {
+      rowOf: newRow,
+      sizeOf,
+      write: async (calls, transaction) => {
+        const rows = rowsNow(calls)
+        const inserted = await this.insert(rows, transaction)
+        return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
+      },
+      statement: literal && ((calls) => this.insertStatement(rowsNow(calls), literal)),
+      explained,
+    }
+  }
+
+  private insertStatement(rows: readonly NewRow[], literal: (value: string | null) => string): string {
+    const { one, many } = this.sql.insertFresh
+    const [row] = rows
+    return row && rows.length === 1 ? one(valuesOf(row).map(literal)) : many(literal(JSON.stringify(rows)))
   }
 
   private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
