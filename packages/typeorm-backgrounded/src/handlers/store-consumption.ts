@@ -18,6 +18,8 @@ export interface JobStore<Job extends ClaimedJob = ClaimedJob> {
   isDrained?(): Promise<boolean>
   /** Connections of its own. */
   readonly connections?: number
+  /** ms without contact after which others take this worker's jobs over; default 20 s. */
+  readonly lease?: number
   /** Calls `changed` when it has. */
   onNews?(changed: () => void): void
   /** Called once the loop has ended. */
@@ -45,6 +47,7 @@ const SHORTEST_PAUSE = 100
 const LONGEST_PAUSE = 5_000
 /** How long a stop that is over waits for the store, in ms. */
 const GRACE = 500
+const USUAL_LEASE = 20_000
 /** A reason at hand: the default one is made, with its stack, at every abort. */
 const WOKEN = new Error('woken')
 
@@ -73,7 +76,12 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   private readonly defects = new DefectGrace()
   private isStopping = false
   private isHandedBack = false
+  private hasEnded = false
+  /** When a stop is over, in ms since the epoch. */
+  private deadline = Infinity
   private pauses = 0
+  /** Since when the store has failed, by `performance.now()`. */
+  private failingSince: number | undefined
   /** Ends an idle time or a pause. */
   private wake: AbortController | undefined
   /** Made for whoever waits for it. */
@@ -87,7 +95,9 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   ) {
     this.concurrency = options.concurrency ?? 1
     store.onNews?.(() => this.changed())
-    this.finished = this.loop().finally(() => this.close())
+    this.finished = this.loop()
+      .finally(() => (this.hasEnded = true))
+      .finally(() => this.close())
     // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.
     this.finished.catch(() => {})
   }
@@ -98,10 +108,11 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
 
   async stop(deadline: number, { exiting = false }: { exiting?: boolean } = {}): Promise<void> {
     this.isStopping = true
+    this.deadline = deadline
     this.changed()
     await within(deadline - Date.now(), this.finished)
     // What the store does not answer is not waited for: the lease ends with this process.
-    if (exiting && this.running.length > 0) await within(GRACE, this.handBack())
+    if (exiting && !this.hasEnded) await within(GRACE, this.handBack())
   }
 
   private async loop(): Promise<void> {
@@ -140,15 +151,32 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
       // Whether the store has the outcomes is unknown: they are sent again.
       this.outcomes = [...finished.map((each) => ({ ...each, isRepeated: true })), ...this.outcomes]
       if (this.options.once || this.defects.endsWorker(error)) throw error
-      await this.pause(error)
+      this.failingSince ??= performance.now()
+      if (this.isPastHope) this.abandonOutcomes(error)
+      else await this.pause(error)
       return undefined
     }
+    this.failingSince = undefined
     this.pauses = 0
     this.defects.worked()
     this.start(exchanged.claimed)
     this.firstContact.resolve()
     this.report(finished, exchanged)
     return exchanged
+  }
+
+  /** Stopped, and out of touch for so long that others may have taken over what it holds: nobody waits for its outcomes. */
+  private get isPastHope(): boolean {
+    const { lease = USUAL_LEASE } = this.store
+    const failing = performance.now() - (this.failingSince ?? Infinity)
+    return this.isStopping && Date.now() >= this.deadline && failing >= lease
+  }
+
+  /** So that a store that stays away does not keep the process alive. */
+  private abandonOutcomes(error: unknown): void {
+    const jobs = this.outcomes.map(({ job }) => job.id)
+    this.outcomes = []
+    this.log('error', { err: error, jobs }, 'the outcomes of jobs could not be stored in time: they will run again')
   }
 
   private report(finished: readonly FinishedJob<Job>[], { lost, refused }: Exchanged<Job>): void {
@@ -227,7 +255,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     const delay = pauseAfter(this.pauses++)
     this.log('error', { err: error, retryIn: delay }, 'the job store cannot be reached')
     this.wake = new AbortController()
-    await sleep(delay, this.isStopping ? undefined : this.wake.signal)
+    await sleep(Math.min(delay, this.store.lease ?? USUAL_LEASE), this.isStopping ? undefined : this.wake.signal)
     this.wake = undefined
   }
 

@@ -37,6 +37,7 @@ const COMPLAIN_EVERY = 30_000
 export class BullStore implements JobStore<HeldRecord> {
   /** For commands, for news, and for the heartbeat's thread. */
   readonly connections: number
+  readonly lease: number
   private readonly worker = randomUUID()
   private readonly held: HeldRecord[] = []
   private readonly queues: readonly string[] | undefined
@@ -72,6 +73,7 @@ export class BullStore implements JobStore<HeldRecord> {
   ) {
     this.queues = consumption.queues === '*' ? undefined : consumption.queues
     this.connections = consumption.once ? 2 : 3
+    this.lease = options.lease
     this.seenBreaks = commands.breaks
     this.heartbeat = this.startHeartbeat()
     this.progress = new ProgressWrites((values) => this.storeProgress(values), host.logger)

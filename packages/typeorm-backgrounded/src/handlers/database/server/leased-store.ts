@@ -54,7 +54,7 @@ export class LeasedStore implements JobStore<HeldRow> {
     private readonly parts: LeasedStoreParts,
     private readonly options: ConsumeOptions,
     /** ms */
-    private readonly lease: number,
+    readonly lease: number,
   ) {
     this.connections = options.once ? 1 : 2
     const store = (values: readonly Progress<Fence>[]) =>
