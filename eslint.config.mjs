@@ -1,121 +1,204 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript'
 import importX from 'eslint-plugin-import-x'
 import tseslint from 'typescript-eslint'
 
 const src = './packages/typeorm-backgrounded/src'
 
-/** Which room may not know which others, and why. Imports point one way. */
-const directions = [
-  {
-    target: [
+/**
+ * Each room of the library, what it may import, and why not more. Imports point one way: no room can reach itself through
+ * others. A folder or a file that is on no list may import nothing.
+ */
+export const ROOMS = {
+  'logger.ts': { knows: [], because: 'The public vocabulary knows nobody: everything else stands on it.' },
+  'events.ts': { knows: [], because: 'The public vocabulary knows nobody: everything else stands on it.' },
+  concurrency: { knows: [], because: 'It is about promises and time only.' },
+  upstream: {
+    knows: [],
+    because: 'It says what dependencies do not promise, and knows nothing of what it is used for.',
+  },
+  reporting: { knows: ['logger.ts'], because: 'It puts foreign values into words, whoever asks.' },
+  'errors.ts': { knows: ['reporting'], because: 'The public vocabulary knows nobody: everything else stands on it.' },
+  database: {
+    knows: ['concurrency', 'errors.ts', 'logger.ts', 'reporting', 'upstream'],
+    because: 'It says what databases are like, whatever is stored there.',
+  },
+  job: {
+    knows: ['database', 'errors.ts', 'reporting'],
+    because: 'A job is plain data, so that any handler can use it.',
+  },
+  metadata: { knows: ['errors.ts', 'job'], because: 'The marks say what may run, not where and how.' },
+  'handlers/contract': {
+    knows: ['errors.ts', 'job', 'logger.ts', 'reporting'],
+    because: 'The contract of handlers knows no handler.',
+  },
+  'handlers/heartbeat': {
+    knows: ['concurrency', 'logger.ts', 'reporting'],
+    because: 'A heartbeat runs in a thread of its own, which loads little.',
+  },
+  'handlers/consumption': {
+    knows: ['concurrency', 'database', 'errors.ts', 'handlers/contract', 'job', 'logger.ts', 'reporting'],
+    because: 'What handlers share knows none of them.',
+  },
+  'handlers/null.ts': {
+    knows: ['handlers/contract', 'job'],
+    because: 'A handler is a translation, and knows no other.',
+  },
+  'handlers/synchronous.ts': {
+    knows: ['handlers/contract', 'job'],
+    because: 'A handler is a translation, and knows no other.',
+  },
+  ...Object.fromEntries(
+    ['bull', 'database'].map((handler) => [
+      `handlers/${handler}`,
+      {
+        knows: [
+          'concurrency',
+          'database',
+          'errors.ts',
+          'handlers/consumption',
+          'handlers/contract',
+          'handlers/heartbeat',
+          'job',
+          'logger.ts',
+          'reporting',
+          'upstream',
+        ],
+        because: 'A handler is a translation: it takes envelopes, never entities, and knows no other handler.',
+      },
+    ]),
+  ),
+  outbox: {
+    knows: ['concurrency', 'database', 'errors.ts', 'handlers/contract', 'job', 'logger.ts', 'reporting', 'upstream'],
+    because: 'The outbox knows the contract of handlers only, and neither who fills it nor who empties it.',
+  },
+  dispatch: {
+    knows: [
+      'concurrency',
+      'database',
       'errors.ts',
       'events.ts',
-      'logger.ts',
-      'batcher.ts',
-      'database-defects.ts',
-      'database-errors.ts',
-      'pause.ts',
-      'text-of.ts',
-      'backslash-escapes.ts',
-      'error-brand.ts',
-      'sqlite-connection.ts',
-      'table-differences.ts',
-      'table-entity.ts',
-      'table-names.ts',
-      'dialect.ts',
-      'column-types.ts',
-      'lazy-abort.ts',
-      'pool-runner.ts',
-      'reporting',
-    ],
-    from: [
+      'handlers/contract',
       'job',
+      'logger.ts',
       'metadata',
-      'handlers',
-      'dispatch',
-      'worker',
-      'testing',
-      'cli',
-      'backgrounded.ts',
-      'runtime.ts',
-      'options.ts',
+      'outbox',
+      'reporting',
+      'upstream',
     ],
-    message: 'The leaves know nobody: everything else stands on them.',
+    because: 'Enqueueing knows the contract of handlers only, and never the worker: plugin joins them.',
   },
-  {
-    target: ['job'],
-    from: [
+  'worker/reload': {
+    knows: ['concurrency', 'database', 'errors.ts', 'handlers/contract', 'job', 'metadata', 'upstream'],
+    because: 'Rows are loaded without knowing what they are loaded for.',
+  },
+  worker: {
+    knows: [
+      'concurrency',
+      'database',
+      'errors.ts',
+      'events.ts',
+      'handlers/contract',
+      'job',
+      'logger.ts',
       'metadata',
-      'handlers',
-      'dispatch',
-      'worker',
-      'testing',
-      'cli',
-      'backgrounded.ts',
-      'runtime.ts',
-      'options.ts',
+      'reporting',
+      'worker/reload',
     ],
-    message: 'A job is plain data: it knows errors only, so that any handler can use it.',
+    because: 'Running knows the contract of handlers only, and never the enqueueing: plugin joins them.',
   },
-  {
-    target: ['metadata'],
-    from: ['handlers', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'runtime.ts'],
-    message: 'The marks say what may run, not where and how.',
+  plugin: {
+    knows: [
+      'concurrency',
+      'database',
+      'dispatch',
+      'errors.ts',
+      'events.ts',
+      'handlers/contract',
+      'job',
+      'logger.ts',
+      'metadata',
+      'outbox',
+      'reporting',
+      'upstream',
+      'worker',
+    ],
+    because: 'The composition root is given its handler, and no edge of the library.',
   },
-  {
-    target: ['handlers'],
-    from: ['metadata', 'dispatch', 'worker', 'testing', 'cli', 'backgrounded.ts', 'runtime.ts'],
-    message: 'A handler is a translation: it takes envelopes, and has no job semantics and no entities.',
+  'index.ts': {
+    knows: [
+      'dispatch',
+      'errors.ts',
+      'events.ts',
+      'handlers/consumption',
+      'handlers/contract',
+      'handlers/null.ts',
+      'handlers/synchronous.ts',
+      'job',
+      'logger.ts',
+      'metadata',
+      'plugin',
+      'worker',
+    ],
+    because: 'The main entry loads no driver and no edge.',
   },
-  {
-    target: ['handlers/database'],
-    from: ['handlers/bull', 'handlers/synchronous.ts', 'handlers/null.ts'],
-    message: 'A handler never knows another handler.',
+  testing: {
+    knows: [
+      'concurrency',
+      'dispatch',
+      'errors.ts',
+      'handlers/consumption',
+      'handlers/contract',
+      'job',
+      'logger.ts',
+      'metadata',
+      'plugin',
+      'reporting',
+      'worker',
+    ],
+    because: 'What tests use knows no built-in handler.',
   },
-  ...['sqlite', 'postgres', 'mariadb'].map((dialect, _, all) => ({
-    target: [`handlers/database/${dialect}`],
-    from: all.filter((other) => other !== dialect).map((other) => `handlers/database/${other}`),
-    message: 'A dialect never knows another: what they share is in handlers/database.',
+  cli: {
+    knows: ['concurrency', 'database', 'errors.ts', 'job', 'logger.ts', 'plugin', 'reporting', 'worker'],
+    because: 'The CLI works with whatever handler the data source names.',
+  },
+}
+
+const DIALECTS = ['sqlite', 'postgres', 'mariadb']
+
+const directions = [
+  ...Object.entries(ROOMS).map(([room, { knows, because }]) => ({
+    target: Object.keys(ROOMS).some((other) => other.startsWith(`${room}/`)) ? `${room}/*` : room,
+    except: [room, ...knows],
+    message: because,
   })),
-  {
-    target: ['handlers/bull'],
-    from: ['handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],
-    message: 'A handler never knows another handler.',
-  },
-  {
-    target: ['dispatch'],
-    from: [
-      'worker',
-      'testing',
-      'cli',
-      'backgrounded.ts',
-      'handlers/bull',
-      'handlers/database',
-      'handlers/synchronous.ts',
-      'handlers/null.ts',
-    ],
-    message: 'Enqueueing knows the contract of handlers only, and never the worker: backgrounded.ts joins them.',
-  },
-  {
-    target: ['worker'],
-    from: [
-      'dispatch',
-      'testing',
-      'cli',
-      'backgrounded.ts',
-      'handlers/bull',
-      'handlers/database',
-      'handlers/synchronous.ts',
-      'handlers/null.ts',
-    ],
-    message: 'Running knows the contract of handlers only, and never the enqueueing: backgrounded.ts joins them.',
-  },
-  {
-    target: ['backgrounded.ts', 'runtime.ts'],
-    from: ['testing', 'cli', 'handlers/bull', 'handlers/database', 'handlers/synchronous.ts', 'handlers/null.ts'],
-    message: 'The composition root is given its handler; nothing imports an edge.',
-  },
+  ...unlisted('')
+    .concat(unlisted('handlers/'))
+    .map((entry) => ({
+      target: entry,
+      except: [entry],
+      message: `${entry} is on no list: say in eslint.config.mjs what it may import.`,
+    })),
+  ...['database', 'handlers/database'].flatMap((room) =>
+    DIALECTS.map((dialect) => ({
+      target: `${room}/${dialect}`,
+      from: DIALECTS.filter((other) => other !== dialect).flatMap((other) => [
+        `database/${other}`,
+        `handlers/database/${other}`,
+      ]),
+      message: 'A dialect never knows another: what they share is beside them.',
+    })),
+  ),
 ]
+
+/** What lies in the library, or in a folder of it, and is in no room. */
+function unlisted(folder) {
+  const rooms = Object.keys(ROOMS)
+  return readdirSync(join(import.meta.dirname, src, folder), { withFileTypes: true })
+    .map((entry) => folder + entry.name)
+    .filter((entry) => !rooms.some((room) => room === entry || room.startsWith(`${entry}/`)))
+}
 
 export default tseslint.config(
   {
@@ -143,9 +226,10 @@ export default tseslint.config(
         'error',
         {
           basePath: import.meta.dirname,
-          zones: directions.map(({ target, from, message }) => ({
-            target: target.map((path) => `${src}/${path}`),
-            from: from.map((path) => `${src}/${path}`),
+          zones: directions.map(({ target, from, except, message }) => ({
+            target: `${src}/${target}`,
+            from: from ? from.map((path) => `${src}/${path}`) : src,
+            ...(except ? { except: except.map((path) => `./${path}`) } : {}),
             message,
           })),
         },
@@ -155,7 +239,7 @@ export default tseslint.config(
         {
           paths: ['bull', 'ioredis'].map((name) => ({
             name,
-            message: 'Whoever does not use BullHandler must not need it: imported in handlers/bull only.',
+            message: 'Applications without BullHandler must not need it: imported in handlers/bull and upstream only.',
           })),
         },
       ],
@@ -165,7 +249,10 @@ export default tseslint.config(
     },
   },
   {
-    files: ['packages/typeorm-backgrounded/src/handlers/bull/**/*.ts'],
+    files: [
+      'packages/typeorm-backgrounded/src/handlers/bull/**/*.ts',
+      'packages/typeorm-backgrounded/src/upstream/ioredis.ts',
+    ],
     rules: { 'no-restricted-imports': 'off' },
   },
   {

@@ -1,4 +1,7 @@
-import { ERROR_BRAND } from './error-brand'
+import { attempt } from './reporting/text-of'
+
+/** Marks every error of this library, whichever copy of it is loaded. */
+const BRAND = Symbol.for('typeorm-backgrounded.error')
 
 /**
  * Every error this library throws: one class, one stable `code`, and a message that names the fix.
@@ -14,7 +17,23 @@ export abstract class BackgroundedError extends Error {
   }
 }
 
-Object.defineProperty(BackgroundedError.prototype, ERROR_BRAND, { value: true })
+Object.defineProperty(BackgroundedError.prototype, BRAND, { value: true })
+
+interface Branded {
+  readonly [BRAND]?: unknown
+  readonly code?: unknown
+}
+
+/**
+ * Whether this is an error of the library with one of these codes, or with any where none is given. By a mark and not by
+ * `instanceof`, so that the errors of a second copy of the library count. Never throws.
+ */
+export function isBackgroundedError(error: unknown, ...codes: readonly string[]): error is BackgroundedError {
+  return attempt(() => {
+    const { [BRAND]: brand, code } = (error ?? {}) as Branded
+    return brand === true && typeof code === 'string' && (codes.length === 0 || codes.includes(code))
+  }, false)
+}
 
 /** A call named a method that carries no `@Backgrounded` mark. */
 export class NotBackgroundedError extends BackgroundedError {

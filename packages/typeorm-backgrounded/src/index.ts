@@ -1,7 +1,7 @@
-export { backgroundedEvents, createWorker, drain, settled, withBackgrounded } from './backgrounded'
-export type { DrainOptions } from './backgrounded'
-export type { BackgroundedOptions } from './plugin-options'
-export { resolve } from './runtime'
+export { backgroundedEvents, createWorker, drain, settled, withBackgrounded } from './plugin/attach'
+export type { DrainOptions } from './plugin/attach'
+export type { BackgroundedOptions } from './plugin/options'
+export { resolve } from './plugin/runtime'
 export { backgrounded } from './dispatch/proxy'
 export type {
   BackgroundedMethods,
@@ -50,28 +50,18 @@ export type {
   JobSummary,
   RunningJobSummary,
 } from './events'
-export { consumeStore } from './handlers/consume-store'
-export type { SimpleStore } from './handlers/consume-store'
+export { consumeStore } from './handlers/consumption/consume-store'
+export type { SimpleStore } from './handlers/consumption/consume-store'
+export type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Execute } from './handlers/contract/consumable'
 export type {
-  ClaimedJob,
-  Consumable,
-  ConsumeOptions,
-  Consumption,
   EnqueueResult,
   EntityTargets,
-  Execute,
   Handler,
   HandlerCapabilities,
   HandlerHost,
-  Inspectable,
-  InspectedJob,
-  JobQuery,
-  JobState,
-  Outcome,
-  Relayed,
-  RowReading,
-  RowsRead,
-} from './handlers/handler'
+} from './handlers/contract/handler'
+export type { Inspectable, InspectedJob, JobQuery, JobState } from './handlers/contract/inspectable'
+export type { Outcome } from './handlers/contract/outcome'
 export { NullHandler } from './handlers/null'
 export { SynchronousHandler } from './handlers/synchronous'
 export type { SynchronousHandlerOptions } from './handlers/synchronous'
@@ -85,7 +75,7 @@ export type { JsonObject, JsonValue } from './job/json'
 export type { Logger } from './logger'
 export { AfterCommitBackgrounded, Backgrounded, BackgroundedEntity } from './metadata/decorators'
 export type { AfterCommitEvent, AfterCommitOptions, RowEvent } from './metadata/after-commit-options'
-export type { CallOptions, MethodOptions, OnMissing } from './options'
+export type { CallOptions, MethodOptions, OnMissing } from './metadata/options'
 export { currentJob, currentJobOrUndefined } from './worker/job-context'
 export type { CurrentJob } from './worker/job-context'
 export { DiscardJob, SnoozeJob } from './worker/outcomes'

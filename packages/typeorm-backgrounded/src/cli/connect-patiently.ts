@@ -1,8 +1,8 @@
 import type { DataSource } from 'typeorm'
-import { withAdvice } from '../database-defects'
-import { isConnectionError } from '../database-errors'
+import { withAdvice } from '../database/defects'
+import { isConnectionError } from '../database/errors'
 import type { Logger } from '../logger'
-import { sleep } from '../pause'
+import { sleep } from '../concurrency/sleep'
 
 const LONGEST_PAUSE = 5_000
 

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { DataSource, Table, type DataSourceOptions, type QueryRunner } from 'typeorm'
-import { pluginOf } from '../backgrounded'
-import { dialectOf, SUPPORTED_DATABASES } from '../dialect'
+import { pluginOf } from '../plugin/attach'
+import { dialectOf, SUPPORTED_DATABASES } from '../database/dialect'
 import { UnsupportedDatabaseError } from '../errors'
 import { errorMessage } from '../reporting/safe-error'
-import { describeDifference, tableDifferences } from '../table-differences'
+import { describeDifference, tableDifferences } from '../database/table-differences'
 
 /** What the plugin's tables lack in a database, and the statements that add it. */
 export interface MissingTables {

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm'
 import { shared } from '../metadata/registry'
 import type { OpenTransaction } from './open-transaction'
-import { shownManager } from './typeorm-transactional'
+import { shownManager } from '../upstream/typeorm-transactional'
 
 /** A `transaction(…)` callback that the current code runs in, and those around it. */
 export interface AmbientScope {

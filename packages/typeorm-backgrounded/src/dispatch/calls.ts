@@ -1,6 +1,6 @@
 import type { JobEnvelope } from '../job/envelope'
 import { setCallListener } from '../metadata/registry'
-import type { CallOptions } from '../options'
+import type { CallOptions } from '../metadata/options'
 import type { JobReceipt } from './dispatcher'
 import type { Receiver } from './envelope-maker'
 import { routeOf, type Route } from './route'

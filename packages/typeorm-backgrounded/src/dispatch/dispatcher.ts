@@ -1,10 +1,10 @@
 import type { DataSource, QueryRunner } from 'typeorm'
-import { Batcher, runInHalves } from '../batcher'
-import { isConflictError, isConnectionError } from '../database-errors'
+import { Batcher, runInHalves } from '../concurrency/batcher'
+import { isConflictError, isConnectionError } from '../database/errors'
 import { BackgroundedError, EnqueueError, StoreUnavailableError } from '../errors'
 import type { BackgroundedEvents, JobSummary } from '../events'
-import type { EnqueueResult, Handler } from '../handlers/handler'
-import { rowsOfEnqueue, type TransactionRows, type WritesRows } from '../handlers/transaction-rows'
+import type { EnqueueResult, Handler } from '../handlers/contract/handler'
+import { rowsOfEnqueue, type TransactionRows, type WritesRows } from '../handlers/contract/transaction-rows'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
@@ -13,7 +13,7 @@ import { EnvelopeMaker } from './envelope-maker'
 import { isInHandmadeTransaction } from './handmade-transaction'
 import type { HeldJob } from './held-job'
 import type { OpenTransaction } from './open-transaction'
-import type { Outbox } from './outbox/outbox'
+import type { Outbox } from '../outbox/outbox'
 import { errorMessage } from '../reporting/safe-error'
 import { touchedEntities, type Touch } from './touched-entities'
 import { TransactionBuffer } from './transaction-buffer'
@@ -364,8 +364,8 @@ function rowsOf(handler: Handler): TransactionRows<unknown> | undefined {
   return own ?? (rowsOfEnqueue((jobs, runner) => handler.enqueue(jobs, runner)) as TransactionRows<unknown>)
 }
 
-function ofFate(jobs: readonly HeldJob[], fate: HeldJob['fate']): JobEnvelope[] {
-  return jobs.filter((job) => job.fate === fate).map(({ envelope }) => envelope)
+function ofFate(jobs: readonly HeldJob[], fate: HeldJob['state']): JobEnvelope[] {
+  return jobs.filter((job) => job.state === fate).map(({ envelope }) => envelope)
 }
 
 export function summaryOf({ id, entity, key, method, queue }: JobEnvelope): JobSummary {

@@ -6,7 +6,7 @@ import {
   NotBackgroundedError,
   UnsupportedOptionError,
 } from '../errors'
-import type { Handler } from '../handlers/handler'
+import type { Handler } from '../handlers/contract/handler'
 import { encodeArguments, type EncodedArguments, type StoredReference } from '../job/arguments'
 import { milliseconds } from '../job/duration'
 import { EntityReference } from '../job/entity-reference'
@@ -15,7 +15,7 @@ import type { JsonObject } from '../job/json'
 import { keyFromValue, keyOf } from '../job/key-codec'
 import { checkStableName, type MarkedEntity, type MarkedMethod, type MethodTable } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
-import { checkCallOptions, type CallOptions } from '../options'
+import { checkCallOptions, type CallOptions } from '../metadata/options'
 
 /** What a call is made on: an entity, a reference to one, or the class of a static method. */
 export type Receiver = object

@@ -11,7 +11,7 @@ export interface HeldJob {
    * `'deferred'`: it is sent after the commit. `'pending'`: its row is to be written in the transaction, `'written'`: it is.
    * `'refused'`: the database has not taken it.
    */
-  fate: 'deferred' | 'pending' | 'written' | 'refused'
+  state: 'deferred' | 'pending' | 'written' | 'refused'
   /** Keeps several events on one row to one job. */
   readonly rowEvent?: string
 }

@@ -1,7 +1,8 @@
 import type { QueryRunner } from 'typeorm'
-import type { TransactionRows } from '../handlers/transaction-rows'
+import type { TransactionRows } from '../handlers/contract/transaction-rows'
 import type { JobEnvelope } from '../job/envelope'
 import type { HeldJob } from './held-job'
+import { depthOf } from '../upstream/typeorm'
 import { enqueueErrorOf, PendingRows } from './pending-rows'
 import { interceptEdges, type Interception, type Send } from './query-interception'
 import { HandmadeSavepoints, levelAround, type Edge } from './savepoints'
@@ -70,7 +71,7 @@ export class OpenTransaction {
     this.interception ??= interceptEdges(this.runner, (edge, sql, send) => this.atEdge(edge, sql, send))
     const fate = this.pending ? 'pending' : 'deferred'
     const depth = depthOf(this.runner)
-    const job: HeldJob = { depth, number: this.calls++, envelope, rowEvent, fate }
+    const job: HeldJob = { depth, number: this.calls++, envelope, rowEvent, state: fate }
     this.jobs.push(job)
     try {
       return this.pending?.add(job)
@@ -227,7 +228,7 @@ export class OpenTransaction {
   }
 
   private refuse(job: HeldJob, error: unknown): void {
-    job.fate = 'refused'
+    job.state = 'refused'
     this.jobs = this.jobs.filter((each) => each !== job)
     this.fail(error, job.depth)
     this.host.refused(job.envelope, error)
@@ -237,10 +238,4 @@ export class OpenTransaction {
 /** It was in a transaction when its connection was lost: that is rolled back, and will never be told of its end. */
 export function isLost(runner: QueryRunner): boolean {
   return runner.isReleased && runner.isTransactionActive
-}
-
-/** How many levels deep the runner is: 0 outside, 1 in a transaction, 2 in its first savepoint. */
-export function depthOf(runner: QueryRunner): number {
-  // Protected, and there in every 0.3 and 1.x; the public flag does not tell a savepoint from its transaction.
-  return (runner as unknown as { transactionDepth: number }).transactionDepth
 }

@@ -1,8 +1,8 @@
 import type { QueryRunner } from 'typeorm'
-import { isAbortedTransactionError, isConflictError, isServerAnswer } from '../database-errors'
+import { isAbortedTransactionError, isConflictError, isServerAnswer } from '../database/errors'
 import { EnqueueError } from '../errors'
-import type { HeldCall, TransactionRows } from '../handlers/transaction-rows'
-import { RowGroup } from '../row-group'
+import type { HeldCall, TransactionRows } from '../handlers/contract/transaction-rows'
+import { RowGroup } from '../database/row-group'
 import type { HeldJob } from './held-job'
 import type { Send } from './query-interception'
 
@@ -77,7 +77,7 @@ export class PendingRows<Row> {
       if (isAbortedTransactionError(error)) return this.send(sql)
       throw await this.whyNotCommitted(error, group, sql)
     }
-    for (const { job } of group) job.fate = 'written'
+    for (const { job } of group) job.state = 'written'
     return [] // as TypeORM answers a COMMIT
   }
 
@@ -102,7 +102,7 @@ export class PendingRows<Row> {
     }
     try {
       await this.send(`SAVEPOINT ${SAVEPOINT}; ${statement}; RELEASE SAVEPOINT ${SAVEPOINT}`)
-      for (const { job } of group) job.fate = 'written'
+      for (const { job } of group) job.state = 'written'
       return true
     } catch (error) {
       if (isAbortedTransactionError(error)) {
@@ -122,7 +122,7 @@ export class PendingRows<Row> {
       group.forEach(({ job }, index) => {
         const result = results[index]
         if (result?.state === 'failed') this.refuse(job, result.error)
-        else job.fate = 'written'
+        else job.state = 'written'
       })
     } catch (error) {
       if (isConflictError(error)) throw error

@@ -1,7 +1,7 @@
 import type { BaseEntity } from 'typeorm'
 import { NotBackgroundedError } from '../errors'
 import { EntityReference, type EntityClass } from '../job/entity-reference'
-import type { CallOptions } from '../options'
+import type { CallOptions } from '../metadata/options'
 import type { JobReceipt } from './dispatcher'
 import { enqueueCall, enqueueCalls } from './calls'
 import { classOf } from './envelope-maker'

@@ -1,7 +1,7 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { AmbiguousDataSourceError, NotAttachedError } from '../errors'
 import { shared } from '../metadata/registry'
-import { checkManager, type CallOptions } from '../options'
+import { checkManager, type CallOptions } from '../metadata/options'
 import { ambientScope } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
 import { classOf, notAttached, type Receiver } from './envelope-maker'

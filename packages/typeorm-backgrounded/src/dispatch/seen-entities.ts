@@ -1,4 +1,4 @@
-import { removeFrom } from '../remove-from'
+import { removeFrom } from '../concurrency/remove-from'
 
 const RECENT = 1_000
 

@@ -1,10 +1,11 @@
 import type { QueryRunner } from 'typeorm'
 import { shared } from '../metadata/registry'
-import { withResolver } from '../pause'
-import { removeFrom } from '../remove-from'
+import { withResolver } from '../concurrency/sleep'
+import { removeFrom } from '../concurrency/remove-from'
 import type { HeldJob } from './held-job'
 import { checkConnected } from './lost-transaction'
-import { depthOf, isLost, OpenTransaction, type TransactionHost } from './open-transaction'
+import { depthOf } from '../upstream/typeorm'
+import { isLost, OpenTransaction, type TransactionHost } from './open-transaction'
 import { SeenEntities } from './seen-entities'
 
 /** How deep a test's own transaction is, around everything that the code under test does. */

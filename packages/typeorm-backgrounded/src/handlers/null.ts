@@ -1,6 +1,6 @@
 import type { JobEnvelope } from '../job/envelope'
 import { checkKnown } from '../job/known-options'
-import type { EnqueueResult, Handler, HandlerCapabilities } from './handler'
+import type { EnqueueResult, Handler, HandlerCapabilities } from './contract/handler'
 
 /** Drops every job, for environments that must not run any. Calls are checked and encoded all the same. */
 export class NullHandler implements Handler {

@@ -1,16 +1,8 @@
 import type { JobEnvelope } from '../job/envelope'
 import { checkBoolean, checkKnown, namesOf } from '../job/known-options'
-import type {
-  ClaimedJob,
-  Consumable,
-  Consumption,
-  ConsumeOptions,
-  EnqueueResult,
-  Execute,
-  Handler,
-  HandlerCapabilities,
-  Outcome,
-} from './handler'
+import type { ClaimedJob, Consumable, Consumption, ConsumeOptions, Execute } from './contract/consumable'
+import type { EnqueueResult, Handler, HandlerCapabilities } from './contract/handler'
+import type { Outcome } from './contract/outcome'
 
 export interface SynchronousHandlerOptions {
   /** Run delayed calls at once instead of refusing them, default false. */

@@ -1,7 +1,7 @@
 import ms from 'ms'
 import { InvalidOptionError } from '../errors'
 import { capped, valueText } from '../reporting/safe-error'
-import { attempt } from '../text-of'
+import { attempt } from '../reporting/text-of'
 
 /** Milliseconds, or a text as `'5m'`, `'2 hours'`, `'1d'`. */
 export type Duration = number | ms.StringValue

@@ -1,6 +1,6 @@
 import { MalformedJobError } from '../errors'
 import { errorMessage } from '../reporting/safe-error'
-import { textOf } from '../text-of'
+import { textOf } from '../reporting/text-of'
 import { isJsonObject, type JsonObject, type JsonValue } from './json'
 import { LARGEST_PAYLOAD } from './largest-payload'
 

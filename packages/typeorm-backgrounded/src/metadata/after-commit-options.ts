@@ -1,5 +1,5 @@
 import type { EntityManager, QueryRunner } from 'typeorm'
-import type { MethodOptions } from '../options'
+import type { MethodOptions } from './options'
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- a row whose class nobody named */
 

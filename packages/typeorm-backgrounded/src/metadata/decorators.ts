@@ -1,5 +1,5 @@
 import { InvalidDeclarationError, InvalidOptionError } from '../errors'
-import { checkMethodOptions, type MethodOptions } from '../options'
+import { checkMethodOptions, type MethodOptions } from './options'
 import { checkFunction, checkIsObject, checkKnown, quoted } from '../job/known-options'
 import type { AfterCommitOptions, RowEvent } from './after-commit-options'
 import { defineBackgroundedMethod } from './generated-method'

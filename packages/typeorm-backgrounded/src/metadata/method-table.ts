@@ -1,6 +1,6 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
 import { DuplicateEntityNameError, InvalidDeclarationError, InvalidOptionError } from '../errors'
-import { checkMethodOptions, type MethodOptions, type ResolvedMethodOptions } from '../options'
+import { checkMethodOptions, type MethodOptions, type ResolvedMethodOptions } from './options'
 import type { RowEvent, AfterCommitEvent } from './after-commit-options'
 import { buildNameOf, isMangledProperty, sourceOf } from './build-names'
 import { generatedName, isGenerated } from './generated-method'

@@ -1,5 +1,5 @@
 import type { AfterCommitOptions } from './after-commit-options'
-import type { MethodOptions } from '../options'
+import type { MethodOptions } from './options'
 
 /** A mark on a method, as the decorators left it. */
 export interface MethodDeclaration {

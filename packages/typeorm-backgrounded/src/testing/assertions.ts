@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { runtimes } from '../runtime'
+import { runtimes } from '../plugin/runtime'
 import { AssertionFailedError } from '../errors'
 import type { EncodedArguments } from '../job/arguments'
 import type { EntityClass } from '../job/entity-reference'

@@ -1,21 +1,18 @@
-import type {
-  ClaimedJob,
-  Consumable,
-  Consumption,
-  ConsumeOptions,
-  EnqueueResult,
-  Execute,
-  Handler,
-  HandlerCapabilities,
-  Outcome,
-} from '../handlers/handler'
+import type { ClaimedJob, Consumable, Consumption, ConsumeOptions, Execute } from '../handlers/contract/consumable'
+import type { EnqueueResult, Handler, HandlerCapabilities } from '../handlers/contract/handler'
+import type { Outcome } from '../handlers/contract/outcome'
 import { errorText } from '../reporting/error-text'
-import { StoreConsumption, type Exchanged, type FinishedJob, type JobStore } from '../handlers/store-consumption'
+import {
+  StoreConsumption,
+  type AcknowledgedAndClaimed,
+  type FinishedJob,
+  type JobStore,
+} from '../handlers/consumption/store-consumption'
 import { dueTime, type JobEnvelope } from '../job/envelope'
 import { checkFunction } from '../job/known-options'
 import { consoleLogger } from '../logger'
 import { guarded } from '../reporting/guarded-logger'
-import { sleep } from '../pause'
+import { sleep } from '../concurrency/sleep'
 
 /** A job in the fake's memory. */
 interface WaitingJob {
@@ -78,7 +75,7 @@ export class FakeHandler implements Handler, Consumable {
 
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const store: JobStore = {
-      exchange: (finished, slots) => this.exchange(finished, slots, options.queues),
+      acknowledgeAndClaim: (finished, slots) => this.exchange(finished, slots, options.queues),
       wait: (signal) => sleep(Math.min(options.pollInterval, 10), signal),
       close: () => {},
     }
@@ -91,11 +88,11 @@ export class FakeHandler implements Handler, Consumable {
     finished: readonly FinishedJob[],
     slots: number,
     queues: readonly string[] | '*',
-  ): Promise<Exchanged> {
+  ): Promise<AcknowledgedAndClaimed> {
     for (const { job, outcome } of finished) this.settle(this.claims.get(job) as WaitingJob, outcome)
     const due = this.due(queues).slice(0, slots)
     this.waiting = this.waiting.filter((job) => !due.includes(job))
-    return Promise.resolve({ claimed: due.map((job) => this.claim(job)), lost: new Set() })
+    return Promise.resolve({ claimed: due.map((job) => this.claim(job)), leaseLost: new Set() })
   }
 
   private due(queues: readonly string[] | '*'): WaitingJob[] {

@@ -1,5 +1,5 @@
 import type { QueryRunner } from 'typeorm'
-import { useTestRunner } from '../backgrounded'
+import { useTestRunner } from '../plugin/attach'
 import { declareTestTransaction } from '../dispatch/transaction-buffer'
 import { InvalidOptionError } from '../errors'
 

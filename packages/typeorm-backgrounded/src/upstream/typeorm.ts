@@ -1,8 +1,30 @@
-import type { DataSource, QueryRunner } from 'typeorm'
+import type { DataSource, ObjectLiteral, QueryRunner, SelectQueryBuilder } from 'typeorm'
 
 /**
- * What is used of TypeORM and not promised by its documentation, each with a check that tells when it is gone.
+ * The members of TypeORM that its documentation does not promise.
+ *
+ * | member | what for | where it is missing |
+ * |---|---|---|
+ * | `queryRunner.transactionDepth` | a savepoint is told from its transaction | every call counts for the transaction itself |
+ * | `commitTransaction` sends `COMMIT` through `query` | jobs travel with it | they are written by the before-commit hook, said once |
+ * | `SelectQueryBuilder.loadRawResults` | rows that were read already become entities | they are read again |
  */
+
+/** How many levels deep the runner is: 0 outside, 1 in a transaction, 2 in its first savepoint. */
+export function depthOf(runner: QueryRunner): number {
+  const { transactionDepth } = runner as unknown as { transactionDepth?: number }
+  return transactionDepth ?? (runner.isTransactionActive ? 1 : 0)
+}
+
+/** The entities that `query` makes of rows that were read already. Rejects where this TypeORM does not make them so. */
+export async function entitiesOfRaw(
+  query: SelectQueryBuilder<ObjectLiteral>,
+  rows: readonly object[],
+): Promise<ObjectLiteral[]> {
+  if (!('loadRawResults' in query)) throw new Error('TypeORM has no loadRawResults.')
+  Object.defineProperty(query, 'loadRawResults', { value: () => Promise.resolve(rows) })
+  return query.getMany()
+}
 
 /**
  * TypeORM's runners send the COMMIT of a transaction through their own public `query`, as one statement of that one word.

@@ -1,9 +1,11 @@
 import type { EntityManager, ObjectLiteral } from 'typeorm'
-import { isBusyError, isConnectionError, isReadOnlyError } from '../database-errors'
-import { isBackgroundedError } from '../error-brand'
+import { isBusyError, isConnectionError, isReadOnlyError } from '../database/errors'
+import { isBackgroundedError } from '../errors'
 import { MalformedJobError, RowMissingError, UnknownMethodError, WorkerDiedError } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
-import type { ClaimedJob, Outcome, RowReading } from '../handlers/handler'
+import type { PrefetchQuery } from '../handlers/contract/built-in'
+import type { ClaimedJob } from '../handlers/contract/consumable'
+import type { Outcome } from '../handlers/contract/outcome'
 import { decodeArguments, storedReferences } from '../job/arguments'
 import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
@@ -12,13 +14,13 @@ import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
 import type { MarkedMethod, MethodTable } from '../metadata/method-table'
 import { errorMessage } from '../reporting/safe-error'
-import { attempt, textOf } from '../text-of'
-import { argumentRows } from './argument-rows'
-import { methodOfRow, rowOfAnyClass } from './changed-class'
-import { entityOf, type EntityLoader, type Found } from './entity-loader'
+import { attempt, textOf } from '../reporting/text-of'
+import { argumentRows } from './reload/argument-rows'
+import { methodOfRow, rowOfAnyClass } from './reload/changed-class'
+import { entityOf, type EntityLoader, type Found } from './reload/entity-loader'
 import { runInJob } from './job-context'
 import { snoozeDelay, thrownOutcome } from './outcomes'
-import type { LoadOptions } from './rows-by-key'
+import type { LoadOptions } from './reload/rows-by-key'
 import { RunningJob } from './running-job'
 
 /** How rows among the arguments are loaded. */
@@ -110,8 +112,8 @@ export class Executor {
   }
 
   /** Of the rows that the next jobs are likely to need. */
-  reading(): RowReading | undefined {
-    return this.host.loader.reading
+  prefetchQuery(): PrefetchQuery | undefined {
+    return this.host.loader.prefetchQuery
   }
 
   /** What events say about a job, as far as it can be read. */

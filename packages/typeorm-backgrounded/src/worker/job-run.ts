@@ -1,10 +1,10 @@
 import type { RunningJobSummary } from '../events'
-import type { ClaimedJob, RowsRead } from '../handlers/handler'
-import { LazyAbort } from '../lazy-abort'
+import type { PrefetchedJob, PrefetchedRows } from '../handlers/contract/built-in'
+import { LazyAbort } from '../concurrency/lazy-abort'
 import type { RunListener } from './executor'
 
 /** One run of a claimed job: its signal aborts with the lease or with the worker. */
-export class JobRun implements ClaimedJob, RunListener {
+export class JobRun implements PrefetchedJob, RunListener {
   /** There once it has begun. */
   summary: RunningJobSummary | undefined
   isRunning = true
@@ -14,7 +14,7 @@ export class JobRun implements ClaimedJob, RunListener {
 
   constructor(
     /** As the handler claimed it. */
-    readonly job: ClaimedJob,
+    readonly job: PrefetchedJob,
   ) {}
 
   get id(): string {
@@ -41,8 +41,8 @@ export class JobRun implements ClaimedJob, RunListener {
     return this.job.releasedSince
   }
 
-  get read(): RowsRead | undefined {
-    return this.job.read
+  get prefetched(): PrefetchedRows | undefined {
+    return this.job.prefetched
   }
 
   get signal(): AbortSignal {

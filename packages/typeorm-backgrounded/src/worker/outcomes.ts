@@ -1,5 +1,5 @@
 import { milliseconds, type Duration } from '../job/duration'
-import { attempt } from '../text-of'
+import { attempt } from '../reporting/text-of'
 
 const BRAND = Symbol.for('typeorm-backgrounded.outcome')
 

@@ -1,5 +1,5 @@
 import type { Logger } from '../logger'
-import { sleep } from '../pause'
+import { sleep } from '../concurrency/sleep'
 
 /** What a worker needs of an outbox. */
 export interface Relay {

@@ -1,6 +1,10 @@
 import { constants } from 'node:os'
 import type { Logger } from '../logger'
-import type { Worker } from './worker'
+
+/** What is to stop: a worker. */
+interface Stoppable {
+  stop(options: { exiting: true }): Promise<{ readonly stillRunning: readonly unknown[] }>
+}
 
 export interface SignalWatch {
   /** A signal has come. */
@@ -13,11 +17,7 @@ export interface SignalWatch {
  * The first SIGTERM or SIGINT stops the worker in order, the second one ends the process at once. A method that does not
  * end in time is handed back, and ends with the process: it must not run on beside its next run.
  */
-export function stopAtSignals(
-  worker: Pick<Worker, 'stop'>,
-  logger: Logger,
-  stopped: () => void = () => {},
-): SignalWatch {
+export function stopAtSignals(worker: Stoppable, logger: Logger, stopped: () => void = () => {}): SignalWatch {
   let isStopping = false
   function onSignal(signal: 'SIGTERM' | 'SIGINT'): void {
     if (isStopping) {

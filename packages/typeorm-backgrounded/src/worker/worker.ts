@@ -1,11 +1,14 @@
+import type { BuiltInConsumeOptions } from '../handlers/contract/built-in'
 import { InvalidOptionError, NotConsumableError, WorkerStoppingError } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
-import type { ClaimedJob, Consumable, ConsumeOptions, Consumption, Handler, Outcome } from '../handlers/handler'
+import type { ClaimedJob, Consumable, Consumption } from '../handlers/contract/consumable'
+import type { Handler } from '../handlers/contract/handler'
+import type { Outcome } from '../handlers/contract/outcome'
 import { checkBoolean, checkCount, checkKnown, namesOf, quoted } from '../job/known-options'
 import { milliseconds, type Duration } from '../job/duration'
 import type { Logger } from '../logger'
-import { after, withResolver } from '../pause'
-import { removeFrom } from '../remove-from'
+import { after, withResolver } from '../concurrency/sleep'
+import { removeFrom } from '../concurrency/remove-from'
 import type { Executor } from './executor'
 import { JobRun } from './job-run'
 import { stopAtSignals } from './stop-at-signals'
@@ -38,7 +41,7 @@ export interface RunOptions {
 
 export interface WorkerHost {
   readonly handler: Handler
-  readonly executor: Pick<Executor, 'execute' | 'summarize' | 'reading'>
+  readonly executor: Pick<Executor, 'execute' | 'summarize' | 'prefetchQuery'>
   readonly events: BackgroundedEvents
   readonly logger: Logger
   readonly outbox?: Relay
@@ -216,14 +219,14 @@ export class Worker {
     return this.host.executor.execute(run, run)
   }
 
-  private consumeOptions(): ConsumeOptions {
+  private consumeOptions(): BuiltInConsumeOptions {
     return {
       queues: this.options.queues ?? '*',
       concurrency: this.host.concurrency(this.options.concurrency),
       pollInterval: milliseconds(this.options.pollInterval ?? 1_000, 'pollInterval'),
       once: this.once,
       maxSilence: silenceOf(this.options),
-      reading: () => this.host.executor.reading(),
+      prefetch: () => this.host.executor.prefetchQuery(),
       applied: (job, outcome) => this.applied(job, outcome),
       lost: (job) => {
         const { summary } = this.ended(job)
@@ -237,7 +240,7 @@ export class Worker {
     const { summary, duration } = this.ended(job)
     this.counts[outcome.state]++
     if (outcome.state === 'failed') this.firstFailure ??= { error: outcome.error }
-    announce(this.host, summary, outcome, duration)
+    emitOutcome(this.host, summary, outcome, duration)
   }
 
   /** A job that was handed back may still be running, or not have begun. */
@@ -249,7 +252,7 @@ export class Worker {
 }
 
 /** Tells events and log what became of a job. `duration` is in ms. */
-export function announce(
+export function emitOutcome(
   { events, logger }: Pick<WorkerHost, 'events' | 'logger'>,
   job: RunningJobSummary,
   outcome: Outcome,

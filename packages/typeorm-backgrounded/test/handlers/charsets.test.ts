@@ -12,7 +12,7 @@ import {
 } from '../../src'
 import { BullHandler } from '../../src/handlers/bull'
 import { BackgroundedJob, DatabaseHandler } from '../../src/handlers/database'
-import { BackgroundedOutboxRow } from '../../src/dispatch/outbox/outbox-table'
+import { BackgroundedOutboxRow } from '../../src/outbox/outbox-table'
 import { asciiJson } from '../../src/job/ascii-json'
 import { silent } from '../support/program'
 import { redisUrl, removeKeys, requireRedis, uniquePrefix } from '../support/redis'

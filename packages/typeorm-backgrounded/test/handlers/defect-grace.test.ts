@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { StoreUnavailableError } from '../../src'
-import { DefectGrace } from '../../src/handlers/defect-grace'
+import { DefectGrace } from '../../src/handlers/consumption/defect-grace'
 
 describe('An error that no waiting mends', () => {
   let now = 0

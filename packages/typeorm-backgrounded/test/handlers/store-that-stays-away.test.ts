@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { ClaimedJob, ConsumeOptions } from '../../src'
-import { StoreConsumption, type JobStore } from '../../src/handlers/store-consumption'
+import { StoreConsumption, type JobStore } from '../../src/handlers/consumption/store-consumption'
 
 describe('a consumption that is stopped while its store is away', () => {
   const job: ClaimedJob = { id: '1', queue: 'default', attempt: 1, envelope: {} }
@@ -21,9 +21,9 @@ describe('a consumption that is stopped while its store is away', () => {
     let asked = 0
     return {
       lease: 300,
-      exchange: () =>
+      acknowledgeAndClaim: () =>
         asked++ === 0
-          ? Promise.resolve({ claimed: [job], lost: new Set() })
+          ? Promise.resolve({ claimed: [job], leaseLost: new Set() })
           : Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' })),
       wait: () => new Promise(() => {}),
       close: () => void (isClosed = true),

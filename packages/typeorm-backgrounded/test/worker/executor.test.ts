@@ -15,10 +15,10 @@ import {
   type JobEnvelope,
   type Outcome,
 } from '../../src'
-import { runtimeOf } from '../../src/backgrounded'
+import { runtimeOf } from '../../src/plugin/attach'
 import { LeaseLostError, WorkerDiedError } from '../../src/errors'
 import { FakeHandler } from '../../src/testing'
-import { EntityLoader } from '../../src/worker/entity-loader'
+import { EntityLoader } from '../../src/worker/reload/entity-loader'
 import { Executor } from '../../src/worker/executor'
 import { inMemory } from '../support/data-sources'
 

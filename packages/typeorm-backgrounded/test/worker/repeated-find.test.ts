@@ -16,7 +16,7 @@ import {
   type ObjectLiteral,
   type Relation,
 } from 'typeorm'
-import { RepeatedFind } from '../../src/worker/repeated-find'
+import { RepeatedFind } from '../../src/worker/reload/repeated-find'
 import { mariaDb, postgres, sqliteInMemory } from '../support/stores'
 
 @Entity()

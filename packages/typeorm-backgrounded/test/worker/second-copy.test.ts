@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import { Backgrounded, backgrounded, BackgroundedError, DiscardJob, drain, withBackgrounded } from '../../src'
-import { isBackgroundedError } from '../../src/error-brand'
+import { isBackgroundedError } from '../../src/errors'
 import { callListener, setCallListener } from '../../src/metadata/registry'
 import { FakeHandler } from '../../src/testing'
 import { inMemory } from '../support/data-sources'

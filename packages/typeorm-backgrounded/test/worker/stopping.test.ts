@@ -13,7 +13,7 @@ import {
 } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
 import { FakeHandler } from '../../src/testing'
-import { after as later } from '../../src/pause'
+import { after as later } from '../../src/concurrency/sleep'
 import { inFile } from '../support/data-sources'
 import { mariaDb, postgres, sqliteFile } from '../support/stores'
 import { until } from '../support/worker-process'

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { DataSource } from 'typeorm'
-import { pluginOf } from '../../backgrounded'
+import { pluginOf } from '../../plugin/attach'
 import { dataSourceOption, requireOption } from '../flags'
 import { loadDataSource, requireModules } from '../load-data-source'
 import { missingTables, tableStatements } from '../plugin-tables'

@@ -1,5 +1,5 @@
 import type { Logger } from '../../logger'
-import { sleep } from '../../pause'
+import { sleep } from '../../concurrency/sleep'
 import type { Connection } from './connections'
 import { withoutArguments } from './without-arguments'
 

@@ -2,23 +2,12 @@ import type { Queue, QueueOptions } from 'bull'
 import { InvalidOptionError, NotAttachedError, PayloadTooLargeError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
-import { sleep } from '../../pause'
-import type {
-  Consumable,
-  Consumption,
-  ConsumeOptions,
-  EnqueueResult,
-  Execute,
-  Handler,
-  HandlerCapabilities,
-  HandlerHost,
-  Inspectable,
-  InspectedJob,
-  JobQuery,
-  JobState,
-  Relayed,
-} from '../handler'
-import { StoreConsumption } from '../store-consumption'
+import { sleep } from '../../concurrency/sleep'
+import type { BuiltInCapabilities, Relayed } from '../contract/built-in'
+import type { Consumable, Consumption, ConsumeOptions, Execute } from '../contract/consumable'
+import type { EnqueueResult, Handler, HandlerHost } from '../contract/handler'
+import type { Inspectable, InspectedJob, JobQuery, JobState } from '../contract/inspectable'
+import { StoreConsumption } from '../consumption/store-consumption'
 import { Arrivals } from './arrivals'
 import { BullStore } from './bull-store'
 import { Commands, explained } from './commands'
@@ -50,7 +39,7 @@ const REGISTER_EVERY = 60 * 60 * 1000
  */
 export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
   readonly name = 'bull'
-  readonly capabilities: HandlerCapabilities = {
+  readonly capabilities: BuiltInCapabilities = {
     transactional: false,
     batches: true,
     // Bull's priorities are upside down for ours, and cost O(n) at each call: use queues.

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { LONGEST_TIMER, sleep } from '../../pause'
-import { removeFrom } from '../../remove-from'
+import { LONGEST_TIMER, sleep } from '../../concurrency/sleep'
+import { removeFrom } from '../../concurrency/remove-from'
 import { errorMessage } from '../../reporting/safe-error'
 import { errorText, storableText } from '../../reporting/error-text'
 import { Heartbeat } from '../heartbeat/heartbeat'
 import { threadFile } from '../heartbeat/thread-file'
-import type { ConsumeOptions, HandlerHost, Outcome } from '../handler'
-import { HeldJob } from '../held-job'
-import { ProgressWrites, type Progress } from '../progress-writes'
-import type { Exchanged, FinishedJob, JobStore } from '../store-consumption'
+import type { ConsumeOptions } from '../contract/consumable'
+import type { HandlerHost } from '../contract/handler'
+import type { Outcome } from '../contract/outcome'
+import { InFlightJob } from '../consumption/in-flight-job'
+import { ProgressWrites, type Progress } from '../consumption/progress-writes'
+import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../consumption/store-consumption'
 import type { Arrivals } from './arrivals'
 import { explained, type Commands } from './commands'
 import type { Connections } from './connections'
@@ -17,43 +19,48 @@ import { warnOfEviction } from './eviction-policy'
 import type { ResolvedBullOptions } from './options'
 import type { ClaimedRecord } from './scripts/claimed'
 import { beat, leave } from './scripts/beat'
-import { exchange, type ExchangeReply, type Settled, type Settlement } from './scripts/exchange'
-import { listHeld, progress as progressOf, tend, type TendRequest } from './scripts/tend'
+import {
+  acknowledgeAndClaim,
+  type AcknowledgeAndClaimReply,
+  type Applied,
+  type StoredOutcome,
+} from './scripts/acknowledge-and-claim'
+import { listHeld, progress as progressOf, reapAndPrune, type ReapRequest } from './scripts/reap-and-prune'
 import { beatWithin, type PulseData } from './worker-pulse'
 
-type HeldRecord = HeldJob<ClaimedRecord>
+type InFlightRecord = InFlightJob<ClaimedRecord>
 
 const TIMEOUT = 5_000
 const FAREWELL_TIMEOUT = 250
 /** How soon a worker whose heart has not beaten yet asks again. */
 const ASK_AGAIN = 20
-const LONGEST_PAUSE = 1_000
+const MAX_RETRY_DELAY = 1_000
 /** Some 8 s. */
 const MANY_REFUSALS = 30
 const CHECK_NEWS_EVERY = 15_000
 const COMPLAIN_EVERY = 30_000
 
 /** The jobs of one data source in Redis, as one worker sees them. */
-export class BullStore implements JobStore<HeldRecord> {
+export class BullStore implements JobStore<InFlightRecord> {
   /** For commands, for news, and for the heartbeat's thread. */
   readonly connections: number
   readonly lease: number
   private readonly worker = randomUUID()
-  private readonly held: HeldRecord[] = []
+  private readonly inFlight: InFlightRecord[] = []
   private readonly queues: readonly string[] | undefined
   private readonly heartbeat: Heartbeat
   private readonly progress: ProgressWrites<ClaimedRecord>
-  private readonly looks: NodeJS.Timeout
+  private readonly reapTimer: NodeJS.Timeout
   private exchanges = 0
   private nextDue = Infinity
   /** Jobs of dead workers, and jobs whose claim was not heard of, for the next exchange to hand out. */
-  private found: HeldRecord[] = []
+  private unstarted: InFlightRecord[] = []
   private seenBreaks: number
   /** Others may have taken this worker for dead. */
   private hasGap = false
   private lastContact = performance.now()
   private lastComplaint = -Infinity
-  private isLooking = false
+  private isReaping = false
   private newsCheckedAt = performance.now()
   /** Its heart has beaten, as far as is known: a worker that has not beaten claims nothing. */
   private isAlive = false
@@ -77,12 +84,15 @@ export class BullStore implements JobStore<HeldRecord> {
     this.seenBreaks = commands.breaks
     this.heartbeat = this.startHeartbeat()
     this.progress = new ProgressWrites((values) => this.storeProgress(values), host.logger)
-    this.looks = setInterval(() => void this.lookAround(), Math.min(options.lookAround, LONGEST_TIMER))
-    void this.lookAround()
+    this.reapTimer = setInterval(() => void this.reapAndPrune(), Math.min(options.lookAround, LONGEST_TIMER))
+    void this.reapAndPrune()
     if (!consumption.once) void warnOfEviction(commands, host.logger)
   }
 
-  async exchange(finished: readonly FinishedJob<HeldRecord>[], slots: number): Promise<Exchanged<HeldRecord>> {
+  async acknowledgeAndClaim(
+    finished: readonly FinishedJob<InFlightRecord>[],
+    slots: number,
+  ): Promise<AcknowledgedAndClaimed<InFlightRecord>> {
     await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
     // The heart of a drain beats on the main loop, and its first exchange may be its last.
     if (!this.isAlive && slots > 0 && this.consumption.once) await this.comeAlive()
@@ -91,8 +101,8 @@ export class BullStore implements JobStore<HeldRecord> {
     const { breaks } = this.commands
     const ended = new Set(finished.map(({ job }) => job))
     const request = {
-      finished: finished.map((each) => this.settlement(each)),
-      slots: slots - this.found.filter(({ died }) => !died).length,
+      finished: finished.map((each) => this.outcomeToApply(each)),
+      slots: slots - this.unstarted.filter(({ died }) => !died).length,
       queues: this.queues,
       turn: this.exchanges,
       worker: this.worker,
@@ -100,31 +110,31 @@ export class BullStore implements JobStore<HeldRecord> {
       ...this.suspectsWanted(ended),
       keepsCompleted: this.host.keepCompleted > 0,
     }
-    const reply = await this.commands.run(exchange, [JSON.stringify(request)], TIMEOUT)
+    const reply = await this.commands.run(acknowledgeAndClaim, [JSON.stringify(request)], TIMEOUT)
     // Only once: its next beat says so again.
-    if (this.isAlive && !reply.isAlive && this.held.length > ended.size) this.hasGap = true
+    if (this.isAlive && !reply.isAlive && this.inFlight.length > ended.size) this.hasGap = true
     this.isAlive = reply.isAlive
     this.lastContact = start
     const isHeardTwice = breaks !== this.commands.breaks
-    const lost = new Set<HeldRecord>()
-    const refused = new Map<HeldRecord, unknown>()
+    const leaseLost = new Set<InFlightRecord>()
+    const refused = new Map<InFlightRecord, unknown>()
     finished.forEach(({ job, isRepeated = false }, index) => {
-      const settled = reply.settled[index] as Settled
+      const settled = reply.applied[index] as Applied
       if (settled instanceof Error) return refused.set(job, explained(settled))
-      removeFrom(this.held, job)
+      removeFrom(this.inFlight, job)
       // What is gone was settled by this very request, if ioredis or the loop has sent it before.
-      if (settled === 'lost' || (settled === 'gone' && !isRepeated && !isHeardTwice)) lost.add(job)
+      if (settled === 'lost' || (settled === 'gone' && !isRepeated && !isHeardTwice)) leaseLost.add(job)
       return undefined
     })
     this.nextDue = this.nextDueOf(reply)
     this.complain(reply.problems)
-    if (reply.isMore && reply.claimed.length === 0 && this.found.length === 0)
-      return { ...(await this.exchange([], slots)), lost, refused }
-    const claimed = [...this.found, ...reply.claimed.map((record) => this.hold(record))]
-    this.found = []
-    if (claimed.length > 0) this.heartbeat.isRunning(this.held.map(({ name }) => name))
+    if (reply.isMore && reply.claimed.length === 0 && this.unstarted.length === 0)
+      return { ...(await this.acknowledgeAndClaim([], slots)), leaseLost, refused }
+    const claimed = [...this.unstarted, ...reply.claimed.map((record) => this.add(record))]
+    this.unstarted = []
+    if (claimed.length > 0) this.heartbeat.isRunning(this.inFlight.map(({ name }) => name))
     const isAll = reply.claimed.length < request.slots && reply.problems.length === 0 && !reply.isMore
-    return { lost, refused, claimed, isAll }
+    return { leaseLost, refused, claimed, isAll }
   }
 
   async wait(signal: AbortSignal): Promise<void> {
@@ -137,7 +147,7 @@ export class BullStore implements JobStore<HeldRecord> {
 
   get hasNews(): boolean {
     // A claim may not have been heard of.
-    return this.found.length > 0 || this.hasGap || this.seenBreaks !== this.commands.breaks
+    return this.unstarted.length > 0 || this.hasGap || this.seenBreaks !== this.commands.breaks
   }
 
   onNews(changed: () => void): void {
@@ -146,7 +156,7 @@ export class BullStore implements JobStore<HeldRecord> {
 
   async close(): Promise<void> {
     this.progress.close()
-    clearInterval(this.looks)
+    clearInterval(this.reapTimer)
     this.arrivals.close()
     await this.heartbeat.stop()
     if (!this.commands.isOut) await this.commands.run(leave, [this.worker], FAREWELL_TIMEOUT).catch(() => {}) // then its key ends by itself
@@ -163,7 +173,7 @@ export class BullStore implements JobStore<HeldRecord> {
       thread: this.consumption.once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => beatWithin(commands, data), close() {} }),
       onGap: () => {
-        if (this.held.length === 0) return
+        if (this.inFlight.length === 0) return
         this.hasGap = true
         this.changed()
       },
@@ -171,7 +181,7 @@ export class BullStore implements JobStore<HeldRecord> {
     })
   }
 
-  private nextDueOf({ isAlive, nextDue }: ExchangeReply): number {
+  private nextDueOf({ isAlive, nextDue }: AcknowledgeAndClaimReply): number {
     if (isAlive) {
       this.refusals = 0
       return nextDue === undefined ? Infinity : Date.now() + nextDue
@@ -179,21 +189,21 @@ export class BullStore implements JobStore<HeldRecord> {
     if (this.refusals++ === MANY_REFUSALS) {
       this.host.logger.warn({}, 'nothing is claimed: the heartbeat of this worker has not reached Redis')
     }
-    return Date.now() + Math.min(ASK_AGAIN * this.refusals, LONGEST_PAUSE)
+    return Date.now() + Math.min(ASK_AGAIN * this.refusals, MAX_RETRY_DELAY)
   }
 
   private async comeAlive(): Promise<void> {
     const { lease, gap } = this.options
     const wasAlive = await this.commands.run(beat, [this.worker, lease, gap], TIMEOUT)
-    if (!wasAlive && this.held.length > 0) this.hasGap = true
+    if (!wasAlive && this.inFlight.length > 0) this.hasGap = true
   }
 
   /**
    * How many jobs may be claimed whose worker died: up to half of the slots together, and those that may be the cause, or
    * that have no attempt to lose, without any other.
    */
-  private suspectsWanted(ended: ReadonlySet<HeldRecord>): { suspects: number; loneSuspect: boolean } {
-    const running = this.held.filter((job) => job.claim.isSuspect && !job.died && !ended.has(job))
+  private suspectsWanted(ended: ReadonlySet<InFlightRecord>): { suspects: number; loneSuspect: boolean } {
+    const running = this.inFlight.filter((job) => job.claim.isSuspect && !job.died && !ended.has(job))
     const isOneAlone = running.some(({ claim }) => claim.isAlone)
     const most = Math.max(1, Math.floor(this.concurrency / 2))
     return { suspects: isOneAlone ? 0 : Math.max(0, most - running.length), loneSuspect: running.length === 0 }
@@ -216,31 +226,31 @@ export class BullStore implements JobStore<HeldRecord> {
     // The same token may stand for several jobs: of an exchange that ioredis has sent twice.
     const claims = new Set(stored.map(claimOf))
     const known = new Set<string>()
-    for (const job of this.held) {
+    for (const job of this.inFlight) {
       known.add(claimOf(job.claim))
       if (!claims.has(claimOf(job.claim))) job.lose()
     }
-    for (const record of stored) if (!known.has(claimOf(record))) this.found.push(this.hold(record))
+    for (const record of stored) if (!known.has(claimOf(record))) this.unstarted.push(this.add(record))
   }
 
   /** Every few seconds: whose worker has died, and is this one in touch with the store itself? */
-  private async lookAround(): Promise<void> {
-    if (this.isLooking) return
-    this.isLooking = true
+  private async reapAndPrune(): Promise<void> {
+    if (this.isReaping) return
+    this.isReaping = true
     const start = performance.now()
     try {
       // What is decided on must still hold when it arrives.
-      const taken = await this.commands.run(tend, [JSON.stringify(this.tendRequest())], this.options.lease / 4)
+      const taken = await this.commands.run(reapAndPrune, [JSON.stringify(this.reapRequest())], this.options.lease / 4)
       this.lastContact = start
-      for (const record of taken) this.found.push(this.hold(record))
+      for (const record of taken) this.unstarted.push(this.add(record))
       if (taken.length > 0) this.changed()
       this.checkNews()
     } catch (error) {
       this.host.logger.debug({ err: error }, 'Redis did not answer a look around')
       if (performance.now() - this.lastContact <= this.options.lease) return
-      for (const job of this.held) job.lose()
+      for (const job of this.inFlight) job.lose()
     } finally {
-      this.isLooking = false
+      this.isReaping = false
     }
   }
 
@@ -251,7 +261,7 @@ export class BullStore implements JobStore<HeldRecord> {
     void this.arrivals.check(TIMEOUT, () => this.ownConnections.giveUp('Redis does not answer on one of them'))
   }
 
-  private tendRequest(): TendRequest {
+  private reapRequest(): ReapRequest {
     const { keepFailed, lease, gap } = this.options
     return {
       queues: this.queues,
@@ -267,20 +277,20 @@ export class BullStore implements JobStore<HeldRecord> {
     }
   }
 
-  private complain(problems: ExchangeReply['problems']): void {
+  private complain(problems: AcknowledgeAndClaimReply['problems']): void {
     if (problems.length === 0 || performance.now() - this.lastComplaint < COMPLAIN_EVERY) return
     this.lastComplaint = performance.now()
     this.host.logger.error({ problems }, 'jobs of some queues cannot be claimed')
   }
 
-  private settlement({ job, outcome }: FinishedJob<HeldRecord>): Settlement {
+  private outcomeToApply({ job, outcome }: FinishedJob<InFlightRecord>): StoredOutcome {
     const { queue, id, token } = job.claim
-    return { queue, id, token, died: job.died, ...settlementOf(outcome) }
+    return { queue, id, token, died: job.died, ...storedOutcomeOf(outcome) }
   }
 
-  private hold(record: ClaimedRecord): HeldRecord {
-    const job = new HeldJob(record, envelopeOf(record), record.died, this.tellProgress)
-    this.held.push(job)
+  private add(record: ClaimedRecord): InFlightRecord {
+    const job = new InFlightJob(record, envelopeOf(record), record.died, this.tellProgress)
+    this.inFlight.push(job)
     return job
   }
 
@@ -301,7 +311,7 @@ export class BullStore implements JobStore<HeldRecord> {
   }
 }
 
-function settlementOf(outcome: Outcome): Omit<Settlement, 'queue' | 'id' | 'token'> {
+function storedOutcomeOf(outcome: Outcome): Omit<StoredOutcome, 'queue' | 'id' | 'token'> {
   switch (outcome.state) {
     case 'completed':
       return { state: 'completed' }

@@ -1,4 +1,4 @@
-import { LONGEST_TIMER } from '../../pause'
+import { LONGEST_TIMER } from '../../concurrency/sleep'
 import { InvalidOptionError, StoreUnavailableError } from '../../errors'
 import type { Connection, Connections } from './connections'
 import type { Script } from './scripts/script'

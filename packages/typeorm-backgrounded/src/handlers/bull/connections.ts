@@ -1,7 +1,8 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { InvalidOptionError } from '../../errors'
 import type { Logger } from '../../logger'
-import type { ConnectionType, CreateClient } from './options'
+import type { ConnectionType, CreateClient } from './redis-option'
+import { cut, cutLive, nodesOf } from '../../upstream/ioredis'
 import { withoutArguments } from './without-arguments'
 
 export type Connection = Redis | Cluster
@@ -62,7 +63,7 @@ export class Connections {
     this.gaveUpAt = now
     if (!this.hasSaid) this.logger.warn({ reason }, 'the connections to Redis are given up for new ones')
     this.hasSaid = true
-    for (const connection of this.opened) destroySockets(connection)
+    for (const connection of this.opened) cutLive(connection)
   }
 
   /** Redis has answered, and taken a write. */
@@ -116,17 +117,10 @@ function made(connection: unknown): Connection {
 function destroyWhereNobodyAnswers(connection: Connection): void {
   connection.on('connect', () => {
     const timer = setTimeout(() => {
-      if (connection.status === 'connect') destroySockets(connection)
+      if (connection.status === 'connect') cutLive(connection)
     }, READY_WITHIN).unref()
     for (const event of ['ready', 'close']) connection.once(event, () => clearTimeout(timer))
   })
-}
-
-/** At once: where nobody answers, an orderly end takes for ever. ioredis connects again by itself. */
-function destroySockets(connection: Connection): void {
-  for (const node of nodesOf(connection)) {
-    if (node.status === 'ready' || node.status === 'connect') node.stream?.destroy()
-  }
 }
 
 async function end(connection: Connection): Promise<void> {
@@ -136,9 +130,5 @@ async function end(connection: Connection): Promise<void> {
   }
   const nodes = nodesOf(connection)
   connection.disconnect()
-  for (const node of nodes) node.stream?.destroy()
-}
-
-function nodesOf(connection: Connection): readonly Redis[] {
-  return connection.isCluster ? (connection as Cluster).nodes('all') : [connection as Redis]
+  for (const node of nodes) cut(node)
 }

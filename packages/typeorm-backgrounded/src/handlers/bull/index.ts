@@ -1,2 +1,3 @@
 export { BullHandler } from './bull-handler'
-export type { BullHandlerOptions, ConnectionType, CreateClient } from './options'
+export type { BullHandlerOptions } from './options'
+export type { ConnectionType, CreateClient, RedisOption } from './redis-option'

@@ -1,7 +1,7 @@
 import { asciiJson } from '../../job/ascii-json'
 import { dueTime, type JobEnvelope } from '../../job/envelope'
 import { isJsonObject } from '../../job/json'
-import type { InspectedJob, JobState } from '../handler'
+import type { InspectedJob, JobState } from '../contract/inspectable'
 import { wholeNumber, type ClaimedRecord } from './scripts/claimed'
 import type { NewJob } from './scripts/enqueue'
 import type { StoredRecord } from './scripts/inspect'

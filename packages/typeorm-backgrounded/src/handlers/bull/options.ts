@@ -1,25 +1,15 @@
 import type { AdvancedSettings } from 'bull'
-import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import type { RedisOptions } from 'ioredis'
 import { InvalidOptionError } from '../../errors'
 import { milliseconds, type Duration } from '../../job/duration'
-import { kindOf, redisOf } from './redis-option'
-
-/** What a connection is for; `bclient` is asked for only by raw queues that process jobs themselves. */
-export type ConnectionType = 'client' | 'subscriber' | 'bclient'
-
-/**
- * Makes a connection. It belongs to the handler, which closes it with the data source: for one that you share
- * with other code, return `yours.duplicate()`.
- */
-export type CreateClient = (type: ConnectionType) => Redis | Cluster
+import { kindOf, redisOf, type CreateClient, type RedisOption } from './redis-option'
 
 export interface BullHandlerOptions {
   /**
    * A URL, ioredis options, an ioredis instance (which is not used itself: the handler connects as it does), or a function
    * that makes connections. Left out: `redis://127.0.0.1:6379`; an `undefined` is refused.
    */
-  readonly redis?:
-    string | URL | RedisOptions | Redis | Cluster | CreateClient | { readonly createClient: CreateClient }
+  readonly redis?: RedisOption
   /**
    * Before every key, default `'backgrounded'`. Give each application that shares a Redis its own. On a Redis
    * Cluster it needs a hash tag: `'{backgrounded}'`.

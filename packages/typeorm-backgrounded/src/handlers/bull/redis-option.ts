@@ -1,6 +1,18 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { InvalidOptionError } from '../../errors'
-import type { BullHandlerOptions, CreateClient } from './options'
+
+/** What a connection is for; `bclient` is asked for only by raw queues that process jobs themselves. */
+export type ConnectionType = 'client' | 'subscriber' | 'bclient'
+
+/**
+ * Makes a connection. It belongs to the handler, which closes it with the data source: for one that you share
+ * with other code, return `yours.duplicate()`.
+ */
+export type CreateClient = (type: ConnectionType) => Redis | Cluster
+
+/** Where Redis is, and how to connect to it. */
+export type RedisOption =
+  string | URL | RedisOptions | Redis | Cluster | CreateClient | { readonly createClient: CreateClient }
 
 const FIX =
   'give a URL like redis://user:password@127.0.0.1:6379/0, options or an instance of ioredis, or a function that makes connections'
@@ -26,7 +38,7 @@ const SOCKET_NAMES = new Set(['localAddress', 'localPort', 'hints', 'lookup', 'a
  * was given, since a malformed URL may have its password anywhere.
  * @throws InvalidOptionError
  */
-export function redisOf(redis: BullHandlerOptions['redis']): RedisOptions | CreateClient {
+export function redisOf(redis: RedisOption | undefined): RedisOptions | CreateClient {
   if (typeof redis === 'string') return optionsOfUrl(redis)
   if (typeof redis === 'function') return redis
   if (redis === undefined) {

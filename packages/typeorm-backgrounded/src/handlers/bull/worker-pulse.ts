@@ -1,9 +1,9 @@
 import type { RedisOptions } from 'ioredis'
-import { sleep } from '../../pause'
+import { sleep } from '../../concurrency/sleep'
 import type { Pulse } from '../heartbeat/heart'
 import { Commands } from './commands'
 import { Connections } from './connections'
-import type { CreateClient } from './options'
+import type { CreateClient } from './redis-option'
 import { beat } from './scripts/beat'
 
 /** Cloneable, unless `redis` holds functions. */

@@ -1,7 +1,7 @@
-import type { HeldJob } from '../held-job'
+import type { InFlightJob } from '../consumption/in-flight-job'
 import type { BackgroundedJob } from './tables/job-table'
 
-/** What each job has of its own: whole levels of jobs share the rest. */
+/** What each job has of its own: whole lanes of jobs share the rest. */
 export const OWN = [
   'id',
   'entity',
@@ -53,7 +53,7 @@ export interface ClaimedRow {
 }
 
 /** A row whose job is in the hands of this worker. */
-export type HeldRow = HeldJob<ClaimedRow>
+export type InFlightRow = InFlightJob<ClaimedRow>
 
 /** Drivers hand out the database's longest integers as text. Changes `row` itself. */
 export function claimedRow(row: Record<string, unknown>): ClaimedRow {

@@ -1,26 +1,15 @@
+import type { BuiltInConsumeOptions, BuiltInHost } from '../contract/built-in'
 import type { DataSource, QueryRunner } from 'typeorm'
-import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../dialect'
+import { dialectOf, SUPPORTED_DATABASES, type Dialect } from '../../database/dialect'
 import { InvalidOptionError, NotAttachedError, UnsupportedDatabaseError } from '../../errors'
 import { checkBoolean, checkKnown, namesOf } from '../../job/known-options'
 import { milliseconds, type Duration } from '../../job/duration'
 import type { JobEnvelope } from '../../job/envelope'
-import type {
-  Consumable,
-  Consumption,
-  ConsumeOptions,
-  EnqueueResult,
-  EntityTargets,
-  Execute,
-  Handler,
-  HandlerCapabilities,
-  HandlerHost,
-  Inspectable,
-  InspectedJob,
-  JobQuery,
-  JobState,
-} from '../handler'
-import { StoreConsumption } from '../store-consumption'
-import type { TransactionRows, WritesRows } from '../transaction-rows'
+import type { Consumable, Consumption, Execute } from '../contract/consumable'
+import type { EnqueueResult, EntityTargets, Handler, HandlerCapabilities } from '../contract/handler'
+import type { Inspectable, InspectedJob, JobQuery, JobState } from '../contract/inspectable'
+import { StoreConsumption } from '../consumption/store-consumption'
+import type { TransactionRows, WritesRows } from '../contract/transaction-rows'
 import { DatabaseInspection } from './inspection'
 import type { JobDatabase } from './job-database'
 import { MariaDbDatabase } from './mariadb/mariadb-database'
@@ -60,7 +49,7 @@ interface ResolvedOptions {
 const OPTIONS = namesOf<DatabaseHandlerOptions>({ busyTimeout: true, lease: true, listen: true, notify: true })
 const SHORTEST_LEASE = 1_000
 
-const DATABASES: Readonly<Record<Dialect, (host: HandlerHost, options: ResolvedOptions) => JobDatabase>> = {
+const DATABASES: Readonly<Record<Dialect, (host: BuiltInHost, options: ResolvedOptions) => JobDatabase>> = {
   sqlite: (host, { busyTimeout }) => new SqliteDatabase(host, busyTimeout),
   postgres: (host, options) => new PostgresDatabase(host, options),
   mariadb: (host, { lease }) => new MariaDbDatabase(host, lease),
@@ -82,7 +71,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   }
   private readonly options: ResolvedOptions
   private readonly tables = new Map<string, EntityTargets>()
-  private database: { jobs: JobDatabase; host: HandlerHost } | undefined
+  private database: { jobs: JobDatabase; host: BuiltInHost } | undefined
 
   /** @throws InvalidOptionError */
   constructor(options: DatabaseHandlerOptions = {}) {
@@ -109,7 +98,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   }
 
   /** @throws UnsupportedDatabaseError, MissingTableError */
-  attach(host: HandlerHost): void {
+  attach(host: BuiltInHost): void {
     const { type } = host.dataSource.options
     const dialect = dialectOf(type)
     if (!dialect) {
@@ -135,7 +124,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   }
 
   /** @throws UnsupportedDatabaseError for a worker on an in-memory database */
-  consume(options: ConsumeOptions, execute: Execute): Consumption {
+  consume(options: BuiltInConsumeOptions, execute: Execute): Consumption {
     const { jobs, host } = this.attached
     const consumption = new StoreConsumption(jobs.open(options), options, execute, host.logger)
     if (!options.once) void consumption.ready.then(() => tellOfMissingIndices(host))
@@ -182,7 +171,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
     return new DatabaseInspection(host.source, jobs)
   }
 
-  private get attached(): { jobs: JobDatabase; host: HandlerHost } {
+  private get attached(): { jobs: JobDatabase; host: BuiltInHost } {
     if (this.database) return this.database
     throw new NotAttachedError(
       'DatabaseHandler works only while its data source is initialised: call initialize() first.',

@@ -1,5 +1,5 @@
 export { DatabaseHandler } from './database-handler'
 export type { DatabaseHandlerOptions } from './database-handler'
 export { BackgroundedJob } from './tables/job-table'
-export { BackgroundedPause } from './tables/pause-table'
+export { PausedQueue as BackgroundedPause } from './tables/paused-queue-table'
 export { BackgroundedWorker } from './tables/worker-table'

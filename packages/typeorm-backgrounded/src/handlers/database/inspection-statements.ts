@@ -1,5 +1,5 @@
-import type { JobState } from '../handler'
-import { JOB_STATES } from '../inspection-arguments'
+import type { JobState } from '../contract/inspectable'
+import { JOB_STATES } from '../contract/inspection-arguments'
 import type { JobTables } from './tables'
 import type { BackgroundedJob } from './tables/job-table'
 

@@ -1,12 +1,12 @@
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { isBusyError, isConnectionError } from '../../database-errors'
-import type { Dialect } from '../../dialect'
+import { isBusyError, isConnectionError } from '../../database/errors'
+import type { Dialect } from '../../database/dialect'
 import { BackgroundedError, StoreUnavailableError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import type { JobEnvelope } from '../../job/envelope'
-import type { Inspectable, InspectedJob, JobQuery, JobState } from '../handler'
-import { checkedIds, checkedPrune, checkedQuery, checkedQueue } from '../inspection-arguments'
+import type { Inspectable, InspectedJob, JobQuery, JobState } from '../contract/inspectable'
+import { checkedIds, checkedPrune, checkedQuery, checkedQueue } from '../contract/inspection-arguments'
 import {
   inspectionStatements,
   KEPT_STATES,

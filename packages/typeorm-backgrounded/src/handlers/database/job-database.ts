@@ -1,9 +1,10 @@
+import type { BuiltInConsumeOptions } from '../contract/built-in'
 import type { QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../job/envelope'
-import type { ConsumeOptions, EnqueueResult } from '../handler'
-import type { JobStore } from '../store-consumption'
-import type { TransactionRows } from '../transaction-rows'
-import type { HeldRow } from './claimed-row'
+import type { EnqueueResult } from '../contract/handler'
+import type { JobStore } from '../consumption/store-consumption'
+import type { TransactionRows } from '../contract/transaction-rows'
+import type { InFlightRow } from './claimed-row'
 import type { NewRow } from './job-row'
 import type { JobTables } from './tables'
 
@@ -15,7 +16,7 @@ export interface JobDatabase {
   /** Jobs that were written in a transaction are there now. */
   committed(jobs: readonly JobEnvelope[]): void
   /** @throws UnsupportedDatabaseError */
-  open(options: ConsumeOptions): JobStore<HeldRow>
+  open(options: BuiltInConsumeOptions): JobStore<InFlightRow>
   /** Any job may be due now: workers that wait should look. */
   wake(): void
   readonly tables: JobTables

@@ -1,9 +1,9 @@
-import { LONGEST_NAME } from '../../column-types'
+import { LONGEST_NAME } from '../../database/column-types'
 import { InvalidOptionError, PayloadTooLargeError, type BackgroundedError } from '../../errors'
 import { asciiJson } from '../../job/ascii-json'
 import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
-import type { EnqueueResult } from '../handler'
+import type { EnqueueResult } from '../contract/handler'
 
 /** A job on its way into the table. */
 export interface NewRow {
@@ -53,7 +53,7 @@ export function fit(row: NewRow, largest: number): NewRow | BackgroundedError {
 }
 
 /** A row that is written `ms` after its call. */
-export function waited(row: NewRow, ms: number): NewRow {
+export function withElapsedDelay(row: NewRow, ms: number): NewRow {
   return row.delay === 0 ? row : { ...row, delay: Math.max(0, Math.round(row.delay - ms)) }
 }
 

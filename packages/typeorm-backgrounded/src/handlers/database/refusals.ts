@@ -1,4 +1,4 @@
-import { runInHalves } from '../../batcher'
+import { runInHalves } from '../../concurrency/batcher'
 import {
   isBusyError,
   isCancelledError,
@@ -6,9 +6,9 @@ import {
   isConnectionError,
   isDefectError,
   isReadOnlyError,
-} from '../../database-errors'
-import { attempt } from '../../text-of'
-import type { Settlement } from './settlement'
+} from '../../database/errors'
+import { attempt } from '../../reporting/text-of'
+import type { RowOutcome } from './row-outcome'
 
 /** The database takes no statement just now, or none of this kind: whatever is in it is not to blame. */
 function isOutage(error: unknown): boolean {
@@ -51,7 +51,7 @@ export async function runApart<Item, Answer>(
 }
 
 /** The same end of a job in words that every database takes. */
-export function plain(settlement: Settlement): Settlement {
+export function plain(settlement: RowOutcome): RowOutcome {
   const error = settlement.error === null ? null : 'An error whose text the database does not take.'
   return { ...settlement, error, releasedSince: null }
 }

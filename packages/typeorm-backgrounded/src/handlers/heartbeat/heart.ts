@@ -1,4 +1,4 @@
-import { LONGEST_TIMER } from '../../pause'
+import { LONGEST_TIMER } from '../../concurrency/sleep'
 
 /** How a worker tells its store that it lives. */
 export interface Pulse {

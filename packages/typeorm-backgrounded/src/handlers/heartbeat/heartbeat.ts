@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { Logger } from '../../logger'
-import { withResolver } from '../../pause'
+import { withResolver } from '../../concurrency/sleep'
 import type { ThreadData, ThreadNews } from './beat-in-thread'
 import { Heart, type Pulse } from './heart'
 import { LifeSign } from './life-sign'

@@ -1,5 +1,5 @@
 import inspector from 'node:inspector'
-import { attempt } from '../../text-of'
+import { attempt } from '../../reporting/text-of'
 
 const NAMES_AT = 24
 const SIZE = 4_096

@@ -1,5 +1,5 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
-import { dialectOf, type Dialect } from '../../dialect'
+import { dialectOf, type Dialect } from '../../database/dialect'
 import type { KeyKind } from './key-kind'
 import { booleanKind, decimalKind, floatKind, integerKind } from './numbers'
 import { binaryKind, jsonKind, otherKind, preparedTextKind, textKind, uuidKind } from './texts'

@@ -1,5 +1,5 @@
 import { types as kinds } from 'node:util'
-import type { Dialect } from '../../dialect'
+import type { Dialect } from '../../database/dialect'
 import type { Condition, KeyKind, KeyPart } from './key-kind'
 
 export interface DateKindOptions {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { drain, settled } from '../../backgrounded'
+import { drain, settled } from '../../plugin/attach'
 import { backgrounded } from '../../dispatch/proxy'
 import type { ConformanceCase } from './conformance-case'
 import { runs } from './model'

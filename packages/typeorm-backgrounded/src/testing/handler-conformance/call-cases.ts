@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { drain } from '../../backgrounded'
+import { drain } from '../../plugin/attach'
 import { backgrounded } from '../../dispatch/proxy'
 import { UnsupportedOptionError } from '../../errors'
 import { reference } from '../../job/entity-reference'

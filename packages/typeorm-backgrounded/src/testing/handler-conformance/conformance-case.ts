@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm'
-import type { Handler, HandlerCapabilities } from '../../handlers/handler'
-import type { BackgroundedOptions } from '../../plugin-options'
+import type { Handler, HandlerCapabilities } from '../../handlers/contract/handler'
+import type { BackgroundedOptions } from '../../plugin/options'
 import type { Worker, WorkerOptions } from '../../worker/worker'
 import type { ConformanceRecord } from './model'
 

@@ -1,4 +1,4 @@
-import { withResolver } from '../../pause'
+import { withResolver } from '../../concurrency/sleep'
 
 const gates = new Set<Gate>()
 

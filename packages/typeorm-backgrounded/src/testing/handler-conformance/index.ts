@@ -1,6 +1,6 @@
 import type { DataSource, EntitySchema } from 'typeorm'
-import { backgroundedEvents, createWorker, withBackgrounded } from '../../backgrounded'
-import type { Handler } from '../../handlers/handler'
+import { backgroundedEvents, createWorker, withBackgrounded } from '../../plugin/attach'
+import type { Handler } from '../../handlers/contract/handler'
 import { checkKnown, namesOf } from '../../job/known-options'
 import type { WorkerOptions } from '../../worker/worker'
 import { callCases } from './call-cases'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { drain } from '../../backgrounded'
+import { drain } from '../../plugin/attach'
 import type { JobEnvelope } from '../../job/envelope'
 import type { ConformanceCase } from './conformance-case'
 import { runs } from './model'

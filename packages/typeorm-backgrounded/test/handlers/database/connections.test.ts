@@ -1,7 +1,9 @@
 import { expect } from 'chai'
-import { PostgresConnection } from '../../../src/handlers/database/postgres/connection'
-import { connectionOptions, mysqlOf } from '../../../src/handlers/database/mariadb/connection-options'
-import { OwnSession, type Mysql } from '../../../src/handlers/database/mariadb/session'
+import { PostgresConnection } from '../../../src/database/postgres/connection'
+import { connectionOptions } from '../../../src/database/mariadb/connection-options'
+import { mysqlOf } from '../../../src/upstream/mysql2'
+import { OwnSession } from '../../../src/handlers/database/mariadb/session'
+import type { Mysql } from '../../../src/upstream/mysql2'
 import { mariaDb } from '../../support/stores'
 
 describe('The connections of the library to a server', () => {

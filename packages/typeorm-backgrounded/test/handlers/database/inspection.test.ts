@@ -6,7 +6,7 @@ import { BackgroundedJob, BackgroundedPause, DatabaseHandler } from '../../../sr
 import { inspectionStatements, type Statement } from '../../../src/handlers/database/inspection-statements'
 import { NOW } from '../../../src/handlers/database/postgres/statements'
 import { jobTables } from '../../../src/handlers/database/tables'
-import type { JobQuery } from '../../../src/handlers/handler'
+import type { JobQuery } from '../../../src/handlers/contract/inspectable'
 import { insideTestTransaction } from '../../../src/testing'
 import { mariaDb, postgres, sqliteFile, sqliteInMemory, type TestStore } from '../../support/stores'
 import { until } from '../../support/worker-process'

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { PostgresConnection } from '../../../src/handlers/database/postgres/connection'
+import { PostgresConnection } from '../../../src/database/postgres/connection'
 import { Notifications } from '../../../src/handlers/database/postgres/notifications'
 import { until } from '../../support/worker-process'
 

@@ -35,7 +35,7 @@ const SERVERS = [
 
 for (const { store, jobs } of SERVERS) {
   describe(`Jobs whose worker died or lost touch, on ${store.name}`, () => {
-    const { reap, exchange, claimSuspects, held } = jobs
+    const { reap, acknowledgeAndClaim: exchange, claimSuspects, claimedByThisWorker: held } = jobs
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
 
@@ -88,8 +88,8 @@ for (const { store, jobs } of SERVERS) {
 
     it('run, when the statement after their claim fails', async () => {
       jobs.claimSuspects = async function (this: LeasedJobs, level, limit, lease) {
-        jobs.exchange = () => {
-          jobs.exchange = exchange
+        jobs.acknowledgeAndClaim = () => {
+          jobs.acknowledgeAndClaim = exchange
           return Promise.reject(lostAnswer())
         }
         jobs.claimSuspects = claimSuspects
@@ -102,12 +102,12 @@ for (const { store, jobs } of SERVERS) {
 
     it('run no more at a time than there are slots, when the answers to several claims were lost', async () => {
       let losses = 3
-      jobs.exchange = async function (this: LeasedJobs, request) {
+      jobs.acknowledgeAndClaim = async function (this: LeasedJobs, request) {
         const reply = await exchange.call(this, request)
         if (losses-- > 0) throw lostAnswer()
         return reply
       }
-      jobs.held = async function (this: LeasedJobs) {
+      jobs.claimedByThisWorker = async function (this: LeasedJobs) {
         // What was sent arrives late: nobody sees it before all of it is there.
         return losses > 0 ? [] : held.call(this)
       }

@@ -3,12 +3,12 @@ import { Client } from 'pg'
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise'
 import type { DataSource } from 'typeorm'
 import { mariaDbStatements } from '../../../src/handlers/database/mariadb/statements'
-import { SESSION } from '../../../src/handlers/database/postgres/connection'
+import { SESSION } from '../../../src/database/postgres/connection'
 import { postgresStatements } from '../../../src/handlers/database/postgres/statements'
 import { inspectionStatements } from '../../../src/handlers/database/inspection-statements'
-import { statements as outboxStatements } from '../../../src/dispatch/outbox/mariadb-outbox'
-import { BackgroundedOutboxRow, OUTBOX_TABLES } from '../../../src/dispatch/outbox/outbox-table'
-import { tableNames } from '../../../src/table-names'
+import { statements as outboxStatements } from '../../../src/outbox/mariadb-outbox'
+import { BackgroundedOutboxRow, OUTBOX_TABLES } from '../../../src/outbox/outbox-table'
+import { tableNames } from '../../../src/database/table-names'
 import { entitiesOf, jobTables } from '../../../src/handlers/database/tables'
 import { mariaDb, postgres } from '../../support/stores'
 
@@ -74,8 +74,8 @@ describe('What a worker asks of a table with many jobs', () => {
     )
 
     const statements: [string, () => [string, unknown[]]][] = [
-      ['the first level', () => [sql.nextLevel, ['default', -1, -1, '', -1, '', 0]]],
-      ['the next level', () => [sql.nextLevel, ['default', 0, 0, 'default', 0, 'default', -5]]],
+      ['the first level', () => [sql.nextLane, ['default', -1, -1, '', -1, '', 0]]],
+      ['the next level', () => [sql.nextLane, ['default', 0, 0, 'default', 0, 'default', -5]]],
       ['a look for due jobs', () => [sql.due, ['default', 0, 'default', 0, 0, 0, '', SLOTS]]],
       ['a claim', () => [sql.claim(SLOTS), [WORKER, 1, ...ids]]],
       ['an acknowledgement', () => [sql.remove(SLOTS), [WORKER, ...ids.flatMap((id) => [id, 1])]]],
@@ -261,7 +261,7 @@ function onPostgres(due: number, later: number): void {
     ['a claim', () => [sql.exchangeAnew.alone, exchange]],
     ['a claim from marks on', () => [sql.exchangeOnwards.alone, [...exchange, ...mark]]],
     ['a claim from the mark of one level on', () => [sql.exchangeInOne.alone, inOne]],
-    ['a claim whose rows are read along', () => [sql.exchangeInOne.toRead, [...inOne, 'User']]],
+    ['a claim whose rows are read along', () => [sql.exchangeInOne.withKeys, [...inOne, 'User']]],
     ['a claim of one queue', () => [sql.exchangeAnew.alone, ['default', ['default'], ...exchange.slice(2)]]],
     ['the reaping of dead workers', () => [sql.reap, [WORKER, 1, 20_000, 'default', 7_500]]],
     ['what a worker holds', () => [sql.held, ['default', WORKER]]],

@@ -1,24 +1,26 @@
+import type { BuiltInConsumeOptions, BuiltInHost } from '../../contract/built-in'
 import { randomUUID } from 'node:crypto'
 import type { QueryRunner } from 'typeorm'
 import { InvalidOptionError } from '../../../errors'
 import { isAscii } from '../../../job/ascii-json'
 import type { JobEnvelope } from '../../../job/envelope'
-import { lacksBackslashEscapes, withoutEscapes } from '../../../backslash-escapes'
-import { inGroups } from '../../../row-group'
-import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
+import { lacksBackslashEscapes, withoutEscapes } from '../../../database/mariadb/backslash-escapes'
+import { inGroups } from '../../../database/row-group'
+import type { EnqueueResult } from '../../contract/handler'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import { threadFile } from '../../heartbeat/thread-file'
-import type { JobStore } from '../../store-consumption'
-import type { TransactionRows } from '../../transaction-rows'
-import type { HeldRow } from '../claimed-row'
+import type { JobStore } from '../../consumption/store-consumption'
+import type { TransactionRows } from '../../contract/transaction-rows'
+import type { InFlightRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { fit, isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
-import { driverPath } from '../server/driver-path'
+import { fit, isRow, newRow, resultsOf, sizeOf, withElapsedDelay, type NewRow } from '../job-row'
+import { driverPath } from '../../../upstream/driver-path'
 import { LeasedStore } from '../server/leased-store'
-import { StaleNotice } from '../server/stale-notice'
+import { StaleNotice } from '../../../database/stale-notice'
 import { workerName } from '../server/worker-name'
-import { explained, jobTables, type JobTables } from '../tables'
-import { connectionOptions, mysqlOf } from './connection-options'
+import { withTableAdvice, jobTables, type JobTables } from '../tables'
+import { connectionOptions } from '../../../database/mariadb/connection-options'
+import { mysqlOf } from '../../../upstream/mysql2'
 import { LocalArrivals } from './local-arrivals'
 import { MariaDbJobs, type MariaDbJobsOptions } from './mariadb-jobs'
 import { OwnSession, RunnerSession, type Changed, type Row, type Session } from './session'
@@ -37,10 +39,10 @@ export class MariaDbDatabase implements JobDatabase {
     sizeOf,
     write: (calls, transaction) => {
       const now = performance.now()
-      const rows = calls.map(({ row, since }) => waited(row, now - since))
+      const rows = calls.map(({ row, since }) => withElapsedDelay(row, now - since))
       return this.insertAll(rows, new RunnerSession(transaction))
     },
-    explained,
+    explained: withTableAdvice,
   }
   private readonly sql: MariaDbStatements
   private readonly calls: OwnSession
@@ -51,7 +53,7 @@ export class MariaDbDatabase implements JobDatabase {
   private readonly limits = new Map<'runner' | 'own', Promise<Limits>>()
 
   constructor(
-    private readonly host: HandlerHost,
+    private readonly host: BuiltInHost,
     /** ms */
     private readonly lease: number,
   ) {
@@ -80,7 +82,7 @@ export class MariaDbDatabase implements JobDatabase {
     this.arrivals.tellAny()
   }
 
-  open(options: ConsumeOptions): JobStore<HeldRow> {
+  open(options: BuiltInConsumeOptions): JobStore<InFlightRow> {
     const session = this.ownSession()
     const settings: MariaDbJobsOptions = {
       source: this.host.source,
@@ -155,7 +157,7 @@ export class MariaDbDatabase implements JobDatabase {
   private startHeartbeat(
     jobs: MariaDbJobsOptions,
     table: MariaDbJobs,
-    { once, maxSilence }: ConsumeOptions,
+    { once, maxSilence }: BuiltInConsumeOptions,
     onGap: () => void,
   ): Heartbeat {
     const mysql2 = driverPath('mysql2')

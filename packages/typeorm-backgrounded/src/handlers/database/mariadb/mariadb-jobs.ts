@@ -1,7 +1,7 @@
 import { claimedRow, type ClaimedRow } from '../claimed-row'
 import { longestGap } from '../server/gap'
-import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
-import type { Settlement } from '../settlement'
+import type { Claimed, AcknowledgeAndClaim, Fence, LeasedJobs, Lane } from '../server/leased-jobs'
+import type { RowOutcome } from '../row-outcome'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { Changed, Row, Run, Session } from './session'
 import type { MariaDbStatements } from './statements'
@@ -17,7 +17,7 @@ export interface MariaDbJobsOptions {
 }
 
 const TIMEOUT = 15_000
-/** From one level to the next. */
+/** From one lane to the next. */
 const MOST_STEPS = 200
 
 /** The job table of a MariaDB or MySQL database, as one worker works on it. */
@@ -46,26 +46,26 @@ export class MariaDbJobs implements LeasedJobs {
     await this.session().run(this.sql.leave, [this.options.worker], 500)
   }
 
-  exchange({ done, slots, lease, levels }: ExchangeRequest): Promise<ExchangeReply> {
+  acknowledgeAndClaim({ done, slots, lease, lanes }: AcknowledgeAndClaim): Promise<Claimed> {
     return this.fencedTransaction(async (run, change) => {
       const removed = await change(done, (some) => run(this.sql.remove(some.length), this.fenced(some)))
-      const lost = new Set(done.filter(({ id }) => !removed.has(id)).map(({ id }) => id))
-      if (slots === 0) return { claimed: [], lost, levels: [] }
-      const found = levels ? [] : await this.levels(run)
-      const claimed = await this.claim(run, levels ?? found, slots, lease)
-      return { claimed, lost, levels: found }
+      const leaseLost = new Set(done.filter(({ id }) => !removed.has(id)).map(({ id }) => id))
+      if (slots === 0) return { claimed: [], leaseLost, lanes: [] }
+      const found = lanes ? [] : await this.lanes(run)
+      const claimed = await this.claim(run, lanes ?? found, slots, lease)
+      return { claimed, leaseLost, lanes: found }
     })
   }
 
-  claimSuspects(level: Level, limit: number, lease: number): Promise<ClaimedRow[]> {
-    return this.transaction(async (run) => this.take(run, await this.due(run, level, limit), lease))
+  claimSuspects(lane: Lane, limit: number, lease: number): Promise<ClaimedRow[]> {
+    return this.transaction(async (run) => this.take(run, await this.due(run, lane, limit), lease))
   }
 
-  settle(settlements: readonly (Settlement & Fence)[]): Promise<Set<string>> {
+  applyOutcomes(settlements: readonly (RowOutcome & Fence)[]): Promise<Set<string>> {
     return this.fencedTransaction(async (run, change) => {
       const settled = new Set<string>()
       for (const group of alike(settlements)) {
-        const [{ state, error, suspect, giveBack, releasedSince, delay }] = group as unknown as [Settlement]
+        const [{ state, error, suspect, giveBack, releasedSince, delay }] = group as unknown as [RowOutcome]
         const values = [state, error, suspect, giveBack, releasedSince, delay, delay === null]
         const update = (some: readonly Fence[]) =>
           run<Changed>(this.sql.settle(some.length), [...values, ...this.fenced(some)])
@@ -101,7 +101,7 @@ export class MariaDbJobs implements LeasedJobs {
     return (await this.session().run(this.sql.orphan, [source, lease], TIMEOUT)).length > 0
   }
 
-  async held(): Promise<ClaimedRow[]> {
+  async claimedByThisWorker(): Promise<ClaimedRow[]> {
     const { source, worker } = this.options
     return (await this.session().run(this.sql.held, [source, worker], TIMEOUT)).map(claimedRow)
   }
@@ -134,35 +134,35 @@ export class MariaDbJobs implements LeasedJobs {
     if (locked.length > 0) await run(this.sql.removeGone(locked.length), [...locked, source])
   }
 
-  private async levels(run: Run): Promise<Level[]> {
+  private async lanes(run: Run): Promise<Lane[]> {
     const { source, queues } = this.options
-    const levels: Level[] = []
-    let last: Pick<Level, 'queue' | 'priority'> & { suspect: number } = { suspect: -1, queue: '', priority: 0 }
+    const lanes: Lane[] = []
+    let last: Pick<Lane, 'queue' | 'priority'> & { suspect: number } = { suspect: -1, queue: '', priority: 0 }
     for (;;) {
       const { suspect, queue, priority } = last
       const above = [source, suspect, suspect, queue, suspect, queue, priority]
-      if (levels.length === MOST_STEPS) {
-        levels.push(...(await run(this.sql.otherLevels, above)).map(levelOf))
+      if (lanes.length === MOST_STEPS) {
+        lanes.push(...(await run(this.sql.otherLanes, above)).map(levelOf))
         break
       }
-      const [row] = await run(this.sql.nextLevel, above)
+      const [row] = await run(this.sql.nextLane, above)
       if (!row) break
-      levels.push((last = levelOf(row)))
+      lanes.push((last = levelOf(row)))
     }
     const paused = new Set((await run(this.sql.pausedQueues, [source])).map(({ queue }) => queue))
-    return levels.filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
+    return lanes.filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
   }
 
-  private async claim(run: Run, levels: readonly Level[], slots: number, lease: number): Promise<ClaimedRow[]> {
+  private async claim(run: Run, lanes: readonly Lane[], slots: number, lease: number): Promise<ClaimedRow[]> {
     const claimed: Row[] = []
-    for (const level of this.inOrder(levels)) {
+    for (const lane of this.inOrder(lanes)) {
       if (claimed.length >= slots) break
-      claimed.push(...(await this.due(run, level, slots - claimed.length)))
+      claimed.push(...(await this.due(run, lane, slots - claimed.length)))
     }
     return this.take(run, claimed, lease)
   }
 
-  private due(run: Run, { suspect, queue, priority, runAt, id }: Level, limit: number): Promise<Row[]> {
+  private due(run: Run, { suspect, queue, priority, runAt, id }: Lane, limit: number): Promise<Row[]> {
     return run(this.sql.due, [this.options.source, suspect, queue, priority, runAt, runAt, id, limit])
   }
 
@@ -172,9 +172,9 @@ export class MariaDbJobs implements LeasedJobs {
     return rows.map((row) => ({ ...claimedRow(row), attempt: Number(row.attempt) + 1, lease }))
   }
 
-  private inOrder(levels: readonly Level[]): Level[] {
-    const rank = ({ queue }: Level) => this.options.queues?.indexOf(queue) ?? 0
-    return levels
+  private inOrder(lanes: readonly Lane[]): Lane[] {
+    const rank = ({ queue }: Lane) => this.options.queues?.indexOf(queue) ?? 0
+    return lanes
       .filter(({ suspect, wait }) => suspect === 0 && wait <= 0)
       .sort((a, b) => rank(a) - rank(b) || a.priority - b.priority || a.runAt - b.runAt)
   }
@@ -208,8 +208,8 @@ export class MariaDbJobs implements LeasedJobs {
   }
 }
 
-function levelOf(row: Row): Level {
-  return { ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' } as Level
+function levelOf(row: Row): Lane {
+  return { ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' } as Lane
 }
 
 type ChangeRows = (fences: readonly Fence[]) => Promise<Changed>
@@ -224,8 +224,8 @@ async function changeAll(fences: readonly Fence[], change: ChangeRows): Promise<
 }
 
 /** Those that say the same of their rows, together. */
-function alike(settlements: readonly (Settlement & Fence)[]): (Settlement & Fence)[][] {
-  const groups = new Map<string, (Settlement & Fence)[]>()
+function alike(settlements: readonly (RowOutcome & Fence)[]): (RowOutcome & Fence)[][] {
+  const groups = new Map<string, (RowOutcome & Fence)[]>()
   for (const settlement of settlements) {
     const { state, error, suspect, giveBack, releasedSince, delay } = settlement
     const key = JSON.stringify([state, error, suspect, giveBack, releasedSince, delay])

@@ -1,7 +1,8 @@
 import type { QueryRunner } from 'typeorm'
-import { ServerConnection, type ConnectionListener, type Connector } from '../server/connection'
-import { retried } from '../server/retry'
-import { explained } from '../tables'
+import { ServerConnection, type ConnectionListener, type Connector } from '../../../database/server-connection'
+import { retried } from '../../../database/retry'
+import { withTableAdvice } from '../tables'
+import type { Mysql, MysqlClient } from '../../../upstream/mysql2'
 
 /** Runs a statement: rows, or what an INSERT, UPDATE or DELETE has to say. */
 export type Run = <Result = Row[]>(sql: string, values?: readonly unknown[]) => Promise<Result>
@@ -20,24 +21,6 @@ export interface Session {
   transaction<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T>
 }
 
-/** The part of mysql2's connection that is used here. */
-interface Client {
-  connect(callback: (error: Error | null) => void): void
-  query(
-    options: { sql: string; values?: readonly unknown[]; timeout?: number },
-    callback: (error: Error | null, result: unknown) => void,
-  ): void
-  on(event: 'error' | 'end', listener: () => void): void
-  /** Of the server's. */
-  readonly threadId: number | null
-  end(callback: () => void): void
-  destroy(): void
-}
-
-export interface Mysql {
-  createConnection(options: object): Client
-}
-
 const SETUP = [
   // mysql2 escapes with backslashes, whatever the session takes them for.
   "SET SESSION sql_mode = REPLACE(@@SESSION.sql_mode, 'NO_BACKSLASH_ESCAPES', '')",
@@ -54,7 +37,7 @@ const CANCELLED_WITHIN = 5_000
 /** One connection of the library's own, at READ COMMITTED. */
 export class OwnSession implements Session {
   readonly rollsBack = true
-  private readonly connection: ServerConnection<Client>
+  private readonly connection: ServerConnection<MysqlClient>
 
   constructor(mysql: Mysql, options: object, listener?: ConnectionListener) {
     this.connection = new ServerConnection(connector(mysql, options), listener)
@@ -91,7 +74,7 @@ export class OwnSession implements Session {
     try {
       return await retried(work, timeout)
     } catch (error) {
-      throw explained(error)
+      throw withTableAdvice(error)
     }
   }
 }
@@ -106,7 +89,7 @@ export class RunnerSession implements Session {
     try {
       return (await this.runner.query(sql, [...values])) as Result
     } catch (error) {
-      throw explained(error)
+      throw withTableAdvice(error)
     }
   }
 
@@ -116,7 +99,7 @@ export class RunnerSession implements Session {
   }
 }
 
-function connector(mysql: Mysql, options: object): Connector<Client> {
+function connector(mysql: Mysql, options: object): Connector<MysqlClient> {
   return {
     async connect(lost) {
       const client = mysql.createConnection(options)
@@ -148,7 +131,7 @@ async function cancel(mysql: Mysql, options: object, thread: number | null): Pro
   }
 }
 
-function query<Result>(client: Client, sql: string, values?: readonly unknown[]): Promise<Result> {
+function query<Result>(client: MysqlClient, sql: string, values?: readonly unknown[]): Promise<Result> {
   return new Promise((resolve, reject) =>
     client.query({ sql, values }, (error, result) => (error ? reject(error) : resolve(result as Result))),
   )

@@ -1,4 +1,4 @@
-import type { TableNames } from '../../../table-names'
+import type { TableNames } from '../../../database/table-names'
 import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
@@ -51,12 +51,12 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${runAt} AS runAt, ` +
     `GREATEST(${runAt}, 0) - ${NOW} AS wait FROM ${table} WHERE ${above}`
   return {
-    // The hot index: of the next level, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
-    nextLevel: `${levelFrom(c.runAt)} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
+    // The hot index: of the next lane, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
+    nextLane: `${levelFrom(c.runAt)} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
     /** All others at once. Walks every job of theirs. */
-    otherLevels: `${levelFrom(`MIN(${c.runAt})`)} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
+    otherLanes: `${levelFrom(`MIN(${c.runAt})`)} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
-    // The hot index, from the mark on.
+    // The hot index, from the cursor on.
     due:
       `SELECT ${row} FROM ${table} WHERE ${waiting} AND ${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ? ` +
       `AND ${c.runAt} <= ${NOW} AND ${c.runAt} >= ? AND (${c.runAt} > ? OR ${c.id} >= ?) ` +

@@ -1,7 +1,8 @@
 import type { Pulse } from '../../heartbeat/heart'
 import type { JobTables } from '../tables'
 import { MariaDbJobs, type MariaDbJobsOptions } from './mariadb-jobs'
-import { OwnSession, type Mysql } from './session'
+import type { Mysql } from '../../../upstream/mysql2'
+import { OwnSession } from './session'
 import { mariaDbStatements } from './statements'
 
 /** Cloneable, unless the connection options hold functions. */

@@ -1,9 +1,10 @@
 import type { Logger } from '../../../logger'
-import { sleep } from '../../../pause'
+import { sleep } from '../../../concurrency/sleep'
 import type { Arrival, Arrivals } from '../server/arrivals'
-import type { PostgresClient, PostgresConnection } from './connection'
+import type { PostgresConnection } from '../../../database/postgres/connection'
+import type { PostgresClient } from '../../../upstream/pg'
 
-const LONGEST_PAUSE = 5_000
+const MAX_RETRY_DELAY = 5_000
 const CONNECT_WITHIN = 10_000
 
 /** What producers say with NOTIFY, heard on the worker's own connection. */
@@ -35,7 +36,7 @@ export class Notifications implements Arrivals {
     this.isListening = false
     if (this.isHealing) return // every attempt that fails is a loss of its own
     this.isHealing = true
-    for (let pause = 100; !this.isOver; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    for (let pause = 100; !this.isOver; pause = Math.min(pause * 2, MAX_RETRY_DELAY)) {
       await sleep(pause, this.end.signal)
       if (!this.isOver) await this.reconnect(connection)
     }
@@ -66,7 +67,7 @@ export class Notifications implements Arrivals {
   }
 }
 
-export function announcement({ queue, priority }: Arrival): string {
+export function notificationOf({ queue, priority }: Arrival): string {
   return JSON.stringify([priority, queue])
 }
 

@@ -1,28 +1,29 @@
+import type { BuiltInConsumeOptions, BuiltInHost } from '../../contract/built-in'
 import { createHash, randomUUID } from 'node:crypto'
 import type { DataSource, QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
-import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
-import { inGroups } from '../../../row-group'
+import type { EnqueueResult } from '../../contract/handler'
+import { inGroups } from '../../../database/row-group'
 import { Heartbeat } from '../../heartbeat/heartbeat'
 import { threadFile } from '../../heartbeat/thread-file'
-import type { JobStore } from '../../store-consumption'
-import type { HeldCall, TransactionRows } from '../../transaction-rows'
-import type { HeldRow } from '../claimed-row'
+import type { JobStore } from '../../consumption/store-consumption'
+import type { HeldCall, TransactionRows } from '../../contract/transaction-rows'
+import type { InFlightRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
-import { driverPath } from '../server/driver-path'
+import { isRow, newRow, resultsOf, sizeOf, withElapsedDelay, type NewRow } from '../job-row'
+import { driverPath } from '../../../upstream/driver-path'
 import { LeasedStore } from '../server/leased-store'
-import { retried } from '../server/retry'
-import { StaleNotice } from '../server/stale-notice'
+import { retried } from '../../../database/retry'
+import { StaleNotice } from '../../../database/stale-notice'
 import { workerName } from '../server/worker-name'
-import { explained, jobTables, type JobTables } from '../tables'
-import { literalsOf } from '../../../upstream/pg'
-import { Announcer } from './announcer'
-import { clientOf, clientOptions } from './client-options'
-import { PostgresConnection, type PostgresSession } from './connection'
+import { withTableAdvice, jobTables, type JobTables } from '../tables'
+import { clientOf, literalsOf } from '../../../upstream/pg'
+import { WorkerNotifier } from './worker-notifier'
+import { clientOptions } from '../../../database/postgres/client-options'
+import { PostgresConnection, type PostgresSession } from '../../../database/postgres/connection'
 import { Notifications } from './notifications'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
-import { ReadingAlong } from './reading-along'
+import { Prefetch } from './prefetch'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
 import type { PulseData } from './worker-pulse'
 
@@ -38,8 +39,8 @@ const WORK_WITHIN = 15_000
 const INSPECT_WITHIN = 60_000
 
 /** What decides which rows a statement sees. */
-const SIGHT = "SELECT current_setting('search_path') AS path, current_user AS role"
-interface Sight {
+const SESSION_VISIBILITY = "SELECT current_setting('search_path') AS path, current_user AS role"
+interface SessionVisibility {
   readonly path: string
   readonly role: string
 }
@@ -54,12 +55,12 @@ export class PostgresDatabase implements JobDatabase {
   private readonly calls: PostgresConnection
   /** One of its own: no call waits for a long look at millions of jobs. */
   private readonly inspections: PostgresConnection
-  private readonly announcer: Announcer
+  private readonly announcer: WorkerNotifier
   private readonly session: PostgresSession
   private readonly notice: StaleNotice
 
   constructor(
-    private readonly host: HandlerHost,
+    private readonly host: BuiltInHost,
     private readonly options: PostgresDatabaseOptions,
   ) {
     this.tables = jobTables('postgres', host.dataSource)
@@ -70,7 +71,10 @@ export class PostgresDatabase implements JobDatabase {
     this.notice = new StaleNotice(host.logger)
     this.calls = this.connection()
     this.inspections = this.connection({ isAdHoc: true, patience: INSPECT_WITHIN })
-    this.announcer = new Announcer((payload) => this.queryCalls(this.sql.notify, [this.channel, payload]), host.logger)
+    this.announcer = new WorkerNotifier(
+      (payload) => this.queryCalls(this.sql.notify, [this.channel, payload]),
+      host.logger,
+    )
   }
 
   async enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
@@ -83,14 +87,14 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   committed(jobs: readonly JobEnvelope[]): void {
-    if (this.isTelling) this.announcer.announce(jobs)
+    if (this.isTelling) this.announcer.notifyWorkers(jobs)
   }
 
   wake(): void {
-    if (this.isTelling) this.announcer.announceAny()
+    if (this.isTelling) this.announcer.notifyAllWorkers()
   }
 
-  open(options: ConsumeOptions): JobStore<HeldRow> {
+  open(options: BuiltInConsumeOptions): JobStore<InFlightRow> {
     const { host } = this
     const arrivals = new Notifications(this.channel, host.logger)
     const connection: PostgresConnection = this.options.listen
@@ -114,7 +118,7 @@ export class PostgresDatabase implements JobDatabase {
     }
     const jobs = new PostgresJobs(
       { ...settings, sql: this.sql, query: this.routed(connection) },
-      this.readingAlong(connection, options),
+      this.prefetch(connection, options),
     )
     const startHeartbeat = (onGap: () => void) => this.startHeartbeat(settings, jobs, options, onGap)
     const parts = { jobs, arrivals, startHeartbeat, close: () => connection.close() }
@@ -122,14 +126,17 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   /** A drain is over soon, and behind a pooler the keys may be left in another session. */
-  private readingAlong(connection: PostgresConnection, { reading, once }: ConsumeOptions): ReadingAlong | undefined {
+  private prefetch(
+    connection: PostgresConnection,
+    { prefetch: reading, once }: BuiltInConsumeOptions,
+  ): Prefetch | undefined {
     if (!reading || once || !this.options.listen) return undefined
     const { dataSource, logger } = this.host
-    return new ReadingAlong({
+    return new Prefetch({
       wanted: () => (this.host.testRunner() ? undefined : reading()),
-      async isAsPool() {
-        const [own] = await connection.query<Sight>(SIGHT, [], TIMEOUT)
-        const [pool] = await dataSource.query<Sight[]>(SIGHT)
+      async seesSameRowsAsPool() {
+        const [own] = await connection.query<SessionVisibility>(SESSION_VISIBILITY, [], TIMEOUT)
+        const [pool] = await dataSource.query<SessionVisibility[]>(SESSION_VISIBILITY)
         return own?.path === pool?.path && own?.role === pool?.role
       },
       query: connection.queryAndRead.bind(connection),
@@ -165,7 +172,7 @@ export class PostgresDatabase implements JobDatabase {
         return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
       },
       statement: literal && ((calls) => this.insertStatement(rowsNow(calls), literal)),
-      explained,
+      explained: withTableAdvice,
     }
   }
 
@@ -181,10 +188,10 @@ export class PostgresDatabase implements JobDatabase {
       const { text, values } = insertion(insert, rows)
       return this.queryThrough(transaction)(text, values, TIMEOUT)
     }
-    const told = this.isTelling ? this.announcer.turns(rows) : []
+    const told = this.isTelling ? this.announcer.takeNotifications(rows) : []
     const { text, values } = insertion(insertAndTell, rows)
     const inserted = await this.queryCalls<{ id: string }>(text, [...values, this.channel, told])
-    if (this.isTelling) this.announcer.announce(rows, told)
+    if (this.isTelling) this.announcer.notifyWorkers(rows, told)
     return inserted
   }
 
@@ -207,7 +214,7 @@ export class PostgresDatabase implements JobDatabase {
   private startHeartbeat(
     jobs: PostgresWorkerOptions,
     table: PostgresJobs,
-    { once, maxSilence }: ConsumeOptions,
+    { once, maxSilence }: BuiltInConsumeOptions,
     onGap: () => void,
   ): Heartbeat {
     const pg = driverPath('pg')
@@ -241,7 +248,7 @@ export class PostgresDatabase implements JobDatabase {
       try {
         return await retried(() => connection.query<Row>(text, values, timeout), timeout)
       } catch (error) {
-        throw explained(error)
+        throw withTableAdvice(error)
       }
     }
   }
@@ -251,7 +258,7 @@ export class PostgresDatabase implements JobDatabase {
       try {
         return (await runner.query(text, [...values], true)).records as Row[]
       } catch (error) {
-        throw explained(error)
+        throw withTableAdvice(error)
       }
     }
   }
@@ -260,7 +267,7 @@ export class PostgresDatabase implements JobDatabase {
 /** A delay counts from the call. */
 function rowsNow(calls: readonly HeldCall<NewRow>[]): NewRow[] {
   const now = performance.now()
-  return calls.map(({ row, since }) => waited(row, now - since))
+  return calls.map(({ row, since }) => withElapsedDelay(row, now - since))
 }
 
 function insertion(

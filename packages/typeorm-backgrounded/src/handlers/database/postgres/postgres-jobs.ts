@@ -1,9 +1,9 @@
 import { claimedRow, type ClaimedRow } from '../claimed-row'
 import { longestGap } from '../server/gap'
-import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from '../server/leased-jobs'
-import type { Settlement } from '../settlement'
+import type { Claimed, AcknowledgeAndClaim, Fence, LeasedJobs, Lane } from '../server/leased-jobs'
+import type { RowOutcome } from '../row-outcome'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
-import type { ReadingAlong } from './reading-along'
+import type { Prefetch } from './prefetch'
 import type { ExchangeStatement, PostgresStatements } from './statements'
 
 export type Query = <Row>(text: string, values: readonly unknown[], timeout: number) => Promise<Row[]>
@@ -30,7 +30,7 @@ const TIMEOUT = 15_000
 export class PostgresJobs implements LeasedJobs {
   constructor(
     private readonly options: PostgresJobsOptions,
-    private readonly along?: ReadingAlong,
+    private readonly prefetch?: Prefetch,
   ) {}
 
   async check(): Promise<void> {
@@ -49,31 +49,31 @@ export class PostgresJobs implements LeasedJobs {
     await this.query(this.options.sql.leave, [this.options.worker], 500)
   }
 
-  async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
+  async acknowledgeAndClaim(request: AcknowledgeAndClaim): Promise<Claimed> {
     const { queues } = this.options
     const { statement, values } = this.exchangeOf(request)
-    const reading = request.slots > 0 ? this.along?.next() : undefined
+    const reading = request.slots > 0 ? this.prefetch?.next() : undefined
     const withRows =
       reading &&
-      (await this.along?.query<ExchangedRow>(reading, statement.toRead, [...values, reading.entity], TIMEOUT))
+      (await this.prefetch?.query<ExchangedRow>(reading, statement.withKeys, [...values, reading.entity], TIMEOUT))
     const rows = withRows?.rows ?? (await this.query<ExchangedRow>(statement.alone, values))
     const of = (kind: ExchangedRow['kind']) => rows.filter((row) => row.kind === kind)
     return {
       claimed: of('claimed').map(claimedRow).sort(inOrder(queues)),
-      lost: new Set(of('lost').map(({ id }) => id)),
-      levels: of('level').map((row) => ({ ...claimedRow(row), wait: Number(row.wait) }) as unknown as Level),
-      read: withRows?.read,
+      leaseLost: new Set(of('lost').map(({ id }) => id)),
+      lanes: of('lane').map((row) => ({ ...claimedRow(row), wait: Number(row.wait) }) as unknown as Lane),
+      prefetched: withRows?.read,
     }
   }
 
-  async claimSuspects(level: Level, limit: number, lease: number): Promise<ClaimedRow[]> {
+  async claimSuspects(lane: Lane, limit: number, lease: number): Promise<ClaimedRow[]> {
     const { sql, source, worker } = this.options
-    const { suspect, queue, priority, runAt, id } = level
+    const { suspect, queue, priority, runAt, id } = lane
     const values = [source, queue, worker, lease, priority, bigint(runAt), id, limit, suspect]
     return (await this.query(sql.claimSuspects, values)).map(claimedRow)
   }
 
-  async settle(settlements: readonly (Settlement & Fence)[]): Promise<Set<string>> {
+  async applyOutcomes(settlements: readonly (RowOutcome & Fence)[]): Promise<Set<string>> {
     const { sql, worker } = this.options
     const rows = await this.query<{ id: string }>(sql.settle, [JSON.stringify(settlements), worker])
     return new Set(rows.map(({ id }) => id))
@@ -95,7 +95,7 @@ export class PostgresJobs implements LeasedJobs {
     return (await this.query(sql.orphan, [source, lease])).length > 0
   }
 
-  async held(): Promise<ClaimedRow[]> {
+  async claimedByThisWorker(): Promise<ClaimedRow[]> {
     const { sql, source, worker } = this.options
     return (await this.query(sql.held, [source, worker])).map(claimedRow)
   }
@@ -110,19 +110,19 @@ export class PostgresJobs implements LeasedJobs {
     return pruned.length < PRUNED_AT_ONCE
   }
 
-  private exchangeOf({ done, slots, lease, levels }: ExchangeRequest): {
+  private exchangeOf({ done, slots, lease, lanes }: AcknowledgeAndClaim): {
     statement: ExchangeStatement
     values: unknown[]
   } {
     const { sql, source, worker, queues } = this.options
     const claim = [worker, lease, slots, done.map(({ id }) => id), done.map((each) => each.lease)]
-    if (!levels) return { statement: sql.exchangeAnew, values: [source, queues, ...claim] }
-    const [level, ...more] = levels
-    if (level?.suspect !== 0 || more.length > 0)
-      return { statement: sql.exchangeOnwards, values: [source, queues, ...claim, ...columnsOf(levels)] }
-    // The usual case: planned for several levels, it takes a tenth longer.
-    const mark = [level.priority, bigint(level.runAt), level.id]
-    return { statement: sql.exchangeInOne, values: [source, level.queue, ...claim, ...mark] }
+    if (!lanes) return { statement: sql.exchangeAnew, values: [source, queues, ...claim] }
+    const [lane, ...more] = lanes
+    if (lane?.suspect !== 0 || more.length > 0)
+      return { statement: sql.exchangeOnwards, values: [source, queues, ...claim, ...columnsOf(lanes)] }
+    // The usual case: planned for several lanes, it takes a tenth longer.
+    const mark = [lane.priority, bigint(lane.runAt), lane.id]
+    return { statement: sql.exchangeInOne, values: [source, lane.queue, ...claim, ...mark] }
   }
 
   private query<Row extends object = Record<string, unknown>>(
@@ -134,11 +134,11 @@ export class PostgresJobs implements LeasedJobs {
   }
 }
 
-type ExchangedRow = Record<string, unknown> & { readonly kind: 'claimed' | 'lost' | 'level'; readonly id: string }
+type ExchangedRow = Record<string, unknown> & { readonly kind: 'claimed' | 'lost' | 'lane'; readonly id: string }
 
-function columnsOf(levels: readonly Level[]): unknown[] {
-  const column = (name: keyof Level) => levels.map((level) => level[name])
-  const runAt = levels.map((level) => bigint(level.runAt))
+function columnsOf(lanes: readonly Lane[]): unknown[] {
+  const column = (name: keyof Lane) => lanes.map((lane) => lane[name])
+  const runAt = lanes.map((lane) => bigint(lane.runAt))
   return [column('suspect'), column('queue'), column('priority'), runAt, column('id')]
 }
 

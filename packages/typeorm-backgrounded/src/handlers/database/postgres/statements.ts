@@ -1,4 +1,4 @@
-import type { TableNames } from '../../../table-names'
+import type { TableNames } from '../../../database/table-names'
 import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
@@ -11,13 +11,13 @@ export const NOW = '(extract(epoch from statement_timestamp()) * 1000)::bigint'
 const MOMENT = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
 /** ms: what is read along with a claim holds up the next one. */
-const READ_WITHIN = 500
+const PREFETCH_WITHIN = 500
 const KEYS = 'backgrounded.keys'
 const TIMEOUT_BEFORE = 'backgrounded.statement_timeout'
-/** The stored keys of what an exchange has just claimed `toRead`: an array of texts. */
+/** The stored keys of the jobs that the claim before has taken: an array of texts. */
 export const CLAIMED_KEYS = `nullif(current_setting('${KEYS}', true), '')::text[]`
-/** What an exchange has changed in its session `toRead`, as it was. */
-export const END_OF_READING = `SELECT set_config('statement_timeout', current_setting('${TIMEOUT_BEFORE}'), false) WHERE current_setting('${TIMEOUT_BEFORE}', true) <> ''`
+/** Puts back the setting that the claim before has changed for the read. */
+export const RESTORE_TIMEOUT = `SELECT set_config('statement_timeout', current_setting('${TIMEOUT_BEFORE}'), false) WHERE current_setting('${TIMEOUT_BEFORE}', true) <> ''`
 
 /** Every statement of the Postgres job store, by name. The index that serves each is named beside it. */
 export function postgresStatements(tables: JobTables) {
@@ -32,7 +32,7 @@ export function postgresStatements(tables: JobTables) {
 export interface ExchangeStatement {
   readonly alone: string
   /** For a reading of rows that follows it. One parameter more: of which entity's jobs. */
-  readonly toRead: string
+  readonly withKeys: string
 }
 
 export type PostgresStatements = ReturnType<typeof postgresStatements>
@@ -72,15 +72,15 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
 
 function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   const waiting = (j: string) => `${j}.${c.state} = 'waiting' AND ${j}.${c.source} = $1`
-  const inLevel = (j: string, level: string) =>
-    `${waiting(j)} AND ${j}.${c.suspect} = ${level}.suspect AND ${j}.${c.queue} = ${level}.queue ` +
-    `AND ${j}.${c.priority} = ${level}.priority AND (${j}.${c.runAt}, ${j}.${c.id}) >= (${level}.run_at, ${level}.id)`
+  const inLane = (j: string, lane: string) =>
+    `${waiting(j)} AND ${j}.${c.suspect} = ${lane}.suspect AND ${j}.${c.queue} = ${lane}.queue ` +
+    `AND ${j}.${c.priority} = ${lane}.priority AND (${j}.${c.runAt}, ${j}.${c.id}) >= (${lane}.run_at, ${lane}.id)`
   const position = (j: string) =>
     `${j}.${c.suspect}, ${j}.${c.queue}, ${j}.${c.priority}, ${j}.${c.runAt}, ${j}.${c.id}`
   const isPaused = (queue: string) =>
     `EXISTS (SELECT FROM ${pauses.table} p WHERE p.${pauses.columns.source} = $1 AND p.${pauses.columns.queue} = ${queue})`
 
-  // The hot index, from one level to the next: of each, the first job.
+  // The hot index, from one lane to the next: of each, the first job.
   const first = (j: string, above = '') =>
     `SELECT ${j}.${c.suspect} AS suspect, ${j}.${c.queue} AS queue, ${j}.${c.priority} AS priority, ${j}.${c.runAt} AS run_at, ` +
     `${j}.${c.id} AS id FROM ${table} ${j} WHERE ${waiting(j)} ${above} ORDER BY ${position(j)} LIMIT 1`
@@ -88,20 +88,20 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     'j',
     `AND (j.${c.suspect}, j.${c.queue}, j.${c.priority}) > (scan.suspect, scan.queue, scan.priority)`,
   )
-  const allLevels =
+  const allLanes =
     `RECURSIVE scan AS ((${first('j')}) UNION ALL SELECT next.* FROM scan CROSS JOIN LATERAL (${next}) next), ` +
-    `level AS MATERIALIZED (SELECT * FROM scan WHERE ($2::text[] IS NULL OR queue = ANY($2)) AND NOT ${isPaused('scan.queue')})`
+    `lane AS MATERIALIZED (SELECT * FROM scan WHERE ($2::text[] IS NULL OR queue = ANY($2)) AND NOT ${isPaused('scan.queue')})`
 
-  // The hot index, from each mark on.
-  const knownLevels =
-    `level AS MATERIALIZED (SELECT known.suspect, known.queue, known.priority, first.* ` +
+  // The hot index, from each cursor on.
+  const knownLanes =
+    `lane AS MATERIALIZED (SELECT known.suspect, known.queue, known.priority, first.* ` +
     `FROM unnest($8::int[], $9::text[], $10::int[], $11::bigint[], $12::uuid[]) AS known (suspect, queue, priority, run_at, id) ` +
-    `CROSS JOIN LATERAL (SELECT j.${c.runAt} AS run_at, j.${c.id} AS id FROM ${table} j WHERE ${inLevel('j', 'known')} ` +
+    `CROSS JOIN LATERAL (SELECT j.${c.runAt} AS run_at, j.${c.id} AS id FROM ${table} j WHERE ${inLane('j', 'known')} ` +
     `ORDER BY j.${c.runAt}, j.${c.id} LIMIT 1) first WHERE NOT ${isPaused('known.queue')})`
 
   const take = `${c.state} = 'running', ${c.attempt} = least(j.${c.attempt}, ${MOST_ATTEMPTS}) + 1, ${c.worker} = $3, ${c.lease} = $4`
-  const dueIn = (level: string, limit: string) =>
-    `SELECT j.${c.id} AS id FROM ${table} j WHERE ${inLevel('j', level)} AND j.${c.runAt} <= ${NOW} ` +
+  const dueIn = (lane: string, limit: string) =>
+    `SELECT j.${c.id} AS id FROM ${table} j WHERE ${inLane('j', lane)} AND j.${c.runAt} <= ${NOW} ` +
     `ORDER BY j.${c.runAt}, j.${c.id} LIMIT ${limit} FOR UPDATE SKIP LOCKED`
   const claimed = CLAIMED.map((name) => `claimed.${c[name]} AS "${name}"`).join(', ')
   const noJob = (names: Partial<Record<(typeof CLAIMED)[number], string>>) =>
@@ -116,29 +116,29 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `UNION ALL SELECT 'lost', NULL, ${noJob({ id: 'lost.id' })} FROM unnest($6::uuid[]) AS lost (id) ` +
     `WHERE lost.id NOT IN (SELECT id FROM done)`
 
-  // Materialized: otherwise a limit may be applied more than once. The nested loop keeps the order of the levels, and
+  // Materialized: otherwise a limit may be applied more than once. The nested loop keeps the order of the lanes, and
   // ends with the last free slot.
   const exchange =
-    `due AS MATERIALIZED (SELECT job.id FROM (SELECT * FROM level WHERE suspect = 0 AND run_at <= ${NOW} ` +
-    `ORDER BY array_position($2::text[], queue), priority, run_at) level CROSS JOIN LATERAL (${dueIn('level', '$5')}) job LIMIT $5), ` +
-    `${exchanged} UNION ALL SELECT 'level', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
-    `FROM level`
+    `due AS MATERIALIZED (SELECT job.id FROM (SELECT * FROM lane WHERE suspect = 0 AND run_at <= ${NOW} ` +
+    `ORDER BY array_position($2::text[], queue), priority, run_at) lane CROSS JOIN LATERAL (${dueIn('lane', '$5')}) job LIMIT $5), ` +
+    `${exchanged} UNION ALL SELECT 'lane', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
+    `FROM lane`
 
   const leave = (name: string, value: string) => `set_config('${name}', ${value}, false)`
   const leavingKeys = (entity: string) =>
     `UNION ALL SELECT 'keys', NULL, ${noJob({})} FROM (SELECT ${leave(TIMEOUT_BEFORE, "current_setting('statement_timeout')")} || ` +
-    `${leave('statement_timeout', `'${READ_WITHIN}'`)} || ` +
+    `${leave('statement_timeout', `'${PREFETCH_WITHIN}'`)} || ` +
     `${leave(KEYS, `coalesce((SELECT array_agg(${c.key})::text FROM claimed WHERE ${c.entity} = ${entity}), '')`)} AS left_behind) AS no_row ` +
     `WHERE left_behind IS NULL`
   const exchanging = (sql: string, entity: string): ExchangeStatement => ({
     alone: sql,
-    toRead: `${sql} ${leavingKeys(entity)}`,
+    withKeys: `${sql} ${leavingKeys(entity)}`,
   })
 
   return {
-    exchangeAnew: exchanging(`WITH ${allLevels}, ${exchange}`, '$8'),
-    exchangeOnwards: exchanging(`WITH ${knownLevels}, ${exchange}`, '$13'),
-    /** The hot index. Says nothing of the level. */
+    exchangeAnew: exchanging(`WITH ${allLanes}, ${exchange}`, '$8'),
+    exchangeOnwards: exchanging(`WITH ${knownLanes}, ${exchange}`, '$13'),
+    /** The hot index. Says nothing of the lane. */
     exchangeInOne: exchanging(
       `WITH due AS MATERIALIZED (SELECT j.${c.id} AS id FROM ${table} j WHERE ${waiting('j')} AND j.${c.suspect} = 0 AND j.${c.queue} = $2 ` +
         `AND j.${c.priority} = $8 AND (j.${c.runAt}, j.${c.id}) >= ($9, $10) AND j.${c.runAt} <= ${NOW} AND NOT ${isPaused('$2')} ` +
@@ -147,8 +147,8 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     ),
     /** The hot index. */
     claimSuspects:
-      `WITH level AS (SELECT $9::int AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +
-      `due AS MATERIALIZED (SELECT job.id FROM level CROSS JOIN LATERAL (${dueIn('level', '$8')}) job), ` +
+      `WITH lane AS (SELECT $9::int AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +
+      `due AS MATERIALIZED (SELECT job.id FROM lane CROSS JOIN LATERAL (${dueIn('lane', '$8')}) job), ` +
       `claimed AS (UPDATE ${table} j SET ${take} FROM due WHERE j.${c.id} = due.id RETURNING j.*) SELECT ${claimed} FROM claimed`,
   }
 }

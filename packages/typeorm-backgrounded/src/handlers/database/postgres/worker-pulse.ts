@@ -1,5 +1,6 @@
 import type { Pulse } from '../../heartbeat/heart'
-import { PostgresConnection, type ClientConstructor } from './connection'
+import { PostgresConnection } from '../../../database/postgres/connection'
+import type { ClientConstructor } from '../../../upstream/pg'
 import type { JobTables } from '../tables'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 import { postgresStatements } from './statements'

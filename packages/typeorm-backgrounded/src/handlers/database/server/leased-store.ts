@@ -1,16 +1,17 @@
+import type { BuiltInConsumeOptions, BuiltInHost } from '../../contract/built-in'
 import { StoreUnavailableError } from '../../../errors'
-import { LONGEST_TIMER, sleep } from '../../../pause'
-import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
+import { LONGEST_TIMER, sleep } from '../../../concurrency/sleep'
+import type { Outcome } from '../../contract/outcome'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
-import { ProgressWrites, type Progress } from '../../progress-writes'
-import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
-import type { HeldRow } from '../claimed-row'
+import { ProgressWrites, type Progress } from '../../consumption/progress-writes'
+import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../../consumption/store-consumption'
+import type { InFlightRow } from '../claimed-row'
 import { isRefusal, plain, runApart } from '../refusals'
-import { settlementOf, type Settlement } from '../settlement'
+import { rowOutcomeOf, type RowOutcome } from '../row-outcome'
 import type { Arrival, Arrivals } from './arrivals'
-import { Hand } from './hand'
-import type { ExchangeReply, ExchangeRequest, Fence, LeasedJobs, Level } from './leased-jobs'
-import { Levels } from './levels'
+import { InFlightJobs } from './in-flight-jobs'
+import type { Claimed, AcknowledgeAndClaim, Fence, LeasedJobs, Lane } from './leased-jobs'
+import { ClaimCursors } from './claim-cursors'
 import { pollDelay } from './polling'
 
 /** ms: a thread, and a connection of its own, take a moment. */
@@ -25,34 +26,34 @@ export interface LeasedStoreParts {
   readonly close: () => Promise<void>
 }
 
-/** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, marks. */
-export class LeasedStore implements JobStore<HeldRow> {
+/** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, cursors. */
+export class LeasedStore implements JobStore<InFlightRow> {
   /** For statements, and for the heartbeat's thread. */
   readonly connections: number
   private readonly progress: ProgressWrites<Fence>
-  private readonly hand = new Hand((fence, value) => this.progress.set(fence, value))
-  private readonly levels = new Levels()
-  private readonly looks: NodeJS.Timeout
+  private readonly inFlight = new InFlightJobs((fence, value) => this.progress.set(fence, value))
+  private readonly cursors = new ClaimCursors()
+  private readonly reapTimer: NodeJS.Timeout
   private heartbeat: Heartbeat | undefined
   private leases = 0
   /** What this worker holds may differ from what the table says. */
-  private isUnsure = false
-  private unsureUntil = -Infinity
+  private isStateUnknown = false
+  private unknownUntil = -Infinity
   private lastContact = performance.now()
   private lastWork = performance.now()
-  private heard = false
+  private hasNewJobs = false
   private nextDue = Infinity
-  /** Those with suspects that are due. */
-  private suspectLevels: readonly Level[] = []
-  private isLooking = false
+  /** Lanes with suspects that are due. */
+  private suspectLanes: readonly Lane[] = []
+  private isReaping = false
   private isClosed = false
   private changed = () => {}
   private wake = () => {}
 
   constructor(
-    private readonly host: HandlerHost,
+    private readonly host: BuiltInHost,
     private readonly parts: LeasedStoreParts,
-    private readonly options: ConsumeOptions,
+    private readonly options: BuiltInConsumeOptions,
     /** ms */
     readonly lease: number,
   ) {
@@ -61,33 +62,36 @@ export class LeasedStore implements JobStore<HeldRow> {
       this.parts.jobs.storeProgress(values.map(({ claim: { id, lease }, progress }) => ({ id, lease, progress })))
     this.progress = new ProgressWrites(store, host.logger)
     parts.arrivals.onArrival((job) => this.arrived(job))
-    this.looks = setInterval(() => void this.lookAround(), Math.min(lease / 4, LONGEST_TIMER))
+    this.reapTimer = setInterval(() => void this.reapAndPrune(), Math.min(lease / 4, LONGEST_TIMER))
   }
 
-  async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {
+  async acknowledgeAndClaim(
+    finished: readonly FinishedJob<InFlightRow>[],
+    slots: number,
+  ): Promise<AcknowledgedAndClaimed<InFlightRow>> {
     try {
       await this.enter()
       if (slots > 0) await this.untilItBeats()
-      if (this.isUnsure) await this.reconcile(finished)
-      const refused = new Map<HeldRow, unknown>()
+      if (this.isStateUnknown) await this.reconcile(finished)
+      const refused = new Map<InFlightRow, unknown>()
       const kept = finished.filter((each) => !this.isRemoved(each))
       await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
-      const lost = await this.settle(kept, refused)
-      const isAll = await this.removeAndClaim(finished, slots, lost, refused)
-      if (this.isUnsure) await this.reconcile(finished)
-      this.hand.letGo(finished.map(({ job }) => job).filter((job) => !refused.has(job)))
-      const claimed = this.hand.handOut(slots)
+      const leaseLost = await this.applyOutcomes(kept, refused)
+      const isAll = await this.removeAndClaim(finished, slots, leaseLost, refused)
+      if (this.isStateUnknown) await this.reconcile(finished)
+      this.inFlight.remove(finished.map(({ job }) => job).filter((job) => !refused.has(job)))
+      const claimed = this.inFlight.start(slots)
       if (claimed.length + finished.length > 0) this.lastWork = performance.now()
-      if (claimed.length > 0) this.heartbeat?.isRunning(this.hand.names)
-      return { lost, refused, claimed, isAll }
+      if (claimed.length > 0) this.heartbeat?.isRunning(this.inFlight.names)
+      return { leaseLost, refused, claimed, isAll }
     } catch (error) {
-      this.beUnsure()
+      this.stateIsUnknown()
       throw error
     }
   }
 
   async wait(signal: AbortSignal): Promise<void> {
-    if (this.heard || this.hasNews) return
+    if (this.hasNewJobs || this.hasNews) return
     const over = new AbortController()
     this.wake = () => over.abort()
     const { pollInterval } = this.options
@@ -97,11 +101,11 @@ export class LeasedStore implements JobStore<HeldRow> {
 
   /** Who has only just come cannot judge others yet, and a drain is the only worker that some applications have. */
   async isDrained(): Promise<boolean> {
-    return this.hand.isHandedOut && !(await this.parts.jobs.hasOrphans())
+    return this.inFlight.hasStartedAll && !(await this.parts.jobs.hasOrphans())
   }
 
   get hasNews(): boolean {
-    return this.isUnsure || this.hand.hasDead
+    return this.isStateUnknown || this.inFlight.hasDied
   }
 
   onNews(changed: () => void): void {
@@ -111,11 +115,11 @@ export class LeasedStore implements JobStore<HeldRow> {
   async close(): Promise<void> {
     this.isClosed = true
     this.progress.close()
-    clearInterval(this.looks)
+    clearInterval(this.reapTimer)
     await this.heartbeat?.stop()
     await this.giveBackUnstarted().catch(() => {})
-    // With something still in hand, the list says that this worker lives for as long as it has to be believed.
-    if (this.hand.isEmpty) await this.parts.jobs.leave().catch(() => {})
+    // While jobs are still in flight, the row of this worker stays, so that nobody takes them over before the lease ends.
+    if (this.inFlight.isEmpty) await this.parts.jobs.leave().catch(() => {})
     await this.parts.arrivals.close()
     await this.parts.close()
   }
@@ -123,12 +127,12 @@ export class LeasedStore implements JobStore<HeldRow> {
   /** Those that did not get a slot before the end. */
   private async giveBackUnstarted(): Promise<void> {
     const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped before the job began.' }
-    const { unstarted } = this.hand
-    await this.settle(
+    const { unstarted } = this.inFlight
+    await this.applyOutcomes(
       unstarted.map((job) => ({ job, outcome })),
       new Map(),
     )
-    this.hand.letGo(unstarted)
+    this.inFlight.remove(unstarted)
   }
 
   /** A claim of a worker that is not on the list would be taken for a dead one's. */
@@ -138,11 +142,11 @@ export class LeasedStore implements JobStore<HeldRow> {
     const wasListed = await this.parts.jobs.beat()
     this.lastContact = performance.now()
     if (this.heartbeat) {
-      if (!wasListed) this.beUnsure()
+      if (!wasListed) this.stateIsUnknown()
       return
     }
-    this.heartbeat = this.parts.startHeartbeat(() => this.beUnsure())
-    await this.lookAround()
+    this.heartbeat = this.parts.startHeartbeat(() => this.stateIsUnknown())
+    await this.reapAndPrune()
   }
 
   private async untilItBeats(): Promise<void> {
@@ -152,24 +156,24 @@ export class LeasedStore implements JobStore<HeldRow> {
     if (first === 'late') throw new StoreUnavailableError("The worker's heartbeat has not reached the database yet.")
   }
 
-  private isRemoved({ outcome }: FinishedJob<HeldRow>): boolean {
+  private isRemoved({ outcome }: FinishedJob<InFlightRow>): boolean {
     return outcome.state === 'completed' && this.host.keepCompleted === 0
   }
 
   /** Returns what this worker has lost; what the database does not take, not even in plain words, is `refused`. */
-  private async settle(
-    finished: readonly FinishedJob<HeldRow>[],
-    refused: Map<HeldRow, unknown>,
-  ): Promise<Set<HeldRow>> {
+  private async applyOutcomes(
+    finished: readonly FinishedJob<InFlightRow>[],
+    refused: Map<InFlightRow, unknown>,
+  ): Promise<Set<InFlightRow>> {
     if (finished.length === 0) return new Set()
-    const lost = new Set<HeldRow>()
-    const settled = async (some: readonly FinishedJob<HeldRow>[], worded = (each: Settlement) => each) => {
-      const settlements = some.map(({ job, outcome }) => ({ ...fenceOf(job), ...worded(settlementOf(outcome, job)) }))
-      const ids = await this.parts.jobs.settle(settlements)
-      for (const { job, isRepeated } of some) if (!isRepeated && !ids.has(job.id)) lost.add(job)
+    const leaseLost = new Set<InFlightRow>()
+    const settled = async (some: readonly FinishedJob<InFlightRow>[], worded = (each: RowOutcome) => each) => {
+      const settlements = some.map(({ job, outcome }) => ({ ...fenceOf(job), ...worded(rowOutcomeOf(outcome, job)) }))
+      const ids = await this.parts.jobs.applyOutcomes(settlements)
+      for (const { job, isRepeated } of some) if (!isRepeated && !ids.has(job.id)) leaseLost.add(job)
       return some
     }
-    const offenders: FinishedJob<HeldRow>[] = []
+    const offenders: FinishedJob<InFlightRow>[] = []
     await runApart(finished, settled, (each) => void offenders.push(each))
     for (const offender of offenders) {
       await runApart(
@@ -178,72 +182,72 @@ export class LeasedStore implements JobStore<HeldRow> {
         ({ job }, error) => void refused.set(job, error),
       )
     }
-    return lost
+    return leaseLost
   }
 
-  /** Returns whether nothing else is due. Every claim is in the hand at once: if the next statement fails, it is not lost. */
+  /** Returns whether nothing else is due. A claim is in flight at once, so that it is not lost if the next statement fails. */
   private async removeAndClaim(
-    finished: readonly FinishedJob<HeldRow>[],
+    finished: readonly FinishedJob<InFlightRow>[],
     slots: number,
-    lost: Set<HeldRow>,
-    refused: Map<HeldRow, unknown>,
+    leaseLost: Set<InFlightRow>,
+    refused: Map<InFlightRow, unknown>,
   ): Promise<boolean> {
-    const free = Math.max(0, slots - this.hand.unstarted.length)
+    const free = Math.max(0, slots - this.inFlight.unstarted.length)
     // Before the others: a backlog leaves no slot.
     const taken = await this.claimSuspects(finished, free)
     const removed = finished.filter((each) => this.isRemoved(each))
-    const isAll = await this.removeAndLook(removed, free - taken, lost, refused)
-    if (isAll) await this.claimSuspects(finished, Math.max(0, slots - this.hand.unstarted.length))
+    const isAll = await this.removeAndClaimFromCursors(removed, free - taken, leaseLost, refused)
+    if (isAll) await this.claimSuspects(finished, Math.max(0, slots - this.inFlight.unstarted.length))
     return isAll
   }
 
-  private async removeAndLook(
-    done: readonly FinishedJob<HeldRow>[],
+  private async removeAndClaimFromCursors(
+    done: readonly FinishedJob<InFlightRow>[],
     slots: number,
-    lost: Set<HeldRow>,
-    refused: Map<HeldRow, unknown>,
+    leaseLost: Set<InFlightRow>,
+    refused: Map<InFlightRow, unknown>,
   ): Promise<boolean> {
-    const levels = this.levels.marks
-    const remove = async (some: readonly FinishedJob<HeldRow>[], free: number) => {
-      const reply = await this.look({ done: some.map(({ job }) => job.claim), slots: free, levels })
-      for (const { job, isRepeated } of some) if (!isRepeated && reply.lost.has(job.id)) lost.add(job)
+    const lanes = this.cursors.current
+    const remove = async (some: readonly FinishedJob<InFlightRow>[], free: number) => {
+      const reply = await this.send({ done: some.map(({ job }) => job.claim), slots: free, lanes })
+      for (const { job, isRepeated } of some) if (!isRepeated && reply.leaseLost.has(job.id)) leaseLost.add(job)
       return reply
     }
     const reply = await remove(done, slots).catch(async (error: unknown) => {
       if (done.length === 0 || !isRefusal(error)) throw error
-      const one = async (some: readonly FinishedJob<HeldRow>[]) => {
+      const one = async (some: readonly FinishedJob<InFlightRow>[]) => {
         await remove(some, 0)
         return some
       }
       await runApart(done, one, ({ job }, reason) => void refused.set(job, reason))
       return remove([], slots)
     })
-    if (levels === undefined || reply.claimed.length === slots) return reply.claimed.length < slots
+    if (lanes === undefined || reply.claimed.length === slots) return reply.claimed.length < slots
     const hasFound = reply.claimed.length > 0
-    if (this.options.once) return !hasFound && this.lookAnew(slots)
+    if (this.options.once) return !hasFound && this.fullScan(slots)
     // Those that were found begin first.
-    if (!hasFound && this.levels.untilAnew === 0) return this.lookAnew(slots)
-    this.nextDue = Math.min(this.nextDue, performance.now() + this.levels.untilAnew)
+    if (!hasFound && this.cursors.untilFullScan === 0) return this.fullScan(slots)
+    this.nextDue = Math.min(this.nextDue, performance.now() + this.cursors.untilFullScan)
     return true
   }
 
-  /** Nothing from the marks on: whether there is nothing at all, a look without them tells. */
-  private async lookAnew(slots: number): Promise<boolean> {
-    const reply = await this.look({ done: [], slots })
+  /** The cursors had nothing, and a full scan tells whether there is anything at all. */
+  private async fullScan(slots: number): Promise<boolean> {
+    const reply = await this.send({ done: [], slots })
     return reply.claimed.length < slots
   }
 
-  private async look({ done, slots, levels }: Omit<ExchangeRequest, 'lease'>): Promise<ExchangeReply> {
-    this.heard = false
+  private async send({ done, slots, lanes }: Omit<AcknowledgeAndClaim, 'lease'>): Promise<Claimed> {
+    this.hasNewJobs = false
     const start = performance.now()
-    const reply = await this.parts.jobs.exchange({ done, slots, lease: ++this.leases, levels })
+    const reply = await this.parts.jobs.acknowledgeAndClaim({ done, slots, lease: ++this.leases, lanes })
     const now = performance.now()
-    this.hand.take(reply.claimed, false, reply.read)
-    if (now - start > this.lease) this.isUnsure = true // by now, others may have taken it for dead
+    this.inFlight.add(reply.claimed, false, reply.prefetched)
+    if (now - start > this.lease) this.isStateUnknown = true // by now, others may have taken it for dead
     this.lastContact = start
-    if (slots > 0) this.levels.looked(levels === undefined, now - start, reply)
-    this.nextDue = now + Math.min(Infinity, ...reply.levels.map(({ wait }) => wait).filter((wait) => wait > 0))
-    this.suspectLevels = reply.levels.filter(({ suspect, wait }) => suspect > 0 && wait <= 0)
+    if (slots > 0) this.cursors.advance(lanes === undefined, now - start, reply)
+    this.nextDue = now + Math.min(Infinity, ...reply.lanes.map(({ wait }) => wait).filter((wait) => wait > 0))
+    this.suspectLanes = reply.lanes.filter(({ suspect, wait }) => suspect > 0 && wait <= 0)
     return reply
   }
 
@@ -252,50 +256,50 @@ export class LeasedStore implements JobStore<HeldRow> {
    * was there at a second death, or that has no attempt to lose, runs beside no other suspect: when it kills again,
    * nobody else is suspected. Returns how many it has claimed.
    */
-  private async claimSuspects(finished: readonly FinishedJob<HeldRow>[], free: number): Promise<number> {
-    if (free === 0 || this.suspectLevels.length === 0) return 0
-    const levels = [...this.suspectLevels].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
-    const running = this.hand.suspects(jobsOf(finished))
+  private async claimSuspects(finished: readonly FinishedJob<InFlightRow>[], free: number): Promise<number> {
+    if (free === 0 || this.suspectLanes.length === 0) return 0
+    const lanes = [...this.suspectLanes].sort((a, b) => this.rank(a) - this.rank(b) || a.wait - b.wait)
+    const running = this.inFlight.suspects(jobsOf(finished))
     if (running.some(({ claim }) => claim.suspect > 1)) return 0
     let room = Math.min(free, Math.max(1, Math.floor((this.options.concurrency ?? 1) / 2)) - running.length)
     let claimed = 0
-    const claim = async (level: Level, limit: number) => {
-      const rows = await this.parts.jobs.claimSuspects(level, limit, ++this.leases)
-      this.hand.take(rows)
+    const claim = async (lane: Lane, limit: number) => {
+      const rows = await this.parts.jobs.claimSuspects(lane, limit, ++this.leases)
+      this.inFlight.add(rows)
       room -= rows.length
       claimed += rows.length
     }
-    for (const level of levels) if (level.suspect === 1 && room > 0) await claim(level, room)
-    for (const level of levels) if (level.suspect > 1 && running.length + claimed === 0) await claim(level, 1)
+    for (const lane of lanes) if (lane.suspect === 1 && room > 0) await claim(lane, room)
+    for (const lane of lanes) if (lane.suspect > 1 && running.length + claimed === 0) await claim(lane, 1)
     return claimed
   }
 
-  private rank({ queue, priority }: Level): number {
+  private rank({ queue, priority }: Lane): number {
     return this.options.queues === '*' ? priority : this.options.queues.indexOf(queue)
   }
 
-  /** Every few seconds: says that it lives, and looks for those who do not. */
-  private async lookAround(): Promise<void> {
-    if (this.isLooking || !this.heartbeat) return
-    this.isLooking = true
+  /** Every few seconds: beats, and takes over the jobs of workers that have stopped beating. */
+  private async reapAndPrune(): Promise<void> {
+    if (this.isReaping || !this.heartbeat) return
+    this.isReaping = true
     const start = performance.now()
     try {
-      if (!(await this.parts.jobs.beat())) this.beUnsure()
+      if (!(await this.parts.jobs.beat())) this.stateIsUnknown()
       const taken = await this.parts.jobs.reap(++this.leases)
       this.lastContact = start
-      this.hand.take(taken, true)
-      if (start < this.unsureUntil) this.isUnsure = true
+      this.inFlight.add(taken, true)
+      if (start < this.unknownUntil) this.isStateUnknown = true
       // Whom a drain waits for may have come back, or somebody else has taken over.
       if (this.hasNews || this.options.once) this.changed()
       if (this.host.keepCompleted > 0) await this.prune()
     } catch (error) {
       if (this.isClosed) return
-      this.host.logger.debug({ err: error }, 'the database did not answer a look around')
-      this.beUnsure()
+      this.host.logger.debug({ err: error }, 'the database did not answer when dead workers were looked for')
+      this.stateIsUnknown()
       if (performance.now() - this.lastContact <= this.lease) return
-      this.hand.loseAll()
+      this.inFlight.loseAllLeases()
     } finally {
-      this.isLooking = false
+      this.isReaping = false
     }
   }
 
@@ -303,34 +307,34 @@ export class LeasedStore implements JobStore<HeldRow> {
     while (!this.isClosed && !(await this.parts.jobs.prune(this.host.keepCompleted)));
   }
 
-  /** A statement whose answer was lost may still arrive at the table: the doubt lasts for a while. */
-  private beUnsure(): void {
-    this.isUnsure = true
-    this.unsureUntil = performance.now() + this.lease
-    this.levels.forget()
+  /** A statement whose answer was lost may still take effect later, so the state stays unknown for one lease. */
+  private stateIsUnknown(): void {
+    this.isStateUnknown = true
+    this.unknownUntil = performance.now() + this.lease
+    this.cursors.forget()
     this.changed()
   }
 
   /** Compares what this worker holds with what the table says. */
-  private async reconcile(finished: readonly FinishedJob<HeldRow>[]): Promise<void> {
-    const rows = await this.parts.jobs.held()
-    this.isUnsure = false
-    this.hand.compare(rows, jobsOf(finished))
+  private async reconcile(finished: readonly FinishedJob<InFlightRow>[]): Promise<void> {
+    const rows = await this.parts.jobs.claimedByThisWorker()
+    this.isStateUnknown = false
+    this.inFlight.reconcileWith(rows, jobsOf(finished))
   }
 
   private arrived(job?: Arrival): void {
     const { queues } = this.options
     if (job && queues !== '*' && !queues.includes(job.queue)) return
-    if (!job || !this.levels.knows(job.queue, job.priority)) this.levels.forget()
-    this.heard = true
+    if (!job || !this.cursors.knows(job.queue, job.priority)) this.cursors.forget()
+    this.hasNewJobs = true
     this.wake()
   }
 }
 
-function fenceOf({ claim: { id, lease } }: HeldRow): Fence {
+function fenceOf({ claim: { id, lease } }: InFlightRow): Fence {
   return { id, lease }
 }
 
-function jobsOf(finished: readonly FinishedJob<HeldRow>[]): Set<HeldRow> {
+function jobsOf(finished: readonly FinishedJob<InFlightRow>[]): Set<InFlightRow> {
   return new Set(finished.map(({ job }) => job))
 }

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { LONGEST_NAME } from '../../../column-types'
+import { LONGEST_NAME } from '../../../database/column-types'
 
 /** This process, for whoever looks at the list of workers. */
 export function workerName(): string {

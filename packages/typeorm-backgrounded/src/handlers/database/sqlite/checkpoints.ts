@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import type { SqliteConnection } from '../../../sqlite-connection'
+import type { SqliteConnection } from '../../../database/sqlite/connection'
 
 /** Commits from one checkpoint to the next: 16 MB of log, with 50 jobs at a time. */
 const EVERY = 256

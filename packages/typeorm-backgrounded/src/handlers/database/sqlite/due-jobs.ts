@@ -1,4 +1,4 @@
-import type { StatementRunner } from '../../../sqlite-connection'
+import type { StatementRunner } from '../../../database/sqlite/connection'
 import type { ClaimedRow } from '../claimed-row'
 import type { DUE, SqliteStatements } from './statements'
 
@@ -17,7 +17,7 @@ export interface SuspectsWanted {
   readonly alone: boolean
 }
 
-interface Level {
+interface Lane {
   readonly suspect: number
   readonly queue: string
   readonly priority: number
@@ -25,7 +25,7 @@ interface Level {
   readonly runAt: number
 }
 
-/** What is due of the queues that a worker serves, found level by level: future jobs are never walked. */
+/** What is due of the queues that a worker serves, found lane by lane: future jobs are never walked. */
 export class DueJobs {
   constructor(
     private readonly sql: SqliteStatements,
@@ -45,12 +45,12 @@ export class DueJobs {
     suspects: SuspectsWanted,
   ): { due: DueJob[]; nextDue: number } {
     const now = Date.now()
-    const levels = this.levels(run)
+    const lanes = this.lanes(run)
     const due: DueJob[] = []
-    const add = (which: (level: Level) => boolean, most: () => number) => {
-      for (const level of inRanks(levels.filter(which), this.queues)) {
+    const add = (which: (lane: Lane) => boolean, most: () => number) => {
+      for (const lane of inRanks(lanes.filter(which), this.queues)) {
         if (most() <= 0) break
-        due.push(...this.dueIn(run, level, lease, now, most()))
+        due.push(...this.dueIn(run, lane, lease, now, most()))
       }
     }
     add(
@@ -65,43 +65,43 @@ export class DueJobs {
       ({ suspect }) => suspect < 1,
       () => slots - due.length,
     )
-    return { due, nextDue: Math.min(Infinity, ...levels.map(({ runAt }) => runAt).filter((runAt) => runAt > now)) }
+    return { due, nextDue: Math.min(Infinity, ...lanes.map(({ runAt }) => runAt).filter((runAt) => runAt > now)) }
   }
 
-  private dueIn(run: StatementRunner, levels: readonly Level[], lease: number, now: number, limit: number): DueJob[] {
+  private dueIn(run: StatementRunner, lanes: readonly Lane[], lease: number, now: number, limit: number): DueJob[] {
     const { sql, source } = this
-    const within = ({ suspect, queue, priority }: Level, limit: number) =>
+    const within = ({ suspect, queue, priority }: Lane, limit: number) =>
       [source, suspect, queue, priority, now, limit] as const
-    const read = (level: Level, limit: number) =>
+    const read = (lane: Lane, limit: number) =>
       run(sql.due)
         .raw()
-        .all(...within(level, limit))
-        .map((columns) => dueJob(columns as DueColumns, level, lease))
-    const [level, ...others] = levels
-    if (!level) return []
-    if (others.length === 0) return read(level, limit)
-    const places = levels.flatMap((level) =>
-      (run(sql.duePlaces).all(...within(level, limit)) as Place[]).map((place) => ({ ...place, level })),
+        .all(...within(lane, limit))
+        .map((columns) => dueJob(columns as DueColumns, lane, lease))
+    const [lane, ...others] = lanes
+    if (!lane) return []
+    if (others.length === 0) return read(lane, limit)
+    const places = lanes.flatMap((lane) =>
+      (run(sql.duePlaces).all(...within(lane, limit)) as Place[]).map((place) => ({ ...place, lane })),
     )
     const first = places.sort(inLine).slice(0, limit)
-    const numbers = new Map<Level, number>()
-    for (const { level } of first) numbers.set(level, (numbers.get(level) ?? 0) + 1)
-    return [...numbers].flatMap(([level, number]) => read(level, number)).sort(byDueTime)
+    const numbers = new Map<Lane, number>()
+    for (const { lane } of first) numbers.set(lane, (numbers.get(lane) ?? 0) + 1)
+    return [...numbers].flatMap(([lane, number]) => read(lane, number)).sort(byDueTime)
   }
 
   /** Those with waiting jobs that this worker serves. */
-  private levels(run: StatementRunner): Level[] {
+  private lanes(run: StatementRunner): Lane[] {
     const { sql, source, queues } = this
     const paused = new Set((run(sql.pausedQueues).all(source) as { queue: string }[]).map(({ queue }) => queue))
-    const levels: Level[] = []
-    for (let level = this.levelAfter(run); level; level = this.levelAfter(run, level)) levels.push(level)
-    return levels.filter(({ queue }) => !paused.has(queue) && (queues === '*' || queues.includes(queue)))
+    const lanes: Lane[] = []
+    for (let lane = this.laneAfter(run); lane; lane = this.laneAfter(run, lane)) lanes.push(lane)
+    return lanes.filter(({ queue }) => !paused.has(queue) && (queues === '*' || queues.includes(queue)))
   }
 
-  private levelAfter(run: StatementRunner, last?: Level): Level | undefined {
+  private laneAfter(run: StatementRunner, last?: Lane): Lane | undefined {
     const { sql } = this
     const first = (statement: string, ...above: unknown[]) =>
-      run(statement).get(this.source, ...above) as Level | undefined
+      run(statement).get(this.source, ...above) as Lane | undefined
     if (!last) return first(sql.nextSuspect, -1)
     const { suspect, queue, priority } = last
     return (
@@ -112,18 +112,18 @@ export class DueJobs {
   }
 }
 
-/** In the order in which they are served; levels of one rank are served together. */
-function inRanks(levels: readonly Level[], queues: readonly string[] | '*'): Level[][] {
-  const rank = ({ queue, priority }: Level) => (queues === '*' ? 0 : queues.indexOf(queue)) * 1e9 + priority
-  const ranks = [...new Set(levels.map(rank))].sort((a, b) => a - b)
-  return ranks.map((each) => levels.filter((level) => rank(level) === each))
+/** In the order in which they are served; lanes of one rank are served together. */
+function inRanks(lanes: readonly Lane[], queues: readonly string[] | '*'): Lane[][] {
+  const rank = ({ queue, priority }: Lane) => (queues === '*' ? 0 : queues.indexOf(queue)) * 1e9 + priority
+  const ranks = [...new Set(lanes.map(rank))].sort((a, b) => a - b)
+  return ranks.map((each) => lanes.filter((lane) => rank(lane) === each))
 }
 
 type ColumnsOf<Names extends readonly (keyof ClaimedRow)[]> = { [Index in keyof Names]: ClaimedRow[Names[Index]] }
 type DueColumns = readonly [...ColumnsOf<typeof DUE>, attempt: number, rowid: number]
 
-/** By index, and without what the level says: with names, both driver and engine take longer. */
-function dueJob(columns: DueColumns, { suspect, queue, priority }: Level, lease: number): DueJob {
+/** By index, and without what the lane says: with names, both driver and engine take longer. */
+function dueJob(columns: DueColumns, { suspect, queue, priority }: Lane, lease: number): DueJob {
   const row: ClaimedRow = {
     id: columns[0],
     entity: columns[1],

@@ -1,15 +1,16 @@
+import type { BuiltInConsumeOptions, BuiltInHost } from '../../contract/built-in'
 import type { QueryRunner } from 'typeorm'
-import { isBusyError } from '../../../database-errors'
+import { isBusyError } from '../../../database/errors'
 import { UnsupportedDatabaseError } from '../../../errors'
 import type { JobEnvelope } from '../../../job/envelope'
-import { SqliteConnection } from '../../../sqlite-connection'
-import type { ConsumeOptions, EnqueueResult, HandlerHost } from '../../handler'
-import type { JobStore } from '../../store-consumption'
-import type { TransactionRows } from '../../transaction-rows'
-import type { HeldRow } from '../claimed-row'
+import { SqliteConnection } from '../../../database/sqlite/connection'
+import type { EnqueueResult } from '../../contract/handler'
+import type { JobStore } from '../../consumption/store-consumption'
+import type { TransactionRows } from '../../contract/transaction-rows'
+import type { InFlightRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
-import { isRow, newRow, resultsOf, sizeOf, waited, type NewRow } from '../job-row'
-import { explained, jobTables, type JobTables } from '../tables'
+import { isRow, newRow, resultsOf, sizeOf, withElapsedDelay, type NewRow } from '../job-row'
+import { withTableAdvice, jobTables, type JobTables } from '../tables'
 import { sqliteStatements, type SqliteStatements } from './statements'
 import { SqliteStore } from './sqlite-store'
 
@@ -23,17 +24,17 @@ export class SqliteDatabase implements JobDatabase {
     write: (calls, transaction) => {
       const now = performance.now()
       return this.insertInside(
-        calls.map(({ row, since }) => waited(row, now - since)),
+        calls.map(({ row, since }) => withElapsedDelay(row, now - since)),
         transaction,
       )
     },
-    explained,
+    explained: withTableAdvice,
   }
   private readonly sql: SqliteStatements
   private readonly connection: SqliteConnection
 
   constructor(
-    private readonly host: HandlerHost,
+    private readonly host: BuiltInHost,
     /** ms */
     private readonly busyTimeout: number,
   ) {
@@ -52,7 +53,7 @@ export class SqliteDatabase implements JobDatabase {
     try {
       return results(await connection.tryWrite((run) => run(sql.insert).all(...values)))
     } catch (error) {
-      if (!isBusyError(error)) throw explained(error)
+      if (!isBusyError(error)) throw withTableAdvice(error)
       if (!connection.shared.inTransaction) return results(await insert())
       // The writer is this very process, and may be waiting for this call: waiting for it could last for ever.
       const delivered = insert().then(() => {})
@@ -62,7 +63,7 @@ export class SqliteDatabase implements JobDatabase {
 
   private async insertInside(rows: readonly (NewRow | Error)[], transaction: QueryRunner): Promise<EnqueueResult[]> {
     const inserted: unknown = await transaction.query(this.sql.insert, valuesOf(rows)).catch((error: unknown) => {
-      throw explained(error)
+      throw withTableAdvice(error)
     })
     return resultsOf(rows, idsOf(inserted))
   }
@@ -71,7 +72,7 @@ export class SqliteDatabase implements JobDatabase {
   committed(): void {}
   wake(): void {}
 
-  open(options: ConsumeOptions): JobStore<HeldRow> {
+  open(options: BuiltInConsumeOptions): JobStore<InFlightRow> {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
     // An acknowledgement that a power cut takes back means one more run, which is what at-least-once promises.
     return new SqliteStore(this.host, this.connect('NORMAL'), this.sql, options)
@@ -92,7 +93,7 @@ export class SqliteDatabase implements JobDatabase {
   private connect(synchronous: 'FULL' | 'NORMAL'): SqliteConnection {
     const { dataSource } = this.host
     const isInsideTestTransaction = () => this.host.testRunner() !== undefined
-    return new SqliteConnection({ dataSource, isInsideTestTransaction, explained, synchronous })
+    return new SqliteConnection({ dataSource, isInsideTestTransaction, explained: withTableAdvice, synchronous })
   }
 }
 

@@ -1,16 +1,17 @@
+import type { BuiltInConsumeOptions, BuiltInHost } from '../../contract/built-in'
 import { setImmediate as othersTurn } from 'node:timers/promises'
-import { isBusyError } from '../../../database-errors'
-import { sleep } from '../../../pause'
-import { removeFrom } from '../../../remove-from'
-import type { ConsumeOptions, HandlerHost, Outcome } from '../../handler'
-import { HeldJob } from '../../held-job'
-import { ProgressWrites, type Progress } from '../../progress-writes'
-import type { Exchanged, FinishedJob, JobStore } from '../../store-consumption'
-import type { SqliteConnection, StatementRunner } from '../../../sqlite-connection'
-import type { ClaimedRow, HeldRow } from '../claimed-row'
+import { isBusyError } from '../../../database/errors'
+import { sleep } from '../../../concurrency/sleep'
+import { removeFrom } from '../../../concurrency/remove-from'
+import type { Outcome } from '../../contract/outcome'
+import { InFlightJob } from '../../consumption/in-flight-job'
+import { ProgressWrites, type Progress } from '../../consumption/progress-writes'
+import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../../consumption/store-consumption'
+import type { SqliteConnection, StatementRunner } from '../../../database/sqlite/connection'
+import type { ClaimedRow, InFlightRow } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { isRefusal, plain } from '../refusals'
-import { settlementOf, type Settlement } from '../settlement'
+import { rowOutcomeOf, type RowOutcome } from '../row-outcome'
 import { asciiJson } from '../../../job/ascii-json'
 import { Checkpoints } from './checkpoints'
 import { DueJobs, type SuspectsWanted } from './due-jobs'
@@ -21,9 +22,9 @@ const LOOK_AROUND_EVERY = 5_000
 const LOOK_FOR_COMMITS_EVERY = 20
 
 /** The jobs of a SQLite database, as one worker sees them. */
-export class SqliteStore implements JobStore<HeldRow> {
+export class SqliteStore implements JobStore<InFlightRow> {
   readonly connections = 1
-  private readonly held: HeldRow[] = []
+  private readonly held: InFlightRow[] = []
   private readonly due: DueJobs
   private readonly checkpoints: Checkpoints
   private readonly progress: ProgressWrites<ClaimedRow>
@@ -36,17 +37,20 @@ export class SqliteStore implements JobStore<HeldRow> {
   private looks: NodeJS.Timeout | undefined
 
   constructor(
-    private readonly host: HandlerHost,
+    private readonly host: BuiltInHost,
     private readonly connection: SqliteConnection,
     private readonly sql: SqliteStatements,
-    private readonly options: ConsumeOptions,
+    private readonly options: BuiltInConsumeOptions,
   ) {
     this.due = new DueJobs(sql, host.source, options.queues)
     this.checkpoints = new Checkpoints(connection)
     this.progress = new ProgressWrites((values) => this.storeProgress(values), host.logger)
   }
 
-  async exchange(finished: readonly FinishedJob<HeldRow>[], slots: number): Promise<Exchanged<HeldRow>> {
+  async acknowledgeAndClaim(
+    finished: readonly FinishedJob<InFlightRow>[],
+    slots: number,
+  ): Promise<AcknowledgedAndClaimed<InFlightRow>> {
     await this.prepare()
     await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
     const dead = await this.lookAround()
@@ -54,16 +58,16 @@ export class SqliteStore implements JobStore<HeldRow> {
     const write = (isEachAlone: boolean) =>
       this.connection.write((run) => {
         this.seenVersion = this.connection.dataVersion()
-        const refused = new Map<HeldRow, unknown>()
-        const lost = this.settle(run, finished, isEachAlone, refused)
+        const refused = new Map<InFlightRow, unknown>()
+        const leaseLost = this.settle(run, finished, isEachAlone, refused)
         const taken = dead.flatMap((worker) => this.takeOver(run, worker))
-        const isEnding = (job: HeldRow) => finished.some((each) => each.job === job)
+        const isEnding = (job: InFlightRow) => finished.some((each) => each.job === job)
         const suspects = this.held.filter((job) => job.claim.suspect > 0 && !job.died && !isEnding(job))
         const { rows, nextDue } =
           slots > 0 ? this.take(run, slots, this.suspectsWanted(suspects)) : { rows: [], nextDue: Infinity }
-        return { rows, taken, lost, refused, nextDue }
+        return { rows, taken, leaseLost, refused, nextDue }
       })
-    const { rows, taken, lost, refused, nextDue } = await write(false).catch((error: unknown) => {
+    const { rows, taken, leaseLost, refused, nextDue } = await write(false).catch((error: unknown) => {
       if (error instanceof NotAllRemoved) return write(true)
       throw error
     })
@@ -71,7 +75,7 @@ export class SqliteStore implements JobStore<HeldRow> {
     for (const { job } of finished) if (!refused.has(job)) removeFrom(this.held, job)
     this.nextDue = nextDue
     const claimed = [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))]
-    return { lost, refused, claimed, isAll: rows.length < slots }
+    return { leaseLost, refused, claimed, isAll: rows.length < slots }
   }
 
   async wait(signal: AbortSignal): Promise<void> {
@@ -160,7 +164,7 @@ export class SqliteStore implements JobStore<HeldRow> {
     return run(this.sql.takeOver).all(this.worker, ++this.leases, this.host.source, deadWorker) as ClaimedRow[]
   }
 
-  private suspectsWanted(running: readonly HeldRow[]): SuspectsWanted {
+  private suspectsWanted(running: readonly InFlightRow[]): SuspectsWanted {
     const most = Math.max(1, Math.floor((this.options.concurrency ?? 1) / 2))
     const isOneAlone = running.some(({ claim }) => claim.suspect > 1)
     return { together: isOneAlone ? 0 : Math.max(0, most - running.length), alone: running.length === 0 }
@@ -176,15 +180,15 @@ export class SqliteStore implements JobStore<HeldRow> {
   /** Returns the jobs that are not this worker's any more; those that the database does not let end are `refused`. */
   private settle(
     run: StatementRunner,
-    finished: readonly FinishedJob<HeldRow>[],
+    finished: readonly FinishedJob<InFlightRow>[],
     isEachAlone: boolean,
-    refused: Map<HeldRow, unknown>,
-  ): Set<HeldRow> {
-    const lost = new Set<HeldRow>()
-    const completed: HeldRow[] = []
-    const each = (job: HeldRow, change: () => { changes: number }) => {
+    refused: Map<InFlightRow, unknown>,
+  ): Set<InFlightRow> {
+    const leaseLost = new Set<InFlightRow>()
+    const completed: InFlightRow[] = []
+    const each = (job: InFlightRow, change: () => { changes: number }) => {
       try {
-        if (change().changes === 0) lost.add(job)
+        if (change().changes === 0) leaseLost.add(job)
       } catch (error) {
         if (!isRefusal(error)) throw error
         refused.set(job, error)
@@ -198,15 +202,15 @@ export class SqliteStore implements JobStore<HeldRow> {
       if (isEachAlone || jobs.length === 1) for (const job of jobs) each(job, () => this.remove(run, job))
       else this.removeAll(run, jobs)
     }
-    return lost
+    return leaseLost
   }
 
-  private remove(run: StatementRunner, { id, claim: { lease } }: HeldRow): { changes: number } {
+  private remove(run: StatementRunner, { id, claim: { lease } }: InFlightRow): { changes: number } {
     return run(this.sql.remove).run(id, this.worker, lease)
   }
 
   /** @throws NotAllRemoved, for the number of rows or the error says that there is one that stays, and not which */
-  private removeAll(run: StatementRunner, jobs: readonly HeldRow[]): void {
+  private removeAll(run: StatementRunner, jobs: readonly InFlightRow[]): void {
     const ids = asciiJson(jobs.map(({ id }) => id))
     try {
       const { changes } = run(this.sql.removeAll).run(ids, this.worker, jobs[0]?.claim.lease)
@@ -217,8 +221,8 @@ export class SqliteStore implements JobStore<HeldRow> {
   }
 
   /** In plain words where the database does not take the error's own. */
-  private applyInWords(run: StatementRunner, job: HeldRow, outcome: Outcome): { changes: number } {
-    const settlement = settlementOf(outcome, job)
+  private applyInWords(run: StatementRunner, job: InFlightRow, outcome: Outcome): { changes: number } {
+    const settlement = rowOutcomeOf(outcome, job)
     try {
       return this.apply(run, job, settlement)
     } catch (error) {
@@ -227,7 +231,7 @@ export class SqliteStore implements JobStore<HeldRow> {
     }
   }
 
-  private apply(run: StatementRunner, job: HeldRow, settlement: Settlement): { changes: number } {
+  private apply(run: StatementRunner, job: InFlightRow, settlement: RowOutcome): { changes: number } {
     const { state, error, suspect, giveBack, releasedSince, delay } = settlement
     const now = Date.now()
     const runAt = delay === null ? null : now + delay
@@ -237,8 +241,8 @@ export class SqliteStore implements JobStore<HeldRow> {
     return run(this.sql.settle).run(...values, id, this.worker, lease)
   }
 
-  private hold(row: ClaimedRow, died: boolean): HeldRow {
-    const job = new HeldJob(row, row, died, (claim, value) => this.progress.set(claim, value))
+  private hold(row: ClaimedRow, died: boolean): InFlightRow {
+    const job = new InFlightJob(row, row, died, (claim, value) => this.progress.set(claim, value))
     this.held.push(job)
     return job
   }
@@ -254,8 +258,8 @@ export class SqliteStore implements JobStore<HeldRow> {
 class NotAllRemoved extends Error {}
 
 /** Nearly always all are of one claim. */
-function byLease(jobs: readonly HeldRow[]): HeldRow[][] {
-  const claims: HeldRow[][] = []
+function byLease(jobs: readonly InFlightRow[]): InFlightRow[][] {
+  const claims: InFlightRow[][] = []
   for (const job of jobs) {
     const claimed = claims.find((jobs) => jobs[0]?.claim.lease === job.claim.lease)
     if (claimed) claimed.push(job)

@@ -12,9 +12,9 @@ export function sqliteStatements(tables: JobTables) {
   const { pauses } = tables
   const row = CLAIMED.map((property) => `${c[property]} AS "${property}"`).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
-  const level = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
+  const lane = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
   // `+?`: SQLite looks at a bare parameter of LIMIT when it plans, and plans anew whenever one is bound.
-  const due = `FROM ${table} WHERE ${waiting} AND ${level} AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT +?`
+  const due = `FROM ${table} WHERE ${waiting} AND ${lane} AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT +?`
   const held = `${c.id} = ? AND ${c.worker} = ? AND ${c.lease} = ?`
   const first = (above: string) =>
     `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${c.runAt} AS runAt FROM ${table} ` +
@@ -34,7 +34,7 @@ export function sqliteStatements(tables: JobTables) {
     nextQueue: first(`${c.suspect} = ? AND ${c.queue} > ?`),
     nextSuspect: first(`${c.suspect} > ?`),
     due: `SELECT ${DUE.map((property) => c[property]).join(', ')}, ${c.attempt} + 1, rowid ${due}`,
-    /** Without looking at the rows themselves: of many levels, most jobs are not taken. */
+    /** Without looking at the rows themselves: of many lanes, most jobs are not taken. */
     duePlaces: `SELECT ${c.id} AS id, ${c.runAt} AS runAt ${due}`,
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { isBusyError } from '../../../database-errors'
-import type { SqliteConstructor, SqliteDatabase } from '../../../sqlite-connection'
+import { isBusyError } from '../../../database/errors'
+import type { SqliteConstructor, SqliteDatabase } from '../../../upstream/sqlite'
 
 /**
  * Tells that this worker lives, without writing into the user's file: it keeps an exclusive SQLite lock on a

@@ -1,17 +1,17 @@
 import { DefaultNamingStrategy, type DataSource, type EntitySchema } from 'typeorm'
-import { withAdvice } from '../../../database-defects'
-import { dialectOf, type Dialect } from '../../../dialect'
+import { withAdvice } from '../../../database/defects'
+import { dialectOf, type Dialect } from '../../../database/dialect'
 import { MissingTableError } from '../../../errors'
-import { tableNames, type TableNames } from '../../../table-names'
+import { tableNames, type TableNames } from '../../../database/table-names'
 import { BackgroundedJob, jobTable } from './job-table'
-import { BackgroundedPause, pauseTable } from './pause-table'
+import { PausedQueue, pauseTable } from './paused-queue-table'
 import { BackgroundedWorker, workerTable } from './worker-table'
 
 /** Quoted names of the handler's tables. */
 export interface JobTables {
   readonly dialect: Dialect
   readonly jobs: TableNames<BackgroundedJob>
-  readonly pauses: TableNames<BackgroundedPause>
+  readonly pauses: TableNames<PausedQueue>
   /** Not on SQLite, where a lock file tells that a worker lives. */
   readonly workers: TableNames<BackgroundedWorker> | undefined
 }
@@ -27,9 +27,7 @@ export function entitiesOf(driver: string, dataSource?: Pick<DataSource, 'naming
 /** @throws MissingTableError when the entities are not part of the data source */
 export function jobTables(dialect: Dialect, dataSource: DataSource): JobTables {
   const needed =
-    dialect === 'sqlite'
-      ? [BackgroundedJob, BackgroundedPause]
-      : [BackgroundedJob, BackgroundedPause, BackgroundedWorker]
+    dialect === 'sqlite' ? [BackgroundedJob, PausedQueue] : [BackgroundedJob, PausedQueue, BackgroundedWorker]
   const missing = needed.filter((entity) => !dataSource.hasMetadata(entity))
   if (missing.length > 0) {
     throw new MissingTableError(
@@ -40,13 +38,13 @@ export function jobTables(dialect: Dialect, dataSource: DataSource): JobTables {
   return {
     dialect,
     jobs: tableNames(dataSource, BackgroundedJob),
-    pauses: tableNames(dataSource, BackgroundedPause),
+    pauses: tableNames(dataSource, PausedQueue),
     workers: dialect === 'sqlite' ? undefined : tableNames(dataSource, BackgroundedWorker),
   }
 }
 
 /** The error itself, or where the database can never do what it is asked for, what to do about it. */
-export function explained(error: unknown): unknown {
+export function withTableAdvice(error: unknown): unknown {
   return withAdvice(error, {
     tables: 'job tables',
     missing:

@@ -1,8 +1,8 @@
 import type { EntitySchema } from 'typeorm'
-import { columnTypes } from '../../../column-types'
-import { dialectOf } from '../../../dialect'
-import type { JobState } from '../../handler'
-import { tableEntity } from '../../../table-entity'
+import { columnTypes } from '../../../database/column-types'
+import { dialectOf } from '../../../database/dialect'
+import type { JobState } from '../../contract/inspectable'
+import { tableEntity } from '../../../database/table-entity'
 
 /** A row of the job table. Times are ms since the epoch, by the database's clock. */
 export class BackgroundedJob {
@@ -61,7 +61,7 @@ export function jobTable(
 /** Every job is in one or two of them, and a waiting one in the first only. */
 function partialIndices(state: string, finishedAt: string) {
   return [
-    // Serves every look at waiting jobs: which levels there are, and what is due in one of them.
+    // Serves every look at waiting jobs: which lanes there are, and what is due in one of them.
     { columns: ['source', 'suspect', 'queue', 'priority', 'runAt', 'id'], where: `${state} = 'waiting'` },
     // Serves the search for jobs of dead workers.
     { columns: ['source', 'worker'], where: `${state} = 'running'` },

@@ -1,9 +1,9 @@
 import type { EntityMetadata } from 'typeorm'
-import { describeDifference, tableDifferences } from '../../../table-differences'
-import type { HandlerHost } from '../../handler'
+import { describeDifference, tableDifferences } from '../../../database/table-differences'
+import type { HandlerHost } from '../../contract/handler'
 import type { JobTables } from '.'
 import { BackgroundedJob } from './job-table'
-import { BackgroundedPause } from './pause-table'
+import { PausedQueue } from './paused-queue-table'
 import { BackgroundedWorker } from './worker-table'
 
 /** Reads nothing, and fails where a column is missing that some statement needs sooner or later. */
@@ -19,7 +19,7 @@ export function columnCheck({ jobs, pauses, workers }: JobTables): string {
 /** Jobs are found without an index too, only ever more slowly: so that is said, and nothing ends with it. */
 export async function tellOfMissingIndices({ dataSource, logger }: HandlerHost): Promise<void> {
   try {
-    const entities = [BackgroundedJob, BackgroundedPause, BackgroundedWorker]
+    const entities = [BackgroundedJob, PausedQueue, BackgroundedWorker]
     const metadatas: EntityMetadata[] = entities
       .filter((entity) => dataSource.hasMetadata(entity))
       .map((entity) => dataSource.getMetadata(entity))

@@ -1,6 +1,6 @@
 import type { EntitySchema } from 'typeorm'
-import { columnTypes } from '../../../column-types'
-import { tableEntity } from '../../../table-entity'
+import { columnTypes } from '../../../database/column-types'
+import { tableEntity } from '../../../database/table-entity'
 
 /** A worker that lives, or whose end nobody has noticed yet. Times are ms since the epoch, by the database's clock. */
 export class BackgroundedWorker {

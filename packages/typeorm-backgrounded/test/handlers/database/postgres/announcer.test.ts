@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Announcer } from '../../../../src/handlers/database/postgres/announcer'
+import { WorkerNotifier } from '../../../../src/handlers/database/postgres/worker-notifier'
 import { until } from '../../../support/worker-process'
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
@@ -8,11 +8,11 @@ const job = { queue: 'default', priority: 0 }
 describe('What workers are told of new jobs on Postgres', () => {
   let told: string[]
   let onTold: () => void
-  let calls: Announcer
+  let calls: WorkerNotifier
   beforeEach(() => {
     told = []
     onTold = () => {}
-    calls = new Announcer((payload) => {
+    calls = new WorkerNotifier((payload) => {
       told.push(payload)
       onTold()
       return Promise.resolve()
@@ -20,7 +20,7 @@ describe('What workers are told of new jobs on Postgres', () => {
   })
 
   it('is told at once, and then of many calls together', async () => {
-    for (let call = 0; call < 3; call++) calls.announce([job])
+    for (let call = 0; call < 3; call++) calls.notifyWorkers([job])
     expect(told).to.have.length(1)
     await until(() => told.length === 2)
     await calls.close()
@@ -28,14 +28,14 @@ describe('What workers are told of new jobs on Postgres', () => {
   })
 
   it('is told of the last calls when the process ends', async () => {
-    calls.announce([job])
-    calls.announce([job])
+    calls.notifyWorkers([job])
+    calls.notifyWorkers([job])
     await calls.close()
     expect(told).to.have.length(2)
   })
 
   it('is told of each queue by itself', async () => {
-    calls.announce([job, { ...job, queue: 'mail' }, job])
+    calls.notifyWorkers([job, { ...job, queue: 'mail' }, job])
     await calls.close()
     expect(told).to.deep.equal(['[0,"default"]', '[0,"mail"]'])
   })
@@ -46,10 +46,10 @@ describe('What workers are told of new jobs on Postgres', () => {
     onTold = () => {
       const number = numbersOfCalls.shift() ?? 0
       happened.push('told')
-      for (let call = 0; call < number; call++) calls.announce([job])
+      for (let call = 0; call < number; call++) calls.notifyWorkers([job])
       if (number === 1) setTimeout(() => happened.push('15 ms'), 15) // timers end in order, however late
     }
-    calls.announce([job])
+    calls.notifyWorkers([job])
     await until(() => happened.length === 7)
     expect(happened).to.deep.equal(['told', 'told', 'told', '15 ms', 'told', 'told', '15 ms'])
   })

@@ -11,8 +11,8 @@ import {
   type InBackground,
 } from '../../../../src'
 import { DatabaseHandler, type DatabaseHandlerOptions } from '../../../../src/handlers/database'
-import { SESSION } from '../../../../src/handlers/database/postgres/connection'
-import { RowsByKey } from '../../../../src/worker/rows-by-key'
+import { SESSION } from '../../../../src/database/postgres/connection'
+import { RowsByKey } from '../../../../src/worker/reload/rows-by-key'
 import { createPostgres, requirePostgres } from '../../../support/postgres'
 import { silent } from '../../../support/program'
 import { until } from '../../../support/worker-process'
@@ -228,7 +228,9 @@ describe('the rows of claimed jobs on Postgres', () => {
 
   it('are found by their index, however many the table has', async () => {
     await dataSource.query("INSERT INTO parcel (label) SELECT 'p' FROM generate_series(1, 50000)")
-    const reading = new RowsByKey(dataSource, dataSource.getMetadata(Parcel), { withDeleted: false }).reading('Parcel')
+    const reading = new RowsByKey(dataSource, dataSource.getMetadata(Parcel), { withDeleted: false }).prefetchQuery(
+      'Parcel',
+    )
     const keys = `ARRAY['{"id":5}', '{"id":6}']`
     const runner = dataSource.createQueryRunner()
     await runner.query(SESSION)

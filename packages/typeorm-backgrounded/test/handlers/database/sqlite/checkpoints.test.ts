@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import type { DataSource } from 'typeorm'
 import { Checkpoints } from '../../../../src/handlers/database/sqlite/checkpoints'
-import { SqliteConnection } from '../../../../src/sqlite-connection'
+import { SqliteConnection } from '../../../../src/database/sqlite/connection'
 import { inFile } from '../../../support/data-sources'
 import { until } from '../../../support/worker-process'
 

@@ -1,0 +1,54 @@
+import {
+  isAccessDeniedError,
+  isDefectError,
+  isMissingColumnError,
+  isMissingTableError,
+  isPreparedStatementError,
+} from './errors'
+import { BackgroundedError, MissingTableError, OutdatedTableError, StoreRefusedError } from '../errors'
+
+interface Subject {
+  /** Which tables a statement was about, as in "the job tables". */
+  readonly tables: string
+  /** What is to be done where one of them is missing. */
+  readonly missing: string
+}
+
+const HOW_TO_UPDATE =
+  'generate and run a migration (typeorm migration:generate), or print what is missing with typeorm-backgrounded schema --check'
+
+/** The error itself, or where the database can never do what it is asked for, what to do about it. */
+export function withAdvice(error: unknown, { tables, missing }: Subject): unknown {
+  if (error instanceof BackgroundedError) return error
+  const options = { cause: error }
+  if (isMissingTableError(error)) return new MissingTableError(missing, options)
+  if (isMissingColumnError(error)) {
+    return new OutdatedTableError(
+      `The ${tables} in the database are not as this version needs them (${messageOf(error)}): ${HOW_TO_UPDATE}.`,
+      options,
+    )
+  }
+  if (isAccessDeniedError(error)) {
+    return new StoreRefusedError(
+      `The database server does not allow it (${messageOf(error)}): correct the user, the password and the database of the data ` +
+        `source, or grant the user USAGE on the schema, and SELECT, INSERT, UPDATE and DELETE on the ${tables}.`,
+      options,
+    )
+  }
+  if (!isDefectError(error) || isPreparedStatementError(error)) return error
+  // No message: of a statement that the server cannot read it shows a part, and there may be arguments in it.
+  return new StoreRefusedError(
+    `The database refuses a statement on the ${tables} (${codeOf(error)}): see that its version is supported ` +
+      `(Postgres 13, MariaDB 10.6, MySQL 8), that its name is right, and that the tables are as typeorm-backgrounded schema prints them.`,
+    options,
+  )
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function codeOf(error: unknown): string {
+  const { code, driverError } = error as { code?: unknown; driverError?: { code?: unknown } }
+  return String(code ?? driverError?.code ?? 'without a code')
+}

@@ -1,0 +1,79 @@
+import type { DataSource, QueryRunner } from 'typeorm'
+import { dialectOf } from './dialect'
+import { StoreUnavailableError } from '../errors'
+
+export interface Patience {
+  /** ms to wait for a connection of the pool: those who hold the others may be waiting for this very work. */
+  readonly connect: number
+  /** ms to wait for the answers on it. */
+  readonly answer: number
+  /** What has not been done, for the message of the error. */
+  readonly subject: string
+}
+
+/**
+ * Does `work` over a connection of the application's pool to the primary. One that does not answer, since a firewall has
+ * forgotten it, is given up, so that nobody gets it again.
+ * @throws StoreUnavailableError, or what `work` throws
+ */
+export async function withPoolRunner<T>(
+  dataSource: DataSource,
+  work: (runner: QueryRunner) => Promise<T>,
+  { connect, answer, subject }: Patience,
+): Promise<T> {
+  const runner = dataSource.createQueryRunner('master')
+  const tooLate = (why: string) => new StoreUnavailableError(`${subject} in time: ${why}.`)
+  const connecting = Promise.resolve(runner.connect())
+  try {
+    await within(connect, connecting, () =>
+      tooLate(
+        `no connection of the pool became free: enlarge the pool, or make calls inside a transaction with its manager`,
+      ),
+    )
+  } catch (error) {
+    connecting.then(() => runner.release()).catch(() => {}) // the connection that comes too late
+    throw error
+  }
+  return within(answer, workAndRelease(runner, work), () => {
+    void endConnection(runner).catch(() => {})
+    return tooLate('the database does not answer over a connection of the pool, which is given up')
+  })
+}
+
+/**
+ * As the drivers document it: the pool makes another connection in its place. What pg ends fails, and so is released: to
+ * release it here as well would make TypeORM wait for it for ever when the data source is destroyed.
+ */
+export async function endConnection(runner: QueryRunner): Promise<void> {
+  const client = (await runner.connect()) as { destroy?(): void; end?(): Promise<void> }
+  switch (dialectOf((runner.manager.dataSource ?? runner.manager.connection).options.type)) {
+    case 'postgres':
+      return client.end?.()
+    case 'mariadb':
+      return client.destroy?.()
+    default:
+      return undefined
+  }
+}
+
+async function workAndRelease<T>(runner: QueryRunner, work: (runner: QueryRunner) => Promise<T>): Promise<T> {
+  try {
+    return await work(runner)
+  } finally {
+    await runner.release()
+  }
+}
+
+/** @throws what `late` returns after so many ms */
+async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const passed = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), ms)
+  })
+  try {
+    return await Promise.race([work, passed])
+  } finally {
+    clearTimeout(timer)
+    work.catch(() => {}) // of one that was given up
+  }
+}

@@ -1,0 +1,180 @@
+import { realpathSync } from 'node:fs'
+import type { DataSource } from 'typeorm'
+import { sqliteOf, type SqliteConstructor, type SqliteDatabase, type SqliteStatement } from '../../upstream/sqlite'
+import { isBusyError } from '../errors'
+import { sleep } from '../../concurrency/sleep'
+
+interface SqliteOptions {
+  readonly key?: string
+  readonly nativeBinding?: string
+  readonly prepareDatabase?: (database: SqliteDatabase) => void | Promise<void>
+}
+
+export interface SqliteHost {
+  readonly dataSource: DataSource
+  /** A test's own transaction, never to be committed, is open: what it wrote is seen through it only. */
+  isInsideTestTransaction(): boolean
+  explained(error: unknown): unknown
+  /** Whether a power cut may take back what was committed last; default `'FULL'`: it may not. */
+  readonly synchronous?: 'FULL' | 'NORMAL'
+}
+
+const LONGEST_PAUSE = 50
+/** Pages: from then on SQLite does not wait for `checkpoint`. */
+const LONGEST_LOG = 8_000
+
+/**
+ * A connection of the library's own, beside TypeORM's one: what it writes is in nobody's transaction. It
+ * never waits inside SQLite, which would stop the event loop, and with it the very transaction it waits for.
+ * An in-memory database has TypeORM's connection only; writes there wait until no transaction is open.
+ */
+export class SqliteConnection {
+  private own: SqliteDatabase | undefined
+  /** Commits go to a write-ahead log, for whoever calls `checkpoint` from time to time. */
+  hasLog = false
+  private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
+
+  /**
+   * Under its own name, whatever links lead to it and wherever the process goes: processes that use it find each other
+   * by what is beside it. Not in memory.
+   */
+  readonly file: string | undefined
+
+  /** @param host `explained` names the fix where the database's error alone would not */
+  constructor(private readonly host: SqliteHost) {
+    this.file = this.isInMemory ? undefined : realpathSync(this.shared.name)
+  }
+
+  /** better-sqlite3's class, as TypeORM loaded it. */
+  get Database(): SqliteConstructor {
+    return sqliteOf(this.dataSource).Database
+  }
+
+  /** TypeORM's own connection. */
+  get shared(): SqliteDatabase {
+    return sqliteOf(this.dataSource).shared
+  }
+
+  get isInMemory(): boolean {
+    return this.shared.memory
+  }
+
+  /** Changes when another connection has committed something. */
+  dataVersion(): unknown {
+    return this.own && this.runner(this.own)('PRAGMA data_version').pluck().get()
+  }
+
+  /** Opens the connection and switches the file to write-ahead logging, so that readers and the writer do not wait for each other. */
+  async prepareForWork(): Promise<void> {
+    const database = await this.open()
+    if (database !== this.own) return // how TypeORM's connection works is the application's affair
+    try {
+      this.hasLog = database.pragma('journal_mode = WAL', { simple: true }) === 'wal'
+      database.pragma(`wal_autocheckpoint = ${LONGEST_LOG}`)
+    } catch (error) {
+      if (!isBusyError(error)) throw error // somebody uses it right now; WAL is faster, not necessary
+    }
+  }
+
+  /** Moves what no reader needs any more from the write-ahead log into the database, and waits for the disk. */
+  checkpoint(): void {
+    this.own?.pragma('wal_checkpoint(PASSIVE)')
+  }
+
+  /**
+   * Runs `work` in a write transaction. `work` must not await.
+   * @param patience ms to go on trying while somebody else writes; then the SQLITE_BUSY error
+   */
+  write<T>(work: (run: StatementRunner) => T, patience = Infinity): Promise<T> {
+    return this.patiently(() => this.tryWrite(work), patience)
+  }
+
+  /** Like `write`, but only once, with SQLITE_BUSY when somebody else writes. */
+  async tryWrite<T>(work: (run: StatementRunner) => T): Promise<T> {
+    const database = await this.open()
+    const isTest = this.host.isInsideTestTransaction()
+    if (database.inTransaction && !isTest) throw new BusyError()
+    const [begin, commit, rollback] = isTest ? NESTED : TOP_LEVEL
+    const run = this.runner(database)
+    run(begin).run()
+    try {
+      const result = work(run)
+      run(commit).run()
+      return result
+    } catch (error) {
+      if (database.inTransaction) run(rollback).run()
+      throw error
+    }
+  }
+
+  /**
+   * Reads outside any transaction.
+   * @param patience ms, as for `write`: without write-ahead logging, a commit of somebody else is in the way
+   */
+  read<T>(work: (run: StatementRunner) => T, patience = 0): Promise<T> {
+    return this.patiently(async () => work(this.runner(await this.open())), patience)
+  }
+
+  close(): void {
+    this.own?.close()
+    this.own = undefined
+  }
+
+  private async patiently<T>(work: () => Promise<T>, patience: number): Promise<T> {
+    const start = Date.now()
+    for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.explained(error)
+      }
+      await sleep(pause * (0.5 + Math.random()))
+    }
+  }
+
+  private async open(): Promise<SqliteDatabase> {
+    // Inside a test's transaction only TypeORM's connection sees the rows.
+    if (this.isInMemory || this.host.isInsideTestTransaction()) return this.shared
+    if (this.own) return this.own
+    const { key, nativeBinding, prepareDatabase } = this.dataSource.options as SqliteOptions
+    const database = new this.Database(this.file as string, {
+      timeout: 0,
+      fileMustExist: true,
+      nativeBinding: nativeBinding ?? null,
+    })
+    if (key) database.pragma(`key = ${JSON.stringify(key)}`)
+    await prepareDatabase?.(database)
+    database.pragma(`synchronous = ${this.host.synchronous ?? 'FULL'}`)
+    this.own ??= database
+    if (this.own !== database) database.close()
+    return this.own
+  }
+
+  private runner(database: SqliteDatabase): StatementRunner {
+    let statements = this.prepared.get(database)
+    if (!statements) this.prepared.set(database, (statements = new Map()))
+    const cache = statements
+    return (sql) => {
+      let statement = cache.get(sql)
+      if (!statement) cache.set(sql, (statement = database.prepare(sql)))
+      return statement
+    }
+  }
+
+  private get dataSource(): DataSource {
+    return this.host.dataSource
+  }
+}
+
+/** Prepares a statement, once for each connection. */
+export type StatementRunner = (sql: string) => SqliteStatement
+
+const TOP_LEVEL = ['BEGIN IMMEDIATE', 'COMMIT', 'ROLLBACK'] as const
+const NESTED = ['SAVEPOINT backgrounded', 'RELEASE backgrounded', 'ROLLBACK TO backgrounded'] as const
+
+class BusyError extends Error {
+  readonly code = 'SQLITE_BUSY'
+  constructor() {
+    super("a transaction is open on the process's one connection to this database")
+  }
+}

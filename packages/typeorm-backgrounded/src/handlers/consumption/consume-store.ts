@@ -1,0 +1,140 @@
+import { setImmediate as othersTurn } from 'node:timers/promises'
+import { consoleLogger, type Logger } from '../../logger'
+import { guarded } from '../../reporting/guarded-logger'
+import { sleep } from '../../concurrency/sleep'
+import { attempt, textOf } from '../../reporting/text-of'
+import type { ClaimedJob, Consumption, ConsumeOptions, Execute } from '../contract/consumable'
+import type { Outcome } from '../contract/outcome'
+import { StoreConsumption, type AcknowledgedAndClaimed, type FinishedJob } from './store-consumption'
+
+/** A store of jobs of your own, as `consumeStore` needs it. */
+export interface SimpleStore<Job extends ClaimedJob = ClaimedJob> {
+  /**
+   * Gives up to `slots` due jobs to this worker, each with its attempt counted, so that nobody else gets them.
+   * @param queue absent: of any queue
+   */
+  claim(slots: number, queue?: string): readonly Job[] | Promise<readonly Job[]>
+  /**
+   * Stores what became of a claimed job; `false`: it is not this worker's any more.
+   * @param job as claimed, with the `attempt` and `releasedSince` to keep it with where it goes back
+   */
+  apply(job: Job, outcome: Outcome): boolean | void | Promise<boolean | void>
+  /** Resolves when there may be something due, or `signal` aborts; default: after the worker's poll interval. */
+  wait?(signal: AbortSignal): Promise<void>
+  /** Called when the worker has ended. */
+  close?(): void | Promise<void>
+}
+
+/**
+ * The worker's loop for a handler of your own: claims free slots only, starts what was claimed at once, applies
+ * each outcome, tries again while the store cannot be reached, and stops in time.
+ *
+ * @param options what `consume` was given
+ * @example
+ * consume(options: ConsumeOptions, execute: Execute) {
+ *   return consumeStore(this, options, execute)
+ * }
+ */
+export function consumeStore<Job extends ClaimedJob>(
+  store: SimpleStore<Job>,
+  options: ConsumeOptions,
+  execute: Execute,
+  logger: Logger = consoleLogger,
+): Consumption {
+  /** As the store gave them: what a method does to its arguments must not be stored. */
+  const originals = new WeakMap<ClaimedJob, Job>()
+  /** An exchange that failed is repeated, but not what it had done. */
+  const answers = new WeakMap<ClaimedJob, boolean>()
+
+  async function apply({ job, outcome }: FinishedJob): Promise<void> {
+    if (answers.has(job)) return
+    answers.set(job, (await store.apply(toBeKept(originals.get(job) as Job, outcome), outcome)) !== false)
+  }
+
+  function handOut(job: Job): ClaimedJob {
+    const handedOut = readable(job)
+    originals.set(handedOut, job)
+    return handedOut
+  }
+
+  /** @throws what kept the store from answering, or TypeError for an answer that is not a list of jobs */
+  async function claimFrom(queue: string | undefined, slots: number): Promise<ClaimedJob[]> {
+    const jobs: unknown = await store.claim(slots, queue)
+    if (!Array.isArray(jobs)) throw new TypeError(`The store's claim gave ${textOf(jobs)} instead of an array of jobs.`)
+    return jobs.filter(isJob).map((job) => handOut(job as Job))
+  }
+
+  function isJob(job: unknown): boolean {
+    if (typeof job === 'object' && job !== null) return true
+    report({ reason: `The store's claim gave ${textOf(job)} among the jobs.` }, 'a claimed job cannot be run')
+    return false
+  }
+
+  function report(fields: object, message: string): void {
+    attempt(() => logger.error(fields, message), undefined)
+  }
+
+  async function claim(slots: number): Promise<ClaimedJob[]> {
+    const claimed: ClaimedJob[] = []
+    for (const queue of options.queues === '*' ? [undefined] : options.queues) {
+      if (claimed.length >= slots) break
+      try {
+        claimed.push(...(await claimFrom(queue, slots - claimed.length)))
+      } catch (error) {
+        // What is claimed already must run; the next claim will say it again.
+        if (claimed.length === 0) throw error
+        break
+      }
+    }
+    return claimed
+  }
+
+  async function exchange(finished: readonly FinishedJob[], slots: number): Promise<AcknowledgedAndClaimed> {
+    const refused = new Map<ClaimedJob, unknown>()
+    await Promise.all(finished.map((each) => apply(each).catch((error: unknown) => void refused.set(each.job, error))))
+    // None was taken: it cannot be reached.
+    if (finished.length > 0 && refused.size === finished.length && slots === 0) throw [...refused.values()][0]
+    const claimed = slots > 0 ? await claim(slots) : []
+    const leaseLost = new Set(finished.map(({ job }) => job).filter((job) => answers.get(job) === false))
+    return { leaseLost, refused, claimed }
+  }
+
+  async function wait(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    const news = store.wait?.(signal)
+    if (!isThenable(news)) return sleep(options.pollInterval, signal)
+    await Promise.race([news, aborted])
+    await othersTurn() // one that never waits must not keep timers and connections from their turn
+  }
+
+  const close = () => store.close?.()
+  return new StoreConsumption({ acknowledgeAndClaim: exchange, wait, close }, options, execute, guarded(logger))
+}
+
+/** A job that anybody's store may have made: what cannot be read is left to the executor, which says so. */
+function readable(job: ClaimedJob): ClaimedJob {
+  const fields = attempt(() => ({ ...job }), {} as Partial<ClaimedJob>)
+  const { envelope, id, queue, attempt: number, signal } = fields
+  return {
+    ...fields,
+    id: textOf(id),
+    queue: typeof queue === 'string' ? queue : 'default',
+    signal: attempt(() => signal instanceof AbortSignal, false) ? signal : undefined,
+    attempt: typeof number === 'number' ? number : NaN,
+    envelope: attempt(() => structuredClone(envelope), undefined),
+  }
+}
+
+function isThenable(value: unknown): value is Promise<void> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}
+
+/** A job that is released has used no attempt. */
+function toBeKept<Job extends ClaimedJob>(job: Job, outcome: Outcome): Job {
+  return attempt(() => kept(job, outcome), job)
+}
+
+function kept<Job extends ClaimedJob>(job: Job, outcome: Outcome): Job {
+  if (outcome.state === 'released') return { ...job, attempt: job.attempt - 1, releasedSince: outcome.since }
+  return { ...job, releasedSince: undefined }
+}

@@ -1,0 +1,18 @@
+import type { EntitySchema } from 'typeorm'
+import { columnTypes } from '../../../database/column-types'
+import { tableEntity } from '../../../database/table-entity'
+
+/** A queue that nobody claims from for now. */
+export class PausedQueue {
+  source!: string
+  queue!: string
+}
+
+export function pauseTable(driver: string): EntitySchema<PausedQueue> {
+  const { source, name } = columnTypes(driver)
+  return tableEntity(PausedQueue, {
+    name: 'BackgroundedPause',
+    tableName: 'backgrounded_pauses',
+    columns: { source: { ...source, primary: true }, queue: { ...name, primary: true } },
+  })
+}

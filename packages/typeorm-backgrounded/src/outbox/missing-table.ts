@@ -1,0 +1,46 @@
+import type { DataSource } from 'typeorm'
+import { withAdvice } from '../database/defects'
+import { isMissingTableError } from '../database/errors'
+
+/** The error itself, or where the database can never do what it is asked for, what to do about it. */
+export function explained(error: unknown): unknown {
+  return withAdvice(error, {
+    tables: 'outbox tables',
+    missing:
+      'The table backgrounded_outbox is not in the database: generate and run a migration (typeorm migration:generate), print ' +
+      'its SQL with typeorm-backgrounded schema, let the application create it with synchronize in development, or pass ' +
+      '{ outbox: false } to withBackgrounded, after which a call whose process dies right after its commit is lost.',
+  })
+}
+
+/** Whether the table may be about to come: migrations have yet to run, or TypeORM's own CLI is at work on one. */
+export async function mayStillCome(dataSource: DataSource): Promise<boolean> {
+  return isTypeOrmCli(process.argv[1] ?? '') || (await hasPendingMigrations(dataSource))
+}
+
+export function isTypeOrmCli(program: string): boolean {
+  return /[\\/](typeorm|typeorm-ts-node-(commonjs|esm)|typeorm[\\/]cli(-ts-node-(commonjs|esm))?\.js)$/.test(program)
+}
+
+/** Asked without TypeORM's own executor, which would create its table. */
+async function hasPendingMigrations(dataSource: DataSource): Promise<boolean> {
+  const { migrations } = dataSource
+  if (migrations.length === 0) return false
+  const { driver, options } = dataSource
+  const table = driver.buildTableName(
+    options.migrationsTableName ?? 'migrations',
+    'schema' in options ? (options.schema as string | undefined) : undefined,
+  )
+  const path = table
+    .split('.')
+    .map((name) => driver.escape(name))
+    .join('.')
+  try {
+    const rows = await dataSource.query<{ name: string }[]>(`SELECT ${driver.escape('name')} AS name FROM ${path}`)
+    const executed = new Set(rows.map(({ name }) => name))
+    return migrations.some(({ name, constructor }) => !executed.has(name ?? constructor.name))
+  } catch (error) {
+    if (isMissingTableError(error)) return true
+    throw error
+  }
+}

@@ -1,0 +1,46 @@
+import type { QueryRunner } from 'typeorm'
+
+/** A job on its way into the outbox. */
+export interface NewRow {
+  readonly id: string
+  /** The envelope, as JSON. */
+  readonly payload: string
+}
+
+/** A job that this process alone may push for now. */
+export interface TakenRow extends NewRow {
+  /** ms since it was written. */
+  readonly age: number
+}
+
+/** The outbox of one data source in one kind of database. All times are by the database's clock. */
+export interface OutboxStore {
+  /** Writes inside the caller's transaction. Relays leave the rows alone for `lease` ms. */
+  insertInTransaction(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void>
+  /** What `write` does, as one statement without parameters, where database and client take several in one text. */
+  readonly statement?: (rows: readonly NewRow[], lease: number) => string
+  /** Writes outside of any transaction, for relays to take at once. */
+  insertCommitted(rows: readonly NewRow[]): Promise<void>
+  /**
+   * Takes rows for this destination, or for any, that nobody has in hand, the oldest first, for `lease` ms.
+   * @param ids only these
+   */
+  take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]>
+  /** Lets relays have rows after `delay` ms. */
+  release(ids: readonly string[], delay: number): Promise<void>
+  remove(ids: readonly string[]): Promise<void>
+  /** Another destination for which rows have been waiting for longer than `age` ms. */
+  stranded(age: number): Promise<string | undefined>
+  /** Rejects with the database's error when the table is missing. */
+  check(): Promise<void>
+  close(): void
+}
+
+export interface OutboxStoreHost {
+  readonly source: string
+  /** Of the handler: rows of another one, which another application may have written, are left alone. */
+  readonly destination: string
+  /** Names the fix where the database's error alone would not. */
+  explained(error: unknown): unknown
+  isInsideTestTransaction(): boolean
+}

@@ -1,0 +1,36 @@
+import type { DataSource } from 'typeorm'
+
+/**
+ * The members of mysql2, and of TypeORM's driver for it, that their documentation does not promise.
+ *
+ * | member | what for | where it is missing |
+ * |---|---|---|
+ * | `dataSource.driver.mysql` | the `mysql2` that TypeORM has loaded | the data source cannot be attached |
+ * | `connection.threadId` | a statement that is given up is ended on the server | the server's own limits end it |
+ */
+interface Driver {
+  readonly mysql: Mysql
+}
+
+/** The part of mysql2's connection that the library's own connections use. */
+export interface MysqlClient {
+  connect(callback: (error: Error | null) => void): void
+  query(
+    options: { sql: string; values?: readonly unknown[]; timeout?: number },
+    callback: (error: Error | null, result: unknown) => void,
+  ): void
+  on(event: 'error' | 'end', listener: () => void): void
+  /** The server's number for it, to end a statement by. */
+  readonly threadId: number | null
+  end(callback: () => void): void
+  destroy(): void
+}
+
+export interface Mysql {
+  createConnection(options: object): MysqlClient
+}
+
+/** mysql2, as TypeORM loaded it. */
+export function mysqlOf({ driver }: DataSource): Mysql {
+  return (driver as unknown as Driver).mysql
+}
