@@ -78,7 +78,7 @@ export class PostgresOutbox implements OutboxStore {
 const NOW = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
 /** Every statement, by name. */
-function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
+export function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
   const returning = `RETURNING t.${c.id} AS id, t.${c.payload} AS payload, ${NOW} - t.${c.writtenAt} AS age`
   const into = `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.destination}, ${c.payload}, ${c.writtenAt}, ${c.availableAt})`
   const values = (source: string, destination: string, payload: string, lease: string) =>

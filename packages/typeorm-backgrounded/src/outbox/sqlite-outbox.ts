@@ -85,7 +85,7 @@ function byId(a: TakenRow, b: TakenRow): number {
 }
 
 /** Every statement, by name. Rows are passed as JSON, so that each is prepared once. */
-function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
+export function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
   const due =
     `SELECT id FROM (SELECT ${c.id} AS id FROM ${table} WHERE ${c.source} = ? AND ${c.destination} = ? ` +
     `AND ${c.availableAt} <= ? ORDER BY ${c.availableAt}, ${c.id} LIMIT ?)`

@@ -55,6 +55,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     nextLane: `${levelFrom(c.runAt)} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
     /** All others at once. Walks every job of theirs. */
     otherLanes: `${levelFrom(`MIN(${c.runAt})`)} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
+    // The pauses' primary key.
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
     // The hot index, from the cursor on.
     due:

@@ -65,6 +65,7 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
     insert: { one: unlessThere(one), many: unlessThere(many) },
     /** Returns the new ids. */
     insertAndTell: { one: telling(one, '$15', '$16'), many: telling(many, '$2', '$3') },
+
     /** Nobody waits for the disk: what is told is not kept. */
     notify: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
   }
@@ -136,16 +137,17 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   })
 
   return {
+    // The hot index, from one lane to the next.
     exchangeAnew: exchanging(`WITH ${allLanes}, ${exchange}`, '$8'),
+    // The hot index, from each cursor on.
     exchangeOnwards: exchanging(`WITH ${knownLanes}, ${exchange}`, '$13'),
-    /** The hot index. Says nothing of the lane. */
+    /** Of one lane, of which it says nothing. */
     exchangeInOne: exchanging(
       `WITH due AS MATERIALIZED (SELECT j.${c.id} AS id FROM ${table} j WHERE ${waiting('j')} AND j.${c.suspect} = 0 AND j.${c.queue} = $2 ` +
         `AND j.${c.priority} = $8 AND (j.${c.runAt}, j.${c.id}) >= ($9, $10) AND j.${c.runAt} <= ${NOW} AND NOT ${isPaused('$2')} ` +
         `ORDER BY j.${c.runAt}, j.${c.id} LIMIT $5 FOR UPDATE SKIP LOCKED), ${exchanged}`,
       '$11',
     ),
-    /** The hot index. */
     claimSuspects:
       `WITH lane AS (SELECT $9::int AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +
       `due AS MATERIALIZED (SELECT job.id FROM lane CROSS JOIN LATERAL (${dueIn('lane', '$8')}) job), ` +

@@ -11,12 +11,12 @@ import type { InFlightRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
 import { isRow, newRow, resultsOf, sizeOf, withElapsedDelay, type NewRow } from '../job-row'
 import { withTableAdvice, jobTables, type JobTables } from '../tables'
-import { sqliteStatements, type SqliteStatements } from './statements'
+import { NOW, sqliteStatements, type SqliteStatements } from './statements'
 import { SqliteStore } from './sqlite-store'
 
 /** The jobs of one data source in one SQLite database. */
 export class SqliteDatabase implements JobDatabase {
-  readonly now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+  readonly now = NOW
   readonly tables: JobTables
   readonly transactionRows: TransactionRows<NewRow> = {
     rowOf: newRow,

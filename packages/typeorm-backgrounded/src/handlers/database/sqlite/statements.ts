@@ -3,6 +3,8 @@ import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import { columnCheck } from '../tables/shape'
 
+export const NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
 /** What `due` reads of a row, before the attempt that a claim begins, and the row's place. */
 export const DUE = [...OWN, 'releasedSince'] as const
 
@@ -36,6 +38,7 @@ export function sqliteStatements(tables: JobTables) {
     due: `SELECT ${DUE.map((property) => c[property]).join(', ')}, ${c.attempt} + 1, rowid ${due}`,
     /** Without looking at the rows themselves: of many lanes, most jobs are not taken. */
     duePlaces: `SELECT ${c.id} AS id, ${c.runAt} AS runAt ${due}`,
+    // The pauses' primary key.
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 
     // By rowid, in the transaction that has found it: one JSON array.
