@@ -10,8 +10,11 @@ import { measure } from './measure/rounds'
 import { parseOptions, selected, sizesOf, type Options } from './options'
 import { disposeAll } from './places/places'
 import { endChildren } from './processes/child-process'
+import { nodeOf } from './processes/node'
 import { generate, keep } from './report/files'
 import { reportOf } from './report/report'
+import type { Sizes } from './sizes'
+import { switchesOf } from './switches'
 import { TARGETS } from './targets'
 
 const interruption = new AbortController()
@@ -25,7 +28,7 @@ main(parseOptions(process.argv)).catch((error: unknown) => {
 
 async function main(options: Options): Promise<void> {
   const sizes = sizesOf(options)
-  const figures = selected(options.curves ? curvesOf(sizes) : figuresOf(sizes), options)
+  const figures = selected(catalogueOf(options)(sizes), options)
   if (options.list) return list(figures)
   if (options.generate) return generate()
   if (figures.length === 0) return refuse('No figure has such a name: see --list.')
@@ -37,6 +40,11 @@ async function main(options: Options): Promise<void> {
   process.exit(isPassed(result) ? 0 : 1)
 }
 
+function catalogueOf({ curves, switches }: Options): (sizes: Sizes) => Figure[] {
+  if (curves) return curvesOf
+  return switches ? switchesOf : figuresOf
+}
+
 async function run(figures: readonly Figure[], pairs: number, options: Options): Promise<Result> {
   const { quick: isQuick = false, write } = options
   const environment = await environmentOf()
@@ -44,7 +52,7 @@ async function run(figures: readonly Figure[], pairs: number, options: Options):
   const progress = progressOf(turns)
   const results: FigureResult[] = []
   for (const figure of figures) {
-    const result = await measure(figure, pairs, environment, progress, interruption.signal)
+    const result = await measure(figure, pairs, await nodeOf(figure), environment, progress, interruption.signal)
     results.push(result)
     // At once: what a long run has measured is not lost when it is interrupted.
     if (write) await keep({ isQuick, figures: [result] })

@@ -1,21 +1,33 @@
 import { POOL, turnsOf, type Figure } from './figure'
 import type { Store } from './places/place'
 import type { SideName } from './sides'
+import type { SaveOptions } from './sides/side'
 import type { Sizes } from './sizes'
 
 /** Everything that targets are about. The library goes first, then those it is compared with, then the rest. */
 export function figuresOf(sizes: Sizes): Figure[] {
   return [
     ...enqueueing('redis', ['library-redis', 'bull', 'bullmq'], sizes),
-    ...enqueueing('postgres', ['library-postgres', 'graphile', 'pg-boss'], sizes),
+    ...enqueueing('postgres', ['library-postgres', 'graphile', 'pg-boss', 'bullmq-postgres'], sizes),
     ...saving('redis', ['library-redis', 'bull'], sizes),
-    ...saving('postgres', ['library-postgres', 'bull', 'graphile'], sizes),
+    ...saving('postgres', ['library-postgres', 'insert', 'bull', 'graphile'], sizes),
+    ...saving('postgres', ['library-postgres', 'insert'], sizes, { isUpdating: true }),
     ...draining('redis', ['library-redis', 'bull', 'bullmq'], sizes),
-    ...draining('postgres', ['library-postgres', 'graphile-batched', 'bull', 'pg-boss'], sizes),
+    ...draining('postgres', ['library-postgres', 'graphile-batched', 'bull', 'pg-boss', 'bullmq-postgres'], sizes),
+    {
+      name: 'empty-50-postgres',
+      title: `Drain ${sizes.drained.toLocaleString('en')} jobs that load nothing and do nothing, 50 slots`,
+      store: 'postgres',
+      turns: turnsOf(['library-postgres', 'graphile-batched', 'pg-boss', 'bullmq-postgres'], 'drain', {
+        jobs: sizes.drained,
+        slots: 50,
+        isEmpty: true,
+      }),
+    },
     ...draining('sqlite', ['library-sqlite', 'floor-sqlite'], sizes),
     ...draining('mariadb', ['library-mariadb', 'floor-mariadb'], sizes),
     waiting('redis', ['library-redis', 'bull', 'graphile'], sizes),
-    waiting('postgres', ['library-postgres', 'graphile', 'bull'], sizes),
+    waiting('postgres', ['library-postgres', 'graphile', 'bull', 'pg-boss', 'bullmq-postgres'], sizes),
     ...(['postgres', 'sqlite', 'mariadb'] as const).map((store) => backlog(store, sizes)),
     {
       name: 'horizon-postgres',
@@ -36,6 +48,31 @@ export function figuresOf(sizes: Sizes): Figure[] {
       title: 'Memory of a waiting job',
       store: 'redis',
       turns: turnsOf(['library-redis', 'bull', 'bullmq'], 'waitingMemory', { jobs: sizes.waiting }),
+    },
+    {
+      name: 'rest-postgres',
+      title: 'An idle worker',
+      store: 'postgres',
+      turns: turnsOf(['library-postgres', 'graphile', 'pg-boss', 'bullmq-postgres'], 'rest', {
+        slots: 50,
+        warmUp: sizes.restWarmUp,
+        seconds: sizes.rest,
+      }),
+      // It is long, and hardly varies.
+      rounds: 1,
+    },
+    {
+      name: 'log-postgres',
+      title: 'Write-ahead log of a job, from its call to its end',
+      store: 'postgres',
+      turns: turnsOf(
+        ['library-postgres', 'graphile', 'graphile-batched', 'pg-boss', 'bullmq-postgres'],
+        'writeAheadLog',
+        {
+          jobs: sizes.drained,
+          slots: 50,
+        },
+      ),
     },
   ]
 }
@@ -64,16 +101,24 @@ function enqueueing(store: Store, sides: readonly SideName[], sizes: Sizes): Fig
   ]
 }
 
-function saving(store: Store, sides: readonly SideName[], { saves, savesOfMany, warmUp }: Sizes): Figure[] {
+function saving(
+  store: Store,
+  sides: readonly SideName[],
+  { saves, savesOfMany, warmUp }: Sizes,
+  options: SaveOptions = {},
+): Figure[] {
+  const [name, title] = options.isUpdating
+    ? ['save-update', 'Save a row, call, and update the row']
+    : ['save', 'Save a row and call']
   return [
     { clients: 1, saves },
     { clients: 32, saves: savesOfMany },
   ].map(({ clients, saves }) => ({
-    name: `save-${clients}-${store}`,
-    title: `Save a row and call, ${clients} client${clients > 1 ? 's' : ''}`,
+    name: `${name}-${clients}-${store}`,
+    title: `${title}, ${clients} client${clients > 1 ? 's' : ''}`,
     store,
     // Every client has a connection on every side.
-    turns: turnsOf(sides, 'saveAndCall', { clients, saves, warmUp }, Math.max(POOL, clients)),
+    turns: turnsOf(sides, 'saveAndCall', { clients, saves, warmUp, ...options }, Math.max(POOL, clients)),
   }))
 }
 

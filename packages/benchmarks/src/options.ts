@@ -9,6 +9,7 @@ export interface Options {
   readonly quick?: boolean
   readonly list?: boolean
   readonly curves?: boolean
+  readonly switches?: boolean
   readonly write?: boolean
   readonly generate?: boolean
 }
@@ -21,6 +22,7 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('--pairs <number>', 'rounds in which the sides take turns (default: 5)', positiveNumber)
     .option('--quick', 'small sizes, for trying the program out: the figures mean nothing')
     .option('--curves', 'what a job costs as the work grows, instead of the targets')
+    .option('--switches', 'what fast paths of this library buy, instead of the targets')
     .option('--list', 'names the figures, and measures nothing')
     .option('--write', 'keeps the result, and generates docs/benchmarks.md and docs/benchmarks.svg from what is kept')
     .option('--generate', 'generates the documents again from what is kept, and measures nothing')

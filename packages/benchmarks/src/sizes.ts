@@ -19,6 +19,9 @@ export interface Sizes {
   readonly horizonJobs: number
   readonly waiting: number
   readonly besides: number
+  /** Seconds of an idle worker, before and while it is watched. */
+  readonly restWarmUp: number
+  readonly rest: number
 }
 
 export const FULL: Sizes = {
@@ -39,6 +42,8 @@ export const FULL: Sizes = {
   horizonJobs: 50_000,
   waiting: 20_000,
   besides: 100_000,
+  restWarmUp: 10,
+  rest: 60,
 }
 
 /** For trying the program out. */
@@ -60,4 +65,6 @@ export const QUICK: Sizes = {
   horizonJobs: 1_000,
   waiting: 500,
   besides: 500,
+  restWarmUp: 1,
+  rest: 2,
 }

@@ -3,6 +3,8 @@ import { curvesOf } from '../src/curves'
 import { figuresOf } from '../src/figures'
 import { selected } from '../src/options'
 import { FULL } from '../src/sizes'
+import { isBest } from '../src/measure/pairs'
+import { switchesOf } from '../src/switches'
 import { TARGETS } from '../src/targets'
 
 const figures = figuresOf(FULL)
@@ -13,7 +15,8 @@ describe('targets', () => {
       const figure = figures.find((each) => each.name === name)
       expect(figure, name).to.exist
       const known = figure?.turns.flatMap(({ label }, index) => [label, index])
-      expect(known, name).to.include.members([of.turn, against.turn])
+      const opponents = against ? (isBest(against) ? against.turns : [against.turn]) : []
+      expect(known, name).to.include.members([of.turn, ...opponents])
     }
   })
 
@@ -26,7 +29,7 @@ describe('targets', () => {
 
 describe('figures', () => {
   it('have names of their own', () => {
-    const names = [...figures, ...curvesOf(FULL)].map(({ name }) => name)
+    const names = [...figures, ...curvesOf(FULL), ...switchesOf(FULL)].map(({ name }) => name)
     expect(new Set(names).size).to.equal(names.length)
   })
 

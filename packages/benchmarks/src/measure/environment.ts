@@ -19,10 +19,10 @@ const PACKAGES = [
   'better-sqlite3',
 ]
 
+/** Without Node: that differs from figure to figure. */
 export async function environmentOf(): Promise<Environment> {
   const unknown = () => 'not there'
   const versions = {
-    Node: process.versions.node,
     Postgres: await postgresVersion().catch(unknown),
     Redis: await redisVersion().catch(unknown),
     MariaDB: await mariaDbVersion().catch(unknown),

@@ -1,6 +1,7 @@
 import { POOL, type Figure, type Turn } from '../figure'
 import { createPlace } from '../places/places'
 import type { PrivatePlace } from '../places/place'
+import type { Node } from '../processes/node'
 import { SIDES } from '../sides'
 import { WORKS } from '../work'
 import type { Metrics, Work } from '../work/work'
@@ -16,6 +17,7 @@ export interface Watcher {
 export async function measure(
   figure: Figure,
   pairs: number,
+  node: Node,
   environment: Environment,
   watcher: Watcher,
   signal: AbortSignal,
@@ -30,7 +32,7 @@ export async function measure(
       for (const turn of figure.turns) {
         signal.throwIfAborted()
         watcher.begins(figure, turn, round, count)
-        const metrics = await take(turn, figure.keepsPlaces ? kept : undefined).catch((error: Error) => {
+        const metrics = await take(turn, node.path, figure.keepsPlaces ? kept : undefined).catch((error: Error) => {
           signal.throwIfAborted()
           failures.push(`${turn.label}: ${error.message}`)
           return null
@@ -44,17 +46,21 @@ export async function measure(
     for (const place of kept.values()) await place.dispose()
   }
   const { name, title, store, turns } = figure
-  return { name, title, store, turns: turns.map(toldOf), rounds, failures, environment }
+  return { name, title, store, turns: turns.map(toldOf), rounds, failures, environment: on(node, environment) }
 }
 
-async function take(turn: Turn, kept?: Map<Turn, PrivatePlace>): Promise<Metrics> {
-  const place = kept?.get(turn) ?? (await createPlace(SIDES[turn.side].store, turn.pool ?? POOL))
+async function take(turn: Turn, node: string, kept?: Map<Turn, PrivatePlace>): Promise<Metrics> {
+  const place = kept?.get(turn) ?? (await createPlace(SIDES[turn.side].store, turn.pool ?? POOL, node))
   kept?.set(turn, place)
   try {
     return rounded(await (WORKS[turn.work] as Work<unknown>)(turn.side, place, turn.settings))
   } finally {
     if (!kept) await place.dispose()
   }
+}
+
+function on({ version }: Node, environment: Environment): Environment {
+  return { ...environment, versions: { Node: version, ...environment.versions } }
 }
 
 function toldOf({ label, side, settings, pool }: Turn): TurnResult {

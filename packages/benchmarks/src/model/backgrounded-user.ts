@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { Backgrounded, DiscardJob, type InBackground } from 'typeorm-backgrounded'
-import { ATTEMPTS } from '../sides/side'
+import { ATTEMPTS, NO_ROW } from '../sides/side'
 
 /** The row that a job names, with the method that runs on it. */
 @Entity('bench_user')
@@ -25,4 +25,11 @@ export class BackgroundedUser {
     throw new DiscardJob('for the benchmark')
   }
   declare failBackgrounded: InBackground<BackgroundedUser['fail']>
+
+  /** Loads nothing. */
+  @Backgrounded({ attempts: ATTEMPTS })
+  static nothing(): Promise<void> | undefined {
+    return BackgroundedUser.ran(NO_ROW)
+  }
+  declare static nothingBackgrounded: InBackground<(typeof BackgroundedUser)['nothing']>
 }

@@ -23,6 +23,8 @@ export type Store = 'redis' | 'postgres' | 'mariadb' | 'sqlite'
 /** A place that nobody else knows, gone after `dispose`. */
 export interface PrivatePlace extends Place {
   readonly store: Store
+  /** The Node that its processes run on. */
+  readonly node: string
   isBlank: boolean
   /** Lets a database catch up with a large fill, so that it does not do so in the middle of a measurement. */
   settle(): Promise<void>

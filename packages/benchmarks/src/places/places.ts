@@ -13,9 +13,9 @@ const opening = new Set<Promise<PrivatePlace>>()
 let isOver = false
 
 /** A place of its own for one side. With Redis comes a Postgres, for the rows. */
-export async function createPlace(store: Store, pool: number): Promise<PrivatePlace> {
+export async function createPlace(store: Store, pool: number, node: string): Promise<PrivatePlace> {
   if (isOver) throw new Error('The run is over.')
-  const place = make(store, pool)
+  const place = make(store, pool, node)
   opening.add(place)
   return place.finally(() => opening.delete(place))
 }
@@ -27,12 +27,13 @@ export async function disposeAll(): Promise<void> {
   await Promise.allSettled([...open].map((place) => place.dispose()))
 }
 
-async function make(store: Store, pool: number): Promise<PrivatePlace> {
+async function make(store: Store, pool: number, node: string): Promise<PrivatePlace> {
   const { parts, settle, dispose } = await PARTS[store](`backgrounded_bench_${randomBytes(6).toString('hex')}`)
   const place: PrivatePlace = {
     ...parts,
     pool,
     store,
+    node,
     isBlank: true,
     settle,
     async dispose() {

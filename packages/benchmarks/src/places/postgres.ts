@@ -27,6 +27,20 @@ export async function postgresVersion(): Promise<string> {
   return row?.server_version.split(' ')[0] ?? 'unknown'
 }
 
+/** Timed checkpoints start counting again after it. */
+export async function checkpoint({ database }: ServerPlace): Promise<void> {
+  await query(database, 'CHECKPOINT')
+}
+
+/** Bytes that the server has written to its write-ahead log since it was made. */
+export async function writtenAhead({ database }: ServerPlace): Promise<number> {
+  const [row] = await query<{ bytes: string }>(
+    database,
+    "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS bytes",
+  )
+  return Number(row?.bytes)
+}
+
 /** Holds the MVCC horizon of the database until the returned function is called. */
 export async function holdSnapshot({ database }: ServerPlace): Promise<() => Promise<void>> {
   const client = new Client({ ...SERVER, database })

@@ -33,7 +33,7 @@ export class Child<Name extends StepName> {
 
   private constructor(
     assignment: Assignment,
-    private readonly process = forked(),
+    private readonly process: ChildProcess,
   ) {
     const { process: child } = this
     const timer = setTimeout(() => child.kill('SIGKILL'), LONGEST)
@@ -59,7 +59,7 @@ export class Child<Name extends StepName> {
     place: PrivatePlace,
     settings: StepSettings<Name>,
   ): Promise<Child<Name>> {
-    const child = new Child<Name>({ step, side, place: dataOf(place), settings })
+    const child = new Child<Name>({ step, side, place: dataOf(place), settings }, forked(place.node))
     await Promise.race([child.ready, child.result])
     place.isBlank = false
     return child
@@ -111,8 +111,9 @@ export function endChildren(): void {
   for (const child of running) child.kill('SIGKILL')
 }
 
-function forked(): ChildProcess {
+function forked(node: string): ChildProcess {
   const child = fork(join(__dirname, 'entry.js'), [], {
+    execPath: node,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: process.env.BENCH_PROFILE ? ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`] : [],
     // In a group of its own: Ctrl-C is for the benchmark, which then ends it.

@@ -5,6 +5,7 @@ import { curvesOf } from '../curves'
 import { figuresOf } from '../figures'
 import { merged, type Result } from '../measure/result'
 import { FULL } from '../sizes'
+import { switchesOf } from '../switches'
 import { chartOf } from './chart'
 import { pageOf } from './page'
 
@@ -19,7 +20,7 @@ export function latest(): Result | undefined {
 
 /** Keeps a result, beside the figures of earlier runs that it does not have, and generates the documents from all. */
 export async function keep(fresh: Result): Promise<void> {
-  const order = [...figuresOf(FULL), ...curvesOf(FULL)].map(({ name }) => name)
+  const order = [...figuresOf(FULL), ...switchesOf(FULL), ...curvesOf(FULL)].map(({ name }) => name)
   const result = merged(latest(), fresh, order)
   writeFileSync(LATEST, await laidOut(JSON.stringify(result), LATEST))
   await generate()

@@ -1,13 +1,9 @@
 import Bull from 'bull'
 import { BenchUser } from '../model/bench-user'
 import { newUser } from '../model/users'
+import { dataOf, reloadAndRun, type Data } from './by-hand'
 import { dataSourceOf, layUsers } from './data-source'
 import { ATTEMPTS, QUEUE, type OpenSide } from './side'
-
-interface Data {
-  readonly id: number
-  readonly text?: string
-}
 
 /** Bull by hand. */
 export const open: OpenSide = async (place) => {
@@ -24,8 +20,8 @@ export const open: OpenSide = async (place) => {
   await queue.isReady()
   return {
     lay: () => layUsers(dataSource, BenchUser),
-    enqueue: (id, text) => queue.add(text ? { id, text } : { id }),
-    enqueueMany: (ids, { text } = {}) => queue.addBulk(ids.map((id) => ({ data: text ? { id, text } : { id } }))),
+    enqueue: (id, text) => queue.add(dataOf(id, { text })),
+    enqueueMany: (ids, options) => queue.addBulk(ids.map((id) => ({ data: dataOf(id, options) }))),
     async saveAndEnqueue(number) {
       const { id } = await dataSource.transaction((manager) =>
         manager.save(Object.assign(new BenchUser(), newUser(number))),
@@ -33,10 +29,7 @@ export const open: OpenSide = async (place) => {
       await queue.add({ id })
     },
     async work(slots, ran) {
-      void queue.process(slots, async ({ data }) => {
-        const user = await repository.findOneBy({ id: data.id })
-        if (user) ran(user.id)
-      })
+      void queue.process(slots, ({ data }) => reloadAndRun(data, repository, ran))
       await queue.isReady()
       return { stop: () => queue.pause(true, true) }
     },

@@ -1,24 +1,21 @@
-import { Logger, makeWorkerUtils, run, runMigrations, type RunnerOptions, type WorkerUtils } from 'graphile-worker'
+import type { RunnerOptions, WorkerUtils } from 'graphile-worker' with { 'resolution-mode': 'import' }
 import { Pool } from 'pg'
 import { BenchUser } from '../model/bench-user'
 import { newUser } from '../model/users'
 import type { Place } from '../places/place'
+import { dataOf, reloadAndRun, type Data } from './by-hand'
 import { dataSourceOf, layUsers } from './data-source'
 import { ATTEMPTS, type OpenSide, type Side } from './side'
 
 const TASK = 'count'
 const IN_AN_HOUR = 3_600_000
 
-interface Payload {
-  readonly id: number
-  readonly text?: string
-}
-
 /** graphile-worker by hand, as its documentation begins: `addJob`, and `run` with a concurrency. */
 export const open: OpenSide = (place) => openGraphile(place, {})
 
 /** @param preset its own options beyond that */
 export async function openGraphile(place: Place, preset: GraphileConfig.WorkerOptions): Promise<Side> {
+  const { Logger, makeWorkerUtils, run, runMigrations } = await import('graphile-worker')
   const logger = new Logger(() => () => {})
   const dataSource = await dataSourceOf(place, BenchUser).initialize()
   const repository = dataSource.getRepository(BenchUser)
@@ -34,14 +31,14 @@ export async function openGraphile(place: Place, preset: GraphileConfig.WorkerOp
       await layUsers(dataSource, BenchUser)
       await runMigrations(options)
     },
-    enqueue: async (id, text) => (await utils()).addJob(TASK, text ? { id, text } : { id }, { maxAttempts: ATTEMPTS }),
-    enqueueMany: async (ids, { text, isScheduled } = {}) =>
+    enqueue: async (id, text) => (await utils()).addJob(TASK, dataOf(id, { text }), { maxAttempts: ATTEMPTS }),
+    enqueueMany: async (ids, options = {}) =>
       (await utils()).addJobs(
         ids.map((id) => ({
           identifier: TASK,
-          payload: text ? { id, text } : { id },
+          payload: dataOf(id, options),
           maxAttempts: ATTEMPTS,
-          ...(isScheduled ? { runAt: new Date(Date.now() + IN_AN_HOUR) } : {}),
+          ...(options.isScheduled ? { runAt: new Date(Date.now() + IN_AN_HOUR) } : {}),
         })),
       ),
     saveAndEnqueue: (number) =>
@@ -55,10 +52,7 @@ export async function openGraphile(place: Place, preset: GraphileConfig.WorkerOp
       }),
     async work(slots, ran) {
       const taskList = {
-        [TASK]: async (payload: unknown) => {
-          const user = await repository.findOneBy({ id: (payload as Payload).id })
-          if (user) ran(user.id)
-        },
+        [TASK]: (payload: unknown) => reloadAndRun(payload as Data, repository, ran),
       }
       return run({ ...options, concurrency: slots, taskList })
     },

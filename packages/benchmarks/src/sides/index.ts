@@ -30,8 +30,28 @@ export const SIDES = {
     store: 'sqlite',
     load: () => import('./library-in-database.js'),
   },
+  'library-without-prefetch': {
+    title: 'without rows prefetched',
+    store: 'postgres',
+    load: () => import('./library-without-prefetch.js'),
+  },
+  'library-without-listen': {
+    title: 'without LISTEN, prepared statements and rows prefetched',
+    store: 'postgres',
+    load: () => import('./library-without-listen.js'),
+  },
+  'library-without-notify': {
+    title: 'without NOTIFY',
+    store: 'postgres',
+    load: () => import('./library-without-notify.js'),
+  },
   bull: { title: 'Bull by hand', store: 'redis', load: () => import('./bull.js') },
   bullmq: { title: 'BullMQ by hand', store: 'redis', load: () => import('./bullmq.js') },
+  'bullmq-postgres': {
+    title: 'BullMQ on Postgres by hand',
+    store: 'postgres',
+    load: () => import('./bullmq-postgres.js'),
+  },
   graphile: { title: 'graphile-worker by hand', store: 'postgres', load: () => import('./graphile.js') },
   'graphile-batched': {
     title: 'graphile-worker by hand, local queue of 500, batched completion',
@@ -43,6 +63,7 @@ export const SIDES = {
     store: 'postgres',
     load: () => import('./pg-boss.js'),
   },
+  insert: { title: 'an INSERT of the job by hand', store: 'postgres', load: () => import('./insert.js') },
   'floor-sqlite': { title: 'floor: raw SQL on SQLite', store: 'sqlite', load: () => import('./floor-sqlite.js') },
   'floor-mariadb': { title: 'floor: raw SQL on MariaDB', store: 'mariadb', load: () => import('./floor-mariadb.js') },
 } as const satisfies Record<string, SideEntry>

@@ -13,7 +13,7 @@ export interface Side {
   /** As many calls in one write. */
   enqueueMany(ids: readonly number[], options?: ManyOptions): Promise<unknown>
   /** Saves a new row and enqueues a job for it, as safely as the side can. */
-  saveAndEnqueue?(number: number): Promise<unknown>
+  saveAndEnqueue?(number: number, options?: SaveOptions): Promise<unknown>
   /** Resolves when everything that was enqueued is with the store. */
   settled?(): Promise<void>
   /** Starts a worker in this process that reloads the row of each job and calls `ran`. */
@@ -28,7 +28,17 @@ export interface ManyOptions {
   readonly isScheduled?: boolean
   /** Jobs that fail for good when they run. */
   readonly isFailing?: boolean
+  /** Jobs that load nothing and do nothing: a static method with this library. */
+  readonly isEmpty?: boolean
 }
+
+export interface SaveOptions {
+  /** The transaction updates the row after the call, default false. */
+  readonly isUpdating?: boolean
+}
+
+/** What a run reports when its job has no row. */
+export const NO_ROW = 0
 
 /** What the method of a job does: it counts, and may have the worker wait. */
 export type Ran = (id: number) => Promise<void> | undefined

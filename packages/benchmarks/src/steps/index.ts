@@ -3,6 +3,7 @@ import { callApart } from './call-apart'
 import { callConcurrently } from './call-concurrently'
 import { callSequentially } from './call-sequentially'
 import { fill } from './fill'
+import { rest } from './rest'
 import { saveAndCall } from './save-and-call'
 import { work } from './work'
 
@@ -15,7 +16,7 @@ export interface Parent {
 export type Step<Settings, Result> = (side: Side, settings: Settings, parent: Parent) => Promise<Result>
 
 /** What a side can do in a process of its own, by name. */
-export const STEPS = { fill, callSequentially, callConcurrently, callApart, saveAndCall, work }
+export const STEPS = { fill, callSequentially, callConcurrently, callApart, saveAndCall, rest, work }
 
 export type StepName = keyof typeof STEPS
 export type StepSettings<Name extends StepName> = Parameters<(typeof STEPS)[Name]>[1]

@@ -9,9 +9,10 @@ export interface ImportSettings {
 }
 
 /** What loading the library costs a process that only enqueues, beside TypeORM itself. */
-export const importCost: Work<ImportSettings> = (_side, _place, { entry }) =>
+export const importCost: Work<ImportSettings> = (_side, place, { entry }) =>
   new Promise((resolve, reject) => {
     const child = fork(join(__dirname, '../processes/import-entry.js'), entry ? [entry] : [], {
+      execPath: place.node,
       execArgv: ['--expose-gc'],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })

@@ -8,9 +8,11 @@ import { enqueueConcurrent } from './enqueue-concurrent'
 import { enqueueSequential } from './enqueue-sequential'
 import { importCost } from './import-cost'
 import { latency } from './latency'
+import { rest } from './rest'
 import { saveAndCall } from './save-and-call'
 import { startUp } from './start-up'
 import { waitingMemory } from './waiting-memory'
+import { writeAheadLog } from './write-ahead-log'
 
 /** Every kind of work by name. */
 export const WORKS = {
@@ -24,9 +26,11 @@ export const WORKS = {
   enqueueSequential,
   importCost,
   latency,
+  rest,
   saveAndCall,
   startUp,
   waitingMemory,
+  writeAheadLog,
 }
 
 export type WorkName = keyof typeof WORKS

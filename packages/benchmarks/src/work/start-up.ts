@@ -18,6 +18,7 @@ export const startUp: Work<object> = async (side, place) => {
       BENCH_PLACE: JSON.stringify(dataOf(place)),
       BENCH_STORE: SIDES[side].store,
     },
+    execPath: place.node,
     stdio: 'ignore',
     detached: true,
   })

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { comparisonsOf, verdictOf } from '../../src/measure/pairs'
+import { comparisonsOf, opponentOf, verdictOf } from '../../src/measure/pairs'
 import type { Target } from '../../src/targets'
 import { figure } from '../support'
 
@@ -29,6 +29,34 @@ describe('pairs', () => {
     )
     expect(comparisonsOf(faster, drain)).to.deep.equal([2, 3, 5])
     expect(comparisonsOf(sooner, drain)).to.deep.equal([100, 60, 40])
+  })
+
+  it('compares with the best of several by its median, not with the best of each round', () => {
+    const drain = figure(
+      'drain',
+      ['library-redis', 'bull', 'bullmq'],
+      [
+        [{ pace: 200 }, { pace: 100 }, { pace: 20 }],
+        [{ pace: 200 }, { pace: 100 }, { pace: 400 }],
+        [{ pace: 200 }, { pace: 50 }, { pace: 20 }],
+      ],
+    )
+    const best = { ...faster, against: { turns: ['bull', 'bullmq'], metric: 'pace' } }
+    expect(comparisonsOf(best, drain)).to.deep.equal([2, 2, 4])
+    expect(opponentOf(best, drain)).to.equal(1)
+    expect(opponentOf({ ...best, better: 'less' }, drain)).to.equal(2)
+  })
+
+  it('leaves out of several those that were not measured', () => {
+    const drain = figure('drain', ['library-redis', 'bull', 'bullmq'], [[{ pace: 200 }, null, { pace: 20 }]])
+    const best = { ...faster, against: { turns: ['pg-boss', 'bull', 'bullmq'], metric: 'pace' } }
+    expect(comparisonsOf(best, drain)).to.deep.equal([10])
+  })
+
+  it('takes a value alone where nothing is named to compare it with', () => {
+    const rest = figure('rest', ['library-postgres'], [[{ cpu: 0.2 }], [{ cpu: 0.1 }]])
+    const alone: Target = { ...sooner, of: { turn: 0, metric: 'cpu' }, against: undefined, compare: 'alone' }
+    expect(comparisonsOf(alone, rest)).to.deep.equal([0.2, 0.1])
   })
 
   it('leaves out a round in which a side failed', () => {

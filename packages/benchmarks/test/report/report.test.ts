@@ -23,10 +23,23 @@ describe('the report', () => {
   it('shows the median of the ratios, their spread, and whether bar and goal are met', () => {
     const lines = reportOf({ isQuick: false, figures: [drain] }).split('\n')
     expect(lines).to.include(
-      '| Bull handler: drain with reload, 50 slots | Bull by hand | 2.30 (1.60 … 3.00) × | ≥ 2.00 ×: met | ≥ 3.00 ×: **missed** |',
+      '| Bull handler: drain with reload, 50 slots | Bull by hand | 2.30 (1.60 … 3.00) × | ≥ 2.00 ×: met | ≥ 4.00 ×: **missed** |',
     )
     expect(lines).to.include('| this library, BullHandler | 8,500 (8,000 … 9,000) | 125 (100 … 150) |')
     expect(lines).to.include('2 rounds, jobs 5, pool 10.')
+  })
+
+  it('names the best of several peers', () => {
+    const sides = ['library-postgres', 'graphile', 'pg-boss', 'bullmq-postgres'] as const
+    const bulk = figure('enqueue-bulk-postgres', sides, [[{ pace: 30 }, { pace: 10 }, { pace: 20 }, { pace: 5 }]])
+    const report = reportOf({ isQuick: false, figures: [bulk] })
+    expect(report).to.include('| pg-boss by hand, batches of 500, the best of 3 | 1.50 (1.50 … 1.50) × |')
+  })
+
+  it('shows a value that is a target by itself', () => {
+    const rest = figure('rest-postgres', ['library-postgres'], [[{ statements: 50, cpu: 0.2 }]])
+    const report = reportOf({ isQuick: false, figures: [rest] })
+    expect(report).to.include('|  | 50.0 (50.0 … 50.0) a minute | ≤ 100 a minute: met | ≤ 40.0 a minute: **missed** |')
   })
 
   it('says where a side failed', () => {
