@@ -1,0 +1,45 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { run } from './commands.mjs'
+import { repository } from './repository.mjs'
+
+/** What a store cannot do without. */
+const needs = {
+  postgres: ['postgres'],
+  mariadb: ['mariadb'],
+  bull: ['postgres', 'redis'],
+  pgbouncer: ['postgres', 'pgbouncer'],
+  'pgbouncer-with-listen': ['postgres', 'pgbouncer'],
+}
+
+const answers = new Map()
+
+/** Why a store cannot be had on this machine, or undefined. */
+export async function missingFor(store) {
+  for (const service of needs[store] ?? []) {
+    if (!answers.has(service)) answers.set(service, await missing(service))
+    if (answers.get(service)) return answers.get(service)
+  }
+  return undefined
+}
+
+/** The path of the pgbouncer command; Debian has it where only root looks. */
+export function pgBouncerCommand() {
+  const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
+  return places.map((place) => join(place, 'pgbouncer')).find(isExecutable)
+}
+
+async function missing(service) {
+  if (service === 'pgbouncer') return pgBouncerCommand() ? undefined : 'no pgbouncer command'
+  const { code, output } = await run('node', [join(repository, '.ci/answers.mjs'), service])
+  return code === 0 ? undefined : output.trim()
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
