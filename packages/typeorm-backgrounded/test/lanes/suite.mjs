@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runWell } from './commands.mjs'
 import { packageDirectory, repository } from './repository.mjs'
@@ -10,9 +10,8 @@ import { copyWorkspace } from './workspace-copy.mjs'
 export async function runSuite({ typeorm, except }, directory) {
   await compileTests()
   const copy = copyWorkspace(directory, typeorm)
-  console.log(
-    `TypeORM ${(await runWell('node', ['-p', 'require("typeorm/package.json").version'], { cwd: copy })).trim()}`,
-  )
+  const manifest = readFileSync(join(directory, 'node_modules/typeorm/package.json'), 'utf8')
+  console.log(`TypeORM ${JSON.parse(manifest).version}`)
   const { code, output } = await runMocha(copy, except)
   const count = (name) => Number(output.match(new RegExp(`^\\s*(\\d+) ${name}\\b`, 'm'))?.[1] ?? 0)
   const counts = { passed: count('passing'), failed: count('failing'), skipped: count('pending') }
