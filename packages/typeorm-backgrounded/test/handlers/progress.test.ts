@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
@@ -24,6 +25,8 @@ let told = 0
 let leaked: CurrentJob | undefined
 let open = () => {}
 let neighbours = 0
+const reports: (() => void)[] = []
+const ends: (() => void)[] = []
 
 @Entity()
 class Upload {
@@ -39,6 +42,11 @@ class Upload {
   @Backgrounded({ attempts: 2, backoff: '1h' }) fail(): void {
     currentJob().progress({ at: 'the end 👋' })
     throw new Error('broken')
+  }
+  @Backgrounded() async report(): Promise<void> {
+    const job = currentJob()
+    reports.push(() => job.progress?.('mine'))
+    await new Promise<void>((resolve) => ends.push(resolve))
   }
   @Backgrounded() leak(): void {
     leaked = currentJob()
@@ -59,6 +67,8 @@ interface ProgressStore {
   open(): Promise<{
     dataSource: DataSource
     progressOf: (id: string) => Promise<string | null | undefined>
+    /** Another worker has claimed the job since. */
+    steal: (id: string) => Promise<unknown>
     close: () => Promise<void>
   }>
 }
@@ -70,7 +80,9 @@ const inDatabase = (store: TestStore): ProgressStore => ({
     const { dataSource, drop } = await store.create([Upload])
     await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger }).initialize()
     const progressOf = async (id: string) => (await dataSource.manager.findOneBy(BackgroundedJob, { id }))?.progress
-    return { dataSource, progressOf, close: drop }
+    const steal = (id: string) =>
+      dataSource.manager.update(BackgroundedJob, { id }, { worker: randomUUID(), lease: 1_000 })
+    return { dataSource, progressOf, steal, close: drop }
   },
 })
 
@@ -90,7 +102,13 @@ const bull: ProgressStore = {
       redis.disconnect()
       await removeKeys(prefix)
     }
-    return { dataSource, progressOf: (id) => redis.hget(`${prefix}:default:default:${id}`, 'progress'), close }
+    const key = (id: string) => `${prefix}:default:default:${id}`
+    return {
+      dataSource,
+      progressOf: (id) => redis.hget(key(id), 'progress'),
+      steal: (id) => redis.hset(key(id), 'lease', `${randomUUID()}/1`),
+      close,
+    }
   },
 }
 
@@ -137,6 +155,19 @@ for (const store of [inDatabase(sqliteFile), inDatabase(postgres), inDatabase(ma
         const { id } = await backgrounded(upload).fail()
         await until(async () => Boolean(await opened.progressOf(id)))
         expect(JSON.parse((await opened.progressOf(id)) as string)).to.deep.equal({ at: 'the end 👋' })
+      }))
+
+    it('is not stored by a worker that has lost the job', () =>
+      working(async () => {
+        reports.length = ends.length = 0
+        const [stolen, own] = [await backgrounded(upload).report(), await backgrounded(upload).report()]
+        await until(() => reports.length === 2)
+        await opened.steal(stolen.id)
+        for (const report of reports) report()
+        await until(async () => (await opened.progressOf(own.id)) === '"mine"')
+        // Bull's own scripts give every job a progress of 0.
+        expect(await opened.progressOf(stolen.id)).to.be.oneOf([null, undefined, '0'])
+        for (const end of ends) end()
       }))
 
     it('is warned about where it cannot be JSON, and its job completes', async () => {

@@ -35,7 +35,7 @@ const SERVERS = [
 
 for (const { store, jobs } of SERVERS) {
   describe(`Jobs whose worker died or lost touch, on ${store.name}`, () => {
-    const { reap, acknowledgeAndClaim: exchange, claimSuspects, claimedByThisWorker: held } = jobs
+    const { reap, acknowledgeAndClaim, claimSuspects, claimedByThisWorker } = jobs
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
 
@@ -56,7 +56,7 @@ for (const { store, jobs } of SERVERS) {
     })
 
     afterEach(async () => {
-      Object.assign(jobs, { reap, exchange, claimSuspects, held })
+      Object.assign(jobs, { reap, acknowledgeAndClaim, claimSuspects, claimedByThisWorker })
       await drop?.()
     })
 
@@ -89,7 +89,7 @@ for (const { store, jobs } of SERVERS) {
     it('run, when the statement after their claim fails', async () => {
       jobs.claimSuspects = async function (this: LeasedJobs, level, limit, lease) {
         jobs.acknowledgeAndClaim = () => {
-          jobs.acknowledgeAndClaim = exchange
+          jobs.acknowledgeAndClaim = acknowledgeAndClaim
           return Promise.reject(lostAnswer())
         }
         jobs.claimSuspects = claimSuspects
@@ -103,13 +103,13 @@ for (const { store, jobs } of SERVERS) {
     it('run no more at a time than there are slots, when the answers to several claims were lost', async () => {
       let losses = 3
       jobs.acknowledgeAndClaim = async function (this: LeasedJobs, request) {
-        const reply = await exchange.call(this, request)
+        const reply = await acknowledgeAndClaim.call(this, request)
         if (losses-- > 0) throw lostAnswer()
         return reply
       }
       jobs.claimedByThisWorker = async function (this: LeasedJobs) {
         // What was sent arrives late: nobody sees it before all of it is there.
-        return losses > 0 ? [] : held.call(this)
+        return losses > 0 ? [] : claimedByThisWorker.call(this)
       }
       // A job lasts until the worker has looked around once more: one too many would have begun by then.
       const unfinished = new Set<() => void>()
