@@ -140,11 +140,11 @@ export class PendingRows<Row> {
     const isOurs = isServerAnswer(error) && !isConflictError(error) && (await isBroken(this.send))
     if (!isOurs) return Object.assign(error as Error, 'query' in (error as Error) && { query: sql })
     this.refuseAll(group, error)
-    return enqueueErrorOf(this.rows.explained(error))
+    return enqueueErrorOf(this.rows.withAdvice(error))
   }
 
   private refuseAll(group: readonly Pending<Row>[], error: unknown): void {
-    const reason = this.rows.explained(error)
+    const reason = this.rows.withAdvice(error)
     for (const { job } of group) this.refuse(job, reason)
   }
 

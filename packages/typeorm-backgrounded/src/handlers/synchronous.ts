@@ -29,7 +29,7 @@ export class SynchronousHandler implements Handler, Consumable {
     this.capabilities = {
       transactional: false,
       batches: false,
-      // One job runs at a time, in the order of the calls: there is no queue in which a priority could matter.
+      // Jobs run one at a time, in the order of the calls, so a priority makes no difference.
       honours: { delay: ignoreDelay, priority: true, keepCompleted: false },
       consumes: 'inline',
       inspects: false,
@@ -51,7 +51,7 @@ export class SynchronousHandler implements Handler, Consumable {
   private async perform(envelope: JobEnvelope): Promise<EnqueueResult> {
     if (!this.consumer) throw new Error('SynchronousHandler runs jobs only while its data source is initialised.')
     const { options, execute } = this.consumer
-    // Through JSON and back: what a worker would read is what runs.
+    // Through JSON and back, so that the method gets what it would get from a worker.
     const job: ClaimedJob = {
       id: envelope.id,
       queue: envelope.queue,
@@ -64,7 +64,7 @@ export class SynchronousHandler implements Handler, Consumable {
   }
 }
 
-/** There is no later: an error that a worker would answer by running again is the caller's now. */
+/** Turns an outcome that a worker would answer with another run into a failure, because there is no later run here. */
 function withoutRetry(outcome: Outcome): Outcome {
   const isError = outcome.state === 'retried' || (outcome.state === 'released' && outcome.error !== undefined)
   return isError ? { state: 'failed', error: outcome.error } : outcome

@@ -3,7 +3,7 @@ import { withAdvice } from '../database/defects'
 import { isMissingTableError } from '../database/errors'
 
 /** The error itself, or where the database can never do what it is asked for, what to do about it. */
-export function explained(error: unknown): unknown {
+export function withTableAdvice(error: unknown): unknown {
   return withAdvice(error, {
     tables: 'outbox tables',
     missing:

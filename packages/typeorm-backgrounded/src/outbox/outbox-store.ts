@@ -41,6 +41,6 @@ export interface OutboxStoreHost {
   /** Of the handler: rows of another one, which another application may have written, are left alone. */
   readonly destination: string
   /** Names the fix where the database's error alone would not. */
-  explained(error: unknown): unknown
+  withAdvice(error: unknown): unknown
   isInsideTestTransaction(): boolean
 }

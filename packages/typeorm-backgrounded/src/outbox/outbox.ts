@@ -9,7 +9,7 @@ import { inGroups } from '../database/row-group'
 import { capped, valueText } from '../reporting/safe-error'
 import { Delivery, LEASE, type DeliveryHost } from './delivery'
 import { MariaDbOutbox } from './mariadb-outbox'
-import { explained } from './missing-table'
+import { withTableAdvice } from './missing-table'
 import type { NewRow, OutboxStore, OutboxStoreHost } from './outbox-store'
 import { OUTBOX_TABLES } from './outbox-table'
 import { payloadAfter, payloadOf } from './payload'
@@ -45,7 +45,7 @@ export class Outbox {
     const { dataSource, source } = host
     const isInsideTestTransaction = () => host.isInsideTestTransaction()
     const destination = destinationOf(host.handler)
-    const storeHost = { source, destination, explained, isInsideTestTransaction }
+    const storeHost = { source, destination, withAdvice: withTableAdvice, isInsideTestTransaction }
     this.store = new STORES[supportedDialect(dataSource)](dataSource, storeHost)
     this.delivery = new Delivery(host, this.store)
     const { statement } = this.store
@@ -57,7 +57,7 @@ export class Outbox {
         return calls.map(() => ({ state: 'deferred' }))
       },
       statement: statement && ((calls) => statement(this.rowsNow(calls), LEASE)),
-      explained,
+      withAdvice: withTableAdvice,
     }
   }
 
@@ -171,7 +171,7 @@ async function insertInGroups(
 }
 
 function rethrow(error: unknown): never {
-  throw explained(error)
+  throw withTableAdvice(error)
 }
 
 /** @throws UnsupportedDatabaseError */

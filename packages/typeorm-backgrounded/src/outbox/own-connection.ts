@@ -11,7 +11,7 @@ const PATIENCE: Patience = { connect: 10_000, answer: 15_000, subject: 'The outb
 export class OwnConnection {
   constructor(
     private readonly dataSource: DataSource,
-    private readonly host: Pick<OutboxStoreHost, 'explained'>,
+    private readonly host: Pick<OutboxStoreHost, 'withAdvice'>,
     private readonly patience = PATIENCE,
   ) {}
 
@@ -25,7 +25,7 @@ export class OwnConnection {
       try {
         return await withPoolRunner(this.dataSource, (runner) => leavingReadOnly(runner, work), this.patience)
       } catch (error) {
-        if (tries >= TRIES || !isConflictError(error)) throw this.host.explained(error)
+        if (tries >= TRIES || !isConflictError(error)) throw this.host.withAdvice(error)
       }
       await sleep(10 * tries * Math.random())
     }

@@ -27,7 +27,7 @@ for (const store of stores) {
 
     it('does not stay with a connection of the pool whose server accepts no writes any more', async () => {
       await dataSource.query(store.setReadOnly)
-      const connection = new OwnConnection(dataSource, { explained: (error) => error })
+      const connection = new OwnConnection(dataSource, { withAdvice: (error) => error })
       const insert = () => connection.query('INSERT INTO notes VALUES (1)')
       const error = await insert().catch((reason: unknown) => String(reason))
       expect(error).to.match(/read-only|READ ONLY/)

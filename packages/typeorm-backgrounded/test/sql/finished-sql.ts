@@ -4,7 +4,7 @@ import type { Dialect } from '../../src/database/dialect'
 import { inspectionStatements, type RowFilter, type Statement } from '../../src/handlers/database/inspection-statements'
 import { mariaDbStatements, NOW as MARIADB_NOW } from '../../src/handlers/database/mariadb/statements'
 import {
-  type ExchangeStatement,
+  type ClaimStatement,
   NOW as POSTGRES_NOW,
   postgresStatements,
   RESTORE_TIMEOUT,
@@ -123,8 +123,8 @@ function forms(name: string, made: unknown): [name: string, sql: string][] {
 }
 
 /** The second form is the first, and more. */
-function isAddition(made: unknown): made is ExchangeStatement {
-  const { alone, withKeys } = made as Partial<ExchangeStatement>
+function isAddition(made: unknown): made is ClaimStatement {
+  const { alone, withKeys } = made as Partial<ClaimStatement>
   return alone !== undefined && withKeys !== undefined && withKeys.startsWith(alone)
 }
 

@@ -34,7 +34,7 @@ for (const store of [postgres, mariaDb]) {
     const works: Record<string, () => Promise<unknown>> = {
       'a load of rows': () => withPoolRunner(dataSource, ({ manager }) => manager.count(Letter), patience),
       "the outbox's own work": () =>
-        new OwnConnection(dataSource, { explained: (error) => error }, patience).query('SELECT 1'),
+        new OwnConnection(dataSource, { withAdvice: (error) => error }, patience).query('SELECT 1'),
     }
     for (const [name, work] of Object.entries(works)) {
       it(`is given up as an outage, and so is the connection, since the next has a new one: ${name}`, async () => {

@@ -14,7 +14,7 @@ export interface SqliteHost {
   readonly dataSource: DataSource
   /** A test's own transaction, never to be committed, is open: what it wrote is seen through it only. */
   isInsideTestTransaction(): boolean
-  explained(error: unknown): unknown
+  withAdvice(error: unknown): unknown
   /** Whether a power cut may take back what was committed last; default `'FULL'`: it may not. */
   readonly synchronous?: 'FULL' | 'NORMAL'
 }
@@ -40,7 +40,7 @@ export class SqliteConnection {
    */
   readonly file: string | undefined
 
-  /** @param host `explained` names the fix where the database's error alone would not */
+  /** @param host `withAdvice` names the fix where the database's error alone would not */
   constructor(private readonly host: SqliteHost) {
     this.file = this.isInMemory ? undefined : realpathSync(this.shared.name)
   }
@@ -126,7 +126,7 @@ export class SqliteConnection {
       try {
         return await work()
       } catch (error) {
-        if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.explained(error)
+        if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.withAdvice(error)
       }
       await sleep(pause * (0.5 + Math.random()))
     }

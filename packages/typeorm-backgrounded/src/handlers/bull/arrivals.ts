@@ -4,37 +4,37 @@ import type { Connection } from './connections'
 import { withoutArguments } from './without-arguments'
 
 const BURST = 100
-/** Anybody may publish anything: the name of a queue is not longer than this. */
+/** The longest name of a queue that is accepted from a message, because anyone may publish anything. */
 const LONGEST_NAME = 500
 const OURS = ':waiting@backgrounded'
 
 /**
- * Hears of new jobs through what Bull and this library publish for each: only while a worker is idle, since a
- * message for every job of a burst would cost more than looking.
+ * Receives what Bull and this library publish for each new job. It listens only while a worker is idle, because a message
+ * for every job of a burst would cost more than polling.
  */
 export class Arrivals {
   private connection: Connection | undefined
   private isListening = false
-  private heard = 0
+  private messages = 0
   private readonly queues = new Set<string>()
   private ring = () => {}
 
   constructor(
     private readonly open: () => Connection,
-    /** Before every key, and so before every channel: `<prefix>:<source>:`. */
+    /** Begins every key, and so every channel: `<prefix>:<source>:`. */
     private readonly base: string,
-    /** Called with the queues that were heard of, at most a burst of them; answers whether there was a new one. */
+    /** Called with the queues in the messages of a burst. Resolves with whether one of them was new. */
     private readonly onQueues: (queues: readonly string[]) => Promise<boolean>,
     private readonly logger: Logger,
   ) {}
 
-  /** Resolves when there may be something new, at once when nobody has been listening until now. */
+  /** Resolves when there may be a new job; at once when this worker has not been listening until now. */
   async next(signal: AbortSignal): Promise<void> {
     if (!this.isListening) {
-      // What came in before the subscription is found by looking once more.
+      // Jobs that came before the subscription are found by one more claim.
       if (await this.listen(signal)) return
-    } else if (this.heard > 0) {
-      this.heard = 0
+    } else if (this.messages > 0) {
+      this.messages = 0
       return
     }
     await new Promise<void>((resolve) => {
@@ -43,20 +43,20 @@ export class Arrivals {
       if (signal.aborted) resolve()
     })
     this.ring = () => {}
-    this.heard = 0
+    this.messages = 0
   }
 
   private get patterns(): string[] {
     return ['waiting@*', 'delayed'].map((event) => `${literal(this.base)}*:${event}`)
   }
 
-  /** Where nobody answers any more, nothing would ever be heard. */
+  /** Calls `silent` when the connection does not answer, because no message would arrive on it any more. */
   async check(timeout: number, silent: () => void): Promise<void> {
     const { connection } = this
     if (connection?.status !== 'ready') return
     const answer = connection.ping().then(
       () => true,
-      () => true, // it says itself what is wrong
+      () => true, // an error is an answer
     )
     const over = new AbortController()
     const isAnswered = await Promise.race([answer, sleep(timeout, over.signal).then(() => false)])
@@ -74,14 +74,14 @@ export class Arrivals {
     if (!this.connection) {
       this.connection = this.open()
       this.connection.on('pmessage', (_: string, channel: string) => {
-        // What this library stores, it makes known itself.
-        if (!channel.endsWith(OURS)) this.hear(channel.slice(this.base.length, channel.lastIndexOf(':')))
+        // Queues of jobs that this library stores are registered when they are stored.
+        if (!channel.endsWith(OURS)) this.collect(channel.slice(this.base.length, channel.lastIndexOf(':')))
         this.arrived()
       })
       this.connection.on('close', () => this.arrived()) // messages may have been missed
     }
     this.isListening = true
-    this.heard = 0
+    this.messages = 0
     const subscribed = this.connection.psubscribe(...this.patterns).then(
       () => true,
       (error: unknown) => {
@@ -99,8 +99,8 @@ export class Arrivals {
     return Promise.race([subscribed, aborted])
   }
 
-  /** Those of a burst are told of together. */
-  private hear(queue: string): void {
+  /** Passes on the queues of a burst together. */
+  private collect(queue: string): void {
     if (queue === '' || queue.length > LONGEST_NAME || this.queues.size >= BURST) return
     this.queues.add(queue)
     if (this.queues.size > 1) return
@@ -113,13 +113,13 @@ export class Arrivals {
 
   private arrived(): void {
     this.ring()
-    if (++this.heard < BURST || !this.isListening) return
+    if (++this.messages < BURST || !this.isListening) return
     this.isListening = false
     this.connection?.punsubscribe(...this.patterns).catch(() => {})
   }
 }
 
-/** Without what Redis takes for a wildcard. */
+/** Escapes what Redis takes for a wildcard. */
 function literal(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&')
 }

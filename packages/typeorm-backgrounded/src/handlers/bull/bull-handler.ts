@@ -10,7 +10,7 @@ import type { Inspectable, InspectedJob, JobQuery, JobState } from '../contract/
 import { StoreConsumption } from '../consumption/store-consumption'
 import { Arrivals } from './arrivals'
 import { BullStore } from './bull-store'
-import { Commands, explained } from './commands'
+import { Commands, storeError } from './commands'
 import { Connections } from './connections'
 import { BullInspection } from './inspection'
 import { recordOf } from './job-record'
@@ -28,9 +28,9 @@ import {
 /** ms */
 const FORGET_WITHIN = 1_000
 const MOST_FORGOTTEN = 500
-/** How long a Redis that may not answer keeps a data source from closing, before its connections are closed; in ms. */
+/** How long closing a data source waits for Redis before it closes the connections, in ms. */
 const FAREWELL = 200
-/** The name of a queue that nobody uses is forgotten in a week, by the workers. */
+/** How often a queue is registered again, because workers forget an unused queue after a week. */
 const REGISTER_EVERY = 60 * 60 * 1000
 
 /**
@@ -42,7 +42,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
   readonly capabilities: BuiltInCapabilities = {
     transactional: false,
     batches: true,
-    // Bull's priorities are upside down for ours, and cost O(n) at each call: use queues.
+    // Bull's priorities have the opposite order, and cost O(n) at each call: use queues.
     honours: { delay: true, priority: false, keepCompleted: true },
     consumes: 'worker',
     inspects: true,
@@ -57,7 +57,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     this.options = resolveOptions(options)
   }
 
-  /** Not the server's address, which changes when Redis moves: what waits in the outbox then goes to the new one. */
+  /** Without the server's address, so that jobs in the outbox go to the new server when Redis moves. */
   get destination(): string {
     return `bull:${this.options.prefix}`
   }
@@ -80,7 +80,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
   async enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     const results = await this.store(jobs, Infinity)
     await this.forget(jobs.map(({ id }) => id))
-    // An id that is still remembered is this very call's, whose first answer was lost.
+    // An id that is still remembered belongs to this call: its first answer has not arrived.
     return results.map((result) => (result instanceof Error ? failed(result) : stored(result !== 'known')))
   }
 
@@ -89,7 +89,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     return results.map((result) => (result instanceof Error ? failed(result) : stored(result === 'new')))
   }
 
-  /** Goes along with the next call, or within a second: nobody waits for it. */
+  /** Sent with the next call, or within a second. */
   forget(ids: readonly string[]): Promise<void> {
     const { attached } = this
     if (!attached) return Promise.resolve()
@@ -100,8 +100,8 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const { host, base, connections, commands } = this.whileAttached()
-    const heardOf = (queues: readonly string[]) => this.discover(queues)
-    const arrivals = new Arrivals(() => connections.open('subscriber'), base, heardOf, host.logger)
+    const onQueues = (queues: readonly string[]) => this.discover(queues)
+    const arrivals = new Arrivals(() => connections.open('subscriber'), base, onQueues, host.logger)
     const concurrency = options.concurrency ?? 1
     const store = new BullStore(host, base, connections, commands, arrivals, this.options, options, concurrency)
     const consumption = new StoreConsumption(store, options, execute, host.logger)
@@ -118,13 +118,13 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const { host, connections, raw } = this.whileAttached()
     let queue = raw.get(name)
     if (!queue) {
-      // Loaded by whoever asks for it only: workers and callers do without.
+      // Loaded only when it is needed: workers and calls do not need it.
       const Bull = loadBull()
       queue = new Bull(`${host.source}:${name}`, {
         prefix: this.options.prefix,
         settings: this.options.settings,
         createClient: (type) => connections.connected(type) as never,
-        // It would connect at once.
+        // The version check would connect at once.
         skipVersionCheck: true,
       } as QueueOptions)
       raw.set(name, queue)
@@ -171,11 +171,11 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     await Promise.race([Promise.all([...raw, forgetting]), sleep(FAREWELL, over.signal)])
     over.abort()
     const closing = Promise.all(this.running).then(() => attached.connections.close())
-    // A method that goes on after its worker was stopped keeps its lease, and its outcome is stored when it ends.
+    // A method that still runs after its worker was stopped keeps its lease, and its outcome is stored when it ends.
     if (this.running.size === 0) await closing
   }
 
-  /** Lets workers on all queues know of one that Bull itself may add jobs to. */
+  /** Registers a queue that Bull itself may add jobs to, for workers on all queues. */
   private register(name: string): void {
     const { registered, commands, host } = this.whileAttached()
     const now = performance.now()
@@ -187,9 +187,9 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     })
   }
 
-  /** Lets workers on all queues know of those that somebody else adds jobs to. */
+  /** Registers queues that other programs add jobs to, for workers on all queues. Resolves with whether one was new. */
   private async discover(names: readonly string[]): Promise<boolean> {
-    // Also asked by a worker that is still stopping when its data source has closed.
+    // A worker may still be stopping when its data source has closed.
     if (!this.attached) return false
     const { commands, host } = this.attached
     try {
@@ -200,7 +200,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     }
   }
 
-  /** @param validFor ms: what reaches Redis later than this from now stores nothing and rejects */
+  /** @param validFor ms from now, after which a request that reaches Redis stores nothing and rejects */
   private async store(jobs: readonly JobEnvelope[], validFor: number): Promise<Stored[]> {
     const { commands, pushed } = this.whileAttached()
     const records = jobs.map(fittingRecordOf)
@@ -210,7 +210,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
       const timeout = Math.min(until - performance.now(), this.options.timeout)
       const request = enqueueArguments(chunk, pushed.splice(0, MOST_FORGOTTEN))
       for (const result of await commands.run(enqueue, request, timeout))
-        results.push(result instanceof Error ? explained(result) : result)
+        results.push(result instanceof Error ? storeError(result) : result)
     }
     return records.map((record) => (record instanceof Error ? record : (results.shift() as Stored)))
   }
@@ -241,16 +241,16 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
 interface Attached {
   readonly host: HandlerHost
-  /** Before every key. */
+  /** Begins every key. */
   readonly base: string
   readonly connections: Connections
   readonly commands: Commands
   /** Ids that Redis may forget. */
   readonly pushed: string[]
   forgetting?: NodeJS.Timeout
-  /** When workers on all queues were told of queues that Bull itself may add jobs to. */
+  /** When queues that Bull itself may add jobs to were registered last. */
   readonly registered: Map<string, number>
-  /** Bull's own queues, by name, for those who asked for them. */
+  /** Bull's own queues that `queue` has returned, by name. */
   readonly raw: Map<string, Queue>
 }
 
@@ -278,7 +278,7 @@ function fittingRecordOf(job: JobEnvelope): NewJob | PayloadTooLargeError {
   return size <= LARGEST_PAYLOAD ? record : PayloadTooLargeError.of(record.name, size, LARGEST_PAYLOAD)
 }
 
-/** Redis does nothing else while a script runs: at most 500 jobs and about 1 MB each. */
+/** Chunks of at most 500 jobs and about 1 MB each, because Redis does nothing else while a script runs. */
 function chunks(jobs: readonly (NewJob | Error)[]): NewJob[][] {
   const all: NewJob[][] = []
   let size = 0

@@ -12,7 +12,7 @@ import { InFlightJob } from '../consumption/in-flight-job'
 import { ProgressWrites, type Progress } from '../consumption/progress-writes'
 import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../consumption/store-consumption'
 import type { Arrivals } from './arrivals'
-import { explained, type Commands } from './commands'
+import { storeError, type Commands } from './commands'
 import type { Connections } from './connections'
 import { envelopeOf } from './job-record'
 import { warnOfEviction } from './eviction-policy'
@@ -32,17 +32,17 @@ type InFlightRecord = InFlightJob<ClaimedRecord>
 
 const TIMEOUT = 5_000
 const FAREWELL_TIMEOUT = 250
-/** How soon a worker whose heart has not beaten yet asks again. */
+/** How soon a worker without a heartbeat asks again, in ms. */
 const ASK_AGAIN = 20
 const MAX_RETRY_DELAY = 1_000
-/** Some 8 s. */
+/** So many claims without a heartbeat take about 8 s. */
 const MANY_REFUSALS = 30
 const CHECK_NEWS_EVERY = 15_000
 const COMPLAIN_EVERY = 30_000
 
-/** The jobs of one data source in Redis, as one worker sees them. */
+/** What one worker does with the jobs of one data source in Redis. */
 export class BullStore implements JobStore<InFlightRecord> {
-  /** For commands, for news, and for the heartbeat's thread. */
+  /** One for commands, one for messages about new jobs, and one for the heartbeat's thread. */
   readonly connections: number
   readonly lease: number
   private readonly worker = randomUUID()
@@ -51,20 +51,20 @@ export class BullStore implements JobStore<InFlightRecord> {
   private readonly heartbeat: Heartbeat
   private readonly progress: ProgressWrites<ClaimedRecord>
   private readonly reapTimer: NodeJS.Timeout
-  private exchanges = 0
+  private requests = 0
   private nextDue = Infinity
-  /** Jobs of dead workers, and jobs whose claim was not heard of, for the next exchange to hand out. */
+  /** Jobs of dead workers, and claimed jobs of an unknown answer, which the next claim starts. */
   private unstarted: InFlightRecord[] = []
   private seenBreaks: number
-  /** Others may have taken this worker for dead. */
+  /** Other workers may have taken this one for dead. */
   private hasGap = false
   private lastContact = performance.now()
   private lastComplaint = -Infinity
   private isReaping = false
   private newsCheckedAt = performance.now()
-  /** Its heart has beaten, as far as is known: a worker that has not beaten claims nothing. */
+  /** Whether Redis had a heartbeat of this worker at the last request. A worker without one claims nothing. */
   private isAlive = false
-  /** How often nothing was claimed, since its heart had not beaten. */
+  /** How often nothing was claimed because this worker had no heartbeat. */
   private refusals = 0
   private changed = () => {}
 
@@ -94,7 +94,7 @@ export class BullStore implements JobStore<InFlightRecord> {
     slots: number,
   ): Promise<AcknowledgedAndClaimed<InFlightRecord>> {
     await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
-    // The heart of a drain beats on the main loop, and its first exchange may be its last.
+    // The heartbeat of a drain runs on the main loop, and its first claim may be its last.
     if (!this.isAlive && slots > 0 && this.consumption.once) await this.comeAlive()
     await this.reconcile()
     const start = performance.now()
@@ -104,26 +104,26 @@ export class BullStore implements JobStore<InFlightRecord> {
       finished: finished.map((each) => this.outcomeToApply(each)),
       slots: slots - this.unstarted.filter(({ died }) => !died).length,
       queues: this.queues,
-      turn: this.exchanges,
+      turn: this.requests,
       worker: this.worker,
       token: this.newToken(),
       ...this.suspectsWanted(ended),
       keepsCompleted: this.host.keepCompleted > 0,
     }
     const reply = await this.commands.run(acknowledgeAndClaim, [JSON.stringify(request)], TIMEOUT)
-    // Only once: its next beat says so again.
+    // Only when this is new, because each beat reports it too.
     if (this.isAlive && !reply.isAlive && this.inFlight.length > ended.size) this.hasGap = true
     this.isAlive = reply.isAlive
     this.lastContact = start
-    const isHeardTwice = breaks !== this.commands.breaks
+    const mayBeSentTwice = breaks !== this.commands.breaks
     const leaseLost = new Set<InFlightRecord>()
     const refused = new Map<InFlightRecord, unknown>()
     finished.forEach(({ job, isRepeated = false }, index) => {
-      const settled = reply.applied[index] as Applied
-      if (settled instanceof Error) return refused.set(job, explained(settled))
+      const applied = reply.applied[index] as Applied
+      if (applied instanceof Error) return refused.set(job, storeError(applied))
       removeFrom(this.inFlight, job)
-      // What is gone was settled by this very request, if ioredis or the loop has sent it before.
-      if (settled === 'lost' || (settled === 'gone' && !isRepeated && !isHeardTwice)) leaseLost.add(job)
+      // A job that is gone was removed by this same request, if ioredis or the loop has sent it before.
+      if (applied === 'leaseLost' || (applied === 'gone' && !isRepeated && !mayBeSentTwice)) leaseLost.add(job)
       return undefined
     })
     this.nextDue = this.nextDueOf(reply)
@@ -146,7 +146,7 @@ export class BullStore implements JobStore<InFlightRecord> {
   }
 
   get hasNews(): boolean {
-    // A claim may not have been heard of.
+    // The answer to a claim may not have arrived.
     return this.unstarted.length > 0 || this.hasGap || this.seenBreaks !== this.commands.breaks
   }
 
@@ -169,7 +169,7 @@ export class BullStore implements JobStore<InFlightRecord> {
     return new Heartbeat({
       every,
       longestSilence: this.consumption.maxSilence,
-      // A drain is over soon, most of all in tests.
+      // A drain is over too soon to be worth a thread, most of all in tests.
       thread: this.consumption.once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => beatWithin(commands, data), close() {} }),
       onGap: () => {
@@ -199,8 +199,8 @@ export class BullStore implements JobStore<InFlightRecord> {
   }
 
   /**
-   * How many jobs may be claimed whose worker died: up to half of the slots together, and those that may be the cause, or
-   * that have no attempt to lose, without any other.
+   * How many suspects may be claimed. After one death they run together, in up to half of the slots. After a second death,
+   * or with only one attempt left, a suspect runs beside no other suspect.
    */
   private suspectsWanted(ended: ReadonlySet<InFlightRecord>): { suspects: number; loneSuspect: boolean } {
     const running = this.inFlight.filter((job) => job.claim.isSuspect && !job.died && !ended.has(job))
@@ -210,8 +210,8 @@ export class BullStore implements JobStore<InFlightRecord> {
   }
 
   /**
-   * Where an answer may have been lost, or others may have taken this worker for dead: compares what it holds with
-   * what the store says.
+   * Compares the jobs in flight with those that Redis has as claimed by this worker, when an answer has not arrived or
+   * other workers may have taken this one for dead.
    */
   private async reconcile(): Promise<void> {
     const { breaks } = this.commands
@@ -223,7 +223,7 @@ export class BullStore implements JobStore<InFlightRecord> {
     )
     this.seenBreaks = breaks
     this.hasGap = false
-    // The same token may stand for several jobs: of an exchange that ioredis has sent twice.
+    // The same token may belong to several jobs, when ioredis has sent a claim twice.
     const claims = new Set(stored.map(claimOf))
     const known = new Set<string>()
     for (const job of this.inFlight) {
@@ -233,20 +233,23 @@ export class BullStore implements JobStore<InFlightRecord> {
     for (const record of stored) if (!known.has(claimOf(record))) this.unstarted.push(this.add(record))
   }
 
-  /** Every few seconds: whose worker has died, and is this one in touch with the store itself? */
+  /**
+   * Called every few seconds. Takes over the jobs of dead workers, removes old jobs, and notices lost contact with
+   * Redis.
+   */
   private async reapAndPrune(): Promise<void> {
     if (this.isReaping) return
     this.isReaping = true
     const start = performance.now()
     try {
-      // What is decided on must still hold when it arrives.
+      // Redis must decide within a short time, because this worker must still be alive when the answer arrives.
       const taken = await this.commands.run(reapAndPrune, [JSON.stringify(this.reapRequest())], this.options.lease / 4)
       this.lastContact = start
       for (const record of taken) this.unstarted.push(this.add(record))
       if (taken.length > 0) this.changed()
       this.checkNews()
     } catch (error) {
-      this.host.logger.debug({ err: error }, 'Redis did not answer a look around')
+      this.host.logger.debug({ err: error }, 'Redis did not answer the search for dead workers')
       if (performance.now() - this.lastContact <= this.options.lease) return
       for (const job of this.inFlight) job.lose()
     } finally {
@@ -289,12 +292,12 @@ export class BullStore implements JobStore<InFlightRecord> {
   }
 
   private add(record: ClaimedRecord): InFlightRecord {
-    const job = new InFlightJob(record, envelopeOf(record), record.died, this.tellProgress)
+    const job = new InFlightJob(record, envelopeOf(record), record.died, this.setProgress)
     this.inFlight.push(job)
     return job
   }
 
-  private readonly tellProgress = (claim: ClaimedRecord, value: unknown) => this.progress.set(claim, value)
+  private readonly setProgress = (claim: ClaimedRecord, value: unknown) => this.progress.set(claim, value)
 
   private async storeProgress(values: readonly Progress<ClaimedRecord>[]): Promise<void> {
     const request = values.flatMap(({ claim: { queue, id, token }, progress }) => [
@@ -307,7 +310,7 @@ export class BullStore implements JobStore<InFlightRecord> {
   }
 
   private newToken(): string {
-    return `${this.worker}/${++this.exchanges}`
+    return `${this.worker}/${++this.requests}`
   }
 }
 

@@ -4,15 +4,15 @@ import type { Connection, Connections } from './connections'
 import type { Script } from './scripts/script'
 import { withoutArguments } from './without-arguments'
 
-/** Redis refuses this much sooner than the caller gives up, in ms: timers may end a moment early. */
+/** How much sooner Redis refuses than the caller gives up, in ms, because timers may end a moment early. */
 const MARGIN = 5
-/** A connection is given up when there was no answer on it for this long, in ms, and somebody was not willing to wait longer. */
+/** How long a connection must be without an answer, in ms, before a command that times out makes it be replaced. */
 const SILENCE = 750
 
 /**
- * Sends scripts that are worth nothing after a deadline: the caller hears of it in time, and Redis, by its own
- * clock, refuses what arrives later. So a call that was rejected never turns up as a job, although ioredis sends what was
- * not answered again on the next connection.
+ * Sends scripts with a deadline. The caller gets an error in time, and Redis, by its own clock, refuses a script that
+ * arrives later. So a call that was rejected never becomes a job, although ioredis sends commands without an answer again
+ * on the next connection.
  */
 export class Commands {
   private connection: Connection | undefined
@@ -24,24 +24,24 @@ export class Commands {
   /** When the first command was sent after the last answer; by `performance.now()`, as `answeredAt` is. */
   private askedAt: number | undefined
   private readonly defined = new Set<string>()
-  /** Grows when an answer may have been lost: what was asked may have been done, or not. */
+  /** Grows when an answer is unknown: the command may have been done or not. */
   breaks = 0
 
   constructor(
-    /** Not asked for a connection before the first command. */
+    /** Makes no connection before the first command. */
     private readonly connections: Connections,
-    /** Before every key: `<prefix>:<source>:`. */
+    /** Begins every key: `<prefix>:<source>:`. */
     private readonly base: string,
   ) {}
 
-  /** Redis was not in reach when it was last asked. */
+  /** Whether Redis was out of reach at the last command. */
   get isOut(): boolean {
     return this.brokenSince !== undefined || this.silentSince !== undefined
   }
 
   /**
    * @param timeout ms
-   * @throws StoreUnavailableError, InvalidOptionError, or what Redis says of this script alone
+   * @throws StoreUnavailableError, InvalidOptionError, or the error of this script alone
    */
   async run<Reply>(script: Script<Reply>, request: readonly (string | number)[], timeout: number): Promise<Reply> {
     const reply = await this.ask(timeout, (client, deadline) => this.send(client, script, request, deadline))
@@ -50,7 +50,7 @@ export class Commands {
   }
 
   /**
-   * Asks Redis something that may be asked twice.
+   * Sends a command that may be sent twice.
    * @param timeout ms
    */
   async ask<T>(timeout: number, question: (client: Connection, deadline: number) => Promise<T>): Promise<T> {
@@ -59,7 +59,7 @@ export class Commands {
     const now = Date.now()
     const { brokenSince, silentSince } = this
     if (brokenSince !== undefined && now - brokenSince >= timeout) throw unavailable('it is disconnected')
-    // Whoever comes next need not wait for the same silence again, until somebody tries anew.
+    // After a timeout, other commands fail at once for as long as their own timeout; then one tries again.
     if (silentSince !== undefined && now - silentSince < timeout) throw unavailable('it does not answer')
     const deadline = now + timeout - MARGIN
     try {
@@ -69,7 +69,7 @@ export class Commands {
       withoutArguments(error)
       if (!(error instanceof Error) || error.name !== 'ReplyError') throw unavailable((error as Error).message, error)
       if (READ_ONLY.test(error.message)) this.connections.giveUp('Redis has become a read-only replica')
-      throw explained(error)
+      throw storeError(error)
     }
   }
 
@@ -91,7 +91,7 @@ export class Commands {
         this.silentSince = undefined // it has answered
         if (!isExpired(error)) throw error
         this.clockOffset = undefined
-        // Sent in time, and late by Redis's clock: one of the clocks was moved.
+        // Sent in time, but late by Redis's clock, because one of the clocks was set.
         if (Date.now() >= deadline) throw error
       }
     }
@@ -135,7 +135,7 @@ export class Commands {
         if (performance.now() - since >= SILENCE) this.connections.giveUp('Redis does not answer on them')
         reject(new Silence(timeout))
       }
-      // After a busy event loop the answer may be there, and only not read yet.
+      // After a busy event loop, the answer may have arrived without having been read yet.
       const timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), Math.min(timeout, LONGEST_TIMER))
       const answered = () => {
         isAnswered = true
@@ -178,7 +178,7 @@ async function measureOffset(client: Connection): Promise<number> {
   const sent = Date.now()
   const [seconds, microseconds] = await client.time()
   const received = Date.now()
-  // Redis read its clock no later than now: an offset that is too small only makes deadlines a bit shorter.
+  // Redis has read its clock no later than `received`. An offset that is too small only makes deadlines a bit shorter.
   return Number(seconds) * 1000 + Number(microseconds) / 1000 - (received > sent ? received : sent)
 }
 
@@ -192,21 +192,21 @@ function isExpired(error: unknown): boolean {
   return error instanceof Error && error.message.includes('EXPIRED')
 }
 
-/** What Redis answers when it cannot take anything from anybody for now. */
+/** What Redis answers when it accepts no command for now. */
 const NOT_NOW =
   /\b(EXPIRED|OOM|MISCONF|BUSY|LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM)\b/
 
 const READ_ONLY = /\bREADONLY\b/
 
-/** What Redis Cluster says of keys that do not lie together. */
+/** What Redis Cluster answers when keys are not in the same slot. */
 const APART = /non[- ]local key|CROSSSLOT/i
 const HASH_TAG = /\{[^}]+\}/
 
 /**
- * What Redis has answered, sorted: it can take nothing from anybody, or the prefix does not suit it, or it does not want
- * this, such as a key of another type.
+ * Turns an error of Redis into StoreUnavailableError when Redis accepts no command for now, or into InvalidOptionError when
+ * the prefix does not suit a cluster. Returns any other error itself, such as one about a key of another type.
  */
-export function explained(error: Error): Error {
+export function storeError(error: Error): Error {
   if (APART.test(error.message)) return hashTagMissing(error)
   return NOT_NOW.test(error.message) ? unavailable(error.message, error) : error
 }

@@ -8,17 +8,17 @@ import { withoutArguments } from './without-arguments'
 export type Connection = Redis | Cluster
 
 const PATIENCE_AT_THE_END = 150
-/** Redis says that it is ready within this, in ms, or the connection is one that nobody answers on. */
+/** How long Redis may take to say that it is ready, in ms, before a connection counts as dead. */
 const READY_WITHIN = 5_000
 const GIVE_UP_EVERY = 1_000
 
-/** The connections of one handler. None is made, and none connects, before somebody sends a command. */
+/** The connections of one handler. None is made before the first command is sent. */
 export class Connections {
   private readonly opened = new Set<Connection>()
   private sharedClient: Connection | undefined
   private isClosed = false
   private gaveUpAt = -Infinity
-  /** Said once, until Redis has answered again. */
+  /** Logged once, until Redis has answered again. */
   private hasSaid = false
 
   constructor(
@@ -26,7 +26,7 @@ export class Connections {
     private readonly logger: Logger,
   ) {}
 
-  /** The one that all commands of this process share; another where the last one does not connect again by itself. */
+  /** The connection that all commands of this process share. Made again when it no longer reconnects by itself. */
   get client(): Connection {
     if (this.sharedClient?.status === 'end' && !this.isClosed) {
       this.opened.delete(this.sharedClient)
@@ -46,7 +46,7 @@ export class Connections {
     return connection
   }
 
-  /** One on its way, for Bull, which waits for connections and makes none. */
+  /** A connection that is being made, for Bull, which waits for connections and makes none. */
   connected(type: ConnectionType): Connection {
     const connection = type === 'client' ? this.client : this.open(type)
     if (connection.status === 'wait') connection.connect().catch(() => {}) // it tries again, and its errors are reported
@@ -54,8 +54,8 @@ export class Connections {
   }
 
   /**
-   * Exchanges all connections for new ones, which may lead to another server: this one takes no writes any more, or does
-   * not answer. What was sent and not answered is sent again.
+   * Replaces all connections by new ones, which may lead to another server, because this one accepts no writes any more or
+   * does not answer. Commands without an answer are sent again.
    */
   giveUp(reason: string): void {
     const now = performance.now()
@@ -66,14 +66,14 @@ export class Connections {
     for (const connection of this.opened) cutLive(connection)
   }
 
-  /** Redis has answered, and taken a write. */
+  /** Called when Redis has accepted a write. */
   answered(): void {
     if (!this.hasSaid) return
     this.hasSaid = false
     this.logger.info({}, 'Redis does what it is asked for again')
   }
 
-  /** Lets what was sent arrive, for a moment, and closes them all. */
+  /** Gives commands a moment to arrive, and closes all connections. */
   async close(): Promise<void> {
     this.isClosed = true
     const opened = [...this.opened]
@@ -99,9 +99,9 @@ export class Connections {
 }
 
 function optionsFor(type: ConnectionType, options: RedisOptions): RedisOptions {
-  // Commands wait for a connection that is on its way; how long a call may wait is the scripts' own deadline.
+  // Commands wait for a connection that is being made. The deadline of each script limits how long a call waits.
   const always: RedisOptions = { lazyConnect: true, maxRetriesPerRequest: null }
-  // Bull refuses its other connections where Redis is asked whether it is ready.
+  // Bull rejects connections with a ready check, except for its client.
   return type === 'client' ? { ...options, ...always } : { ...options, ...always, enableReadyCheck: false }
 }
 
@@ -113,7 +113,7 @@ function made(connection: unknown): Connection {
   )
 }
 
-/** ioredis bounds how long a connection may take to be there, and not how long Redis may take to answer on it. */
+/** Limits how long Redis may take to answer on a new connection. ioredis limits only the time to connect. */
 function destroyWhereNobodyAnswers(connection: Connection): void {
   connection.on('connect', () => {
     const timer = setTimeout(() => {

@@ -3,7 +3,7 @@ import type { Commands } from './commands'
 
 const TIMEOUT = 5_000
 
-/** Says so where Redis may throw jobs away when its memory is full. INFO is allowed where CONFIG is not. */
+/** Warns when Redis may delete jobs because its memory is full. Uses INFO, which is allowed where CONFIG is not. */
 export async function warnOfEviction(commands: Commands, logger: Logger): Promise<void> {
   const policy = await commands
     .ask(TIMEOUT, (client) => client.info('memory'))

@@ -28,7 +28,7 @@ const KEPT = ['completed', 'failed', 'discarded'] as const
 const PAGE = 100
 const TIMEOUT = 5_000
 
-/** Looks at the jobs of one data source, and changes them by hand. */
+/** Inspects the jobs of one data source, and changes them by hand. */
 export class BullInspection implements Inspectable {
   constructor(
     private readonly source: string,
@@ -119,7 +119,7 @@ export class BullInspection implements Inspectable {
   }
 }
 
-/** Ages count from now, the moment of the question. */
+/** Ages count from the time of the call. */
 function matching({ entity, method, key, olderThan, newerThan }: JobQuery): (job: InspectedJob) => boolean {
   const now = Date.now()
   const latest = olderThan === undefined ? Infinity : now - milliseconds(olderThan, 'find: olderThan')

@@ -6,7 +6,7 @@ import { wholeNumber, type ClaimedRecord } from './scripts/claimed'
 import type { NewJob } from './scripts/enqueue'
 import type { StoredRecord } from './scripts/inspect'
 
-/** The last moment that JavaScript knows. */
+/** The largest time in JavaScript. */
 const LATEST = 8.64e15
 
 /**
@@ -27,20 +27,20 @@ export function recordOf(job: JobEnvelope): NewJob {
   return { queue: job.queue, id: job.id, name: `${entity}.${method}`, data, ...due(job) }
 }
 
-/** A delay counts from Redis's own now, and a moment is a moment. */
+/** A delay counts from the time by Redis's clock; a time to run at is stored as it is. */
 function due(job: JobEnvelope): Pick<NewJob, 'delay' | 'runAt'> {
   if (job.delay !== undefined) return { delay: job.delay }
   return job.runAt === job.enqueuedAt ? {} : { runAt: dueTime(job, 0) }
 }
 
-/** What a worker claimed, as an envelope: unchecked, since anybody may have written it. */
+/** The envelope of a claimed job. It is unchecked, because anyone may have written it. */
 export function envelopeOf({ id, queue, data, opts, timestamp }: ClaimedRecord): unknown {
   const stored = parsed(data)
   if (!isJsonObject(stored)) return stored
   return { enqueuedAt: timestamp, attempts: attemptsOf(opts), ...stored, id, queue }
 }
 
-/** What is stored, as far as it can be shown: unchecked, since anybody may have written it. */
+/** The envelope of a stored job, as far as it can be shown. It is unchecked, because anyone may have written it. */
 export function inspectedJob(
   { id, data, opts, timestamp, delay, attemptsMade, stacktrace, failedReason }: StoredRecord,
   { state, queue, source }: { state: JobState; queue: string; source: string },
@@ -68,7 +68,7 @@ function iso(time: number): string {
   return new Date(Math.min(time, LATEST)).toISOString()
 }
 
-/** A job that was added with Bull's own `attempts` has them; Bull writes 1 where nobody asked. */
+/** Bull's own `attempts` of a job that Bull has added. 1 is Bull's default and counts as not given. */
 function attemptsOf(opts: string | undefined): number | undefined {
   const options = opts === undefined ? undefined : parsed(opts)
   const attempts = isJsonObject(options) ? options.attempts : undefined

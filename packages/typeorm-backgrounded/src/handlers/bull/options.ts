@@ -11,8 +11,8 @@ export interface BullHandlerOptions {
    */
   readonly redis?: RedisOption
   /**
-   * Before every key, default `'backgrounded'`. Give each application that shares a Redis its own. On a Redis
-   * Cluster it needs a hash tag: `'{backgrounded}'`.
+   * Begins every key, default `'backgrounded'`. Give each application that shares a Redis its own. On a Redis Cluster
+   * it needs a hash tag: `'{backgrounded}'`.
    */
   readonly prefix?: string
   /**
@@ -35,7 +35,7 @@ export interface ResolvedBullOptions {
   readonly timeout: number
   readonly lease: number
   readonly beat: number
-  /** The longest time between two beats of whichever workers that is not an outage of Redis. */
+  /** The longest time between two beats of any workers that does not count as an outage of Redis. */
   readonly gap: number
   readonly lookAround: number
   readonly keepFailed: { readonly age: number; readonly count: number }
@@ -59,7 +59,7 @@ export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions
       `BullHandler: settings.lockRenewTime is ${renewTime}, and lockDuration ${lease}: a worker must renew its lease at least twice in its time.`,
     )
   }
-  // A beat, an outage that counts as none, and another beat, together take less than a lease.
+  // A beat, a gap that does not count as an outage, and another beat together take less than a lease.
   const beat = Math.min(renewTime, lease / 4)
   const { age = '30d', count = 10_000 } = keepFailed
   if (!Number.isInteger(count) || count < 0)
@@ -90,7 +90,7 @@ const SETTINGS = [
   'isSharedChildPool',
 ]
 
-/** What is given may be a URL with a password in it: only names are shown. */
+/** Shows only names, because the value may be a URL with a password in it. */
 function checkNames(options: object, known: readonly string[], subject: string): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new InvalidOptionError(`${subject} was given ${kindOf(options)}: give an object.`)

@@ -1,7 +1,7 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { InvalidOptionError } from '../../errors'
 
-/** What a connection is for; `bclient` is asked for only by raw queues that process jobs themselves. */
+/** What a connection is for; only raw queues that process jobs themselves need a `bclient`. */
 export type ConnectionType = 'client' | 'subscriber' | 'bclient'
 
 /**
@@ -10,7 +10,7 @@ export type ConnectionType = 'client' | 'subscriber' | 'bclient'
  */
 export type CreateClient = (type: ConnectionType) => Redis | Cluster
 
-/** Where Redis is, and how to connect to it. */
+/** The address of Redis, and how to connect to it. */
 export type RedisOption =
   string | URL | RedisOptions | Redis | Cluster | CreateClient | { readonly createClient: CreateClient }
 
@@ -34,8 +34,8 @@ const NAMES = new Set(
 const SOCKET_NAMES = new Set(['localAddress', 'localPort', 'hints', 'lookup', 'allowUsernameInURI', 'autoSelectFamily'])
 
 /**
- * Where Redis is. Anything that ioredis would take for "on this machine" without a word is refused. No message shows what
- * was given, since a malformed URL may have its password anywhere.
+ * The address of Redis. Refuses every value for which ioredis would silently connect to this machine. No message shows the
+ * value, because a malformed URL may have its password anywhere.
  * @throws InvalidOptionError
  */
 export function redisOf(redis: RedisOption | undefined): RedisOptions | CreateClient {
@@ -57,7 +57,7 @@ export function redisOf(redis: RedisOption | undefined): RedisOptions | CreateCl
   return checked(redis as RedisOptions)
 }
 
-/** For messages: what a value is, and not what it holds. */
+/** The kind of a value, for messages that must not show its contents. */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
     return String(value)

@@ -1,6 +1,6 @@
 /**
- * An ioredis error without the arguments of its command, which ioredis puts on it: a password (AUTH), or a job's arguments.
- * The error itself, so that its stack stays, and so that whoever else hears of it sees no more of it.
+ * Removes the arguments of the command from an ioredis error, because they may hold a password (AUTH) or a job's arguments.
+ * Changes the error itself, so that its stack stays, and so that other code that gets it does not see them either.
  */
 export function withoutArguments<T>(error: T, depth = 0): T {
   if (!(error instanceof Error) || depth > 5) return error
@@ -35,7 +35,7 @@ function set(error: Error, name: string, value: unknown): void {
   try {
     Object.defineProperty(error, name, { value, configurable: true, writable: true, enumerable: name === 'command' })
   } catch {
-    // Frozen, which no error of ioredis is.
+    // The error is frozen, as no error of ioredis is.
   }
 }
 

@@ -6,7 +6,7 @@ import { Connections } from './connections'
 import type { CreateClient } from './redis-option'
 import { beat } from './scripts/beat'
 
-/** Cloneable, unless `redis` holds functions. */
+/** Can be sent to a thread, unless `redis` holds functions. */
 export interface PulseData {
   readonly redis: RedisOptions | CreateClient
   readonly base: string
@@ -19,7 +19,10 @@ export interface PulseData {
   readonly gap: number
 }
 
-/** Keeps a worker alive, over a connection of its own. What is wrong with it, the worker's own will say. */
+/**
+ * Beats for a worker, over a connection of its own. Its errors are not logged: the worker's own connection has the same
+ * ones.
+ */
 export function workerPulse(data: PulseData): Pulse {
   const { redis, every } = data
   const impatient = typeof redis === 'function' ? redis : { connectTimeout: every, ...redis }
@@ -32,8 +35,8 @@ export function workerPulse(data: PulseData): Pulse {
 }
 
 /**
- * Tries again and again until the next beat is due: a worker has to be heard of soon after Redis is back. A dead connection
- * is noticed within half of the time.
+ * Tries again and again until the next beat is due, because the beat must arrive soon after Redis is back. A dead
+ * connection is noticed within half of that time.
  */
 export async function beatWithin(
   commands: Commands,

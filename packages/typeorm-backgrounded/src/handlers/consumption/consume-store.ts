@@ -10,12 +10,12 @@ import { StoreConsumption, type AcknowledgedAndClaimed, type FinishedJob } from 
 /** A store of jobs of your own, as `consumeStore` needs it. */
 export interface SimpleStore<Job extends ClaimedJob = ClaimedJob> {
   /**
-   * Gives up to `slots` due jobs to this worker, each with its attempt counted, so that nobody else gets them.
-   * @param queue absent: of any queue
+   * Claims up to `slots` due jobs for this worker, so that no other worker gets them, and counts the attempt of each.
+   * @param queue the queue to claim from; absent for any queue
    */
   claim(slots: number, queue?: string): readonly Job[] | Promise<readonly Job[]>
   /**
-   * Stores what became of a claimed job; `false`: it is not this worker's any more.
+   * Stores what became of a claimed job. Returns `false` when another worker has the job now.
    * @param job as claimed, with the `attempt` and `releasedSince` to keep it with where it goes back
    */
   apply(job: Job, outcome: Outcome): boolean | void | Promise<boolean | void>
@@ -43,7 +43,7 @@ export function consumeStore<Job extends ClaimedJob>(
 ): Consumption {
   /** As the store gave them: what a method does to its arguments must not be stored. */
   const originals = new WeakMap<ClaimedJob, Job>()
-  /** An exchange that failed is repeated, but not what it had done. */
+  /** Outcomes that the store has applied, so that they are not applied again when a failed step is repeated. */
   const answers = new WeakMap<ClaimedJob, boolean>()
 
   async function apply({ job, outcome }: FinishedJob): Promise<void> {
@@ -81,7 +81,7 @@ export function consumeStore<Job extends ClaimedJob>(
       try {
         claimed.push(...(await claimFrom(queue, slots - claimed.length)))
       } catch (error) {
-        // What is claimed already must run; the next claim will say it again.
+        // Jobs that are claimed already must run. The next claim will meet the same error.
         if (claimed.length === 0) throw error
         break
       }
@@ -89,10 +89,10 @@ export function consumeStore<Job extends ClaimedJob>(
     return claimed
   }
 
-  async function exchange(finished: readonly FinishedJob[], slots: number): Promise<AcknowledgedAndClaimed> {
+  async function acknowledgeAndClaim(finished: readonly FinishedJob[], slots: number): Promise<AcknowledgedAndClaimed> {
     const refused = new Map<ClaimedJob, unknown>()
     await Promise.all(finished.map((each) => apply(each).catch((error: unknown) => void refused.set(each.job, error))))
-    // None was taken: it cannot be reached.
+    // The store has taken no outcome, so it cannot be reached.
     if (finished.length > 0 && refused.size === finished.length && slots === 0) throw [...refused.values()][0]
     const claimed = slots > 0 ? await claim(slots) : []
     const leaseLost = new Set(finished.map(({ job }) => job).filter((job) => answers.get(job) === false))
@@ -104,14 +104,14 @@ export function consumeStore<Job extends ClaimedJob>(
     const news = store.wait?.(signal)
     if (!isThenable(news)) return sleep(options.pollInterval, signal)
     await Promise.race([news, aborted])
-    await othersTurn() // one that never waits must not keep timers and connections from their turn
+    await othersTurn() // a store that never waits must not keep timers and connections from their turn
   }
 
   const close = () => store.close?.()
-  return new StoreConsumption({ acknowledgeAndClaim: exchange, wait, close }, options, execute, guarded(logger))
+  return new StoreConsumption({ acknowledgeAndClaim, wait, close }, options, execute, guarded(logger))
 }
 
-/** A job that anybody's store may have made: what cannot be read is left to the executor, which says so. */
+/** Copies a job, which may hold anything. The executor reports what cannot be read. */
 function readable(job: ClaimedJob): ClaimedJob {
   const fields = attempt(() => ({ ...job }), {} as Partial<ClaimedJob>)
   const { envelope, id, queue, attempt: number, signal } = fields

@@ -4,9 +4,9 @@ import { isDefectError } from '../../database/errors'
 const GRACE = 30_000
 
 /**
- * Decides when an error of the store ends a worker. No waiting mends a missing column or a permission, so a worker that
- * begins with one ends at once. One that has worked before waits a little: a table may be renamed away for a moment
- * while its schema is changed.
+ * Decides when an error of the store ends a worker. Waiting does not help when a column or a permission is missing, so a
+ * worker that starts with such an error ends at once. A worker that has worked before waits for `GRACE` ms, because a table
+ * may be away for a moment while its schema is changed.
  */
 export class DefectGrace {
   private hasWorked = false
@@ -17,7 +17,7 @@ export class DefectGrace {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** The store has done what it was asked for. */
+  /** Called when the store has answered without an error. */
   worked(): void {
     this.hasWorked = true
     this.since = undefined

@@ -4,7 +4,7 @@ import { textOf } from '../../reporting/text-of'
 import type { PrefetchedRows } from '../contract/built-in'
 import type { ClaimedJob } from '../contract/consumable'
 
-/** What a store's claim says of a job. */
+/** What a store must return for each job that it claims. */
 interface Claimed {
   readonly id: string
   readonly queue: string
@@ -13,8 +13,8 @@ interface Claimed {
 }
 
 /**
- * A job in the hands of one worker, with the claim that its store goes by. A class, since a getter in an object literal
- * gives every object a shape of its own, which only a full garbage collection takes away.
+ * A job that one worker has claimed, with the claim as its store knows it. A class, because a getter in an object literal
+ * gives every object a hidden class of its own, which only a full garbage collection removes.
  */
 export class InFlightJob<Claim extends Claimed> implements ClaimedJob {
   readonly id: string
@@ -26,7 +26,7 @@ export class InFlightJob<Claim extends Claimed> implements ClaimedJob {
   constructor(
     readonly claim: Claim,
     readonly envelope: unknown,
-    /** Its last worker did: it is not run, only given an outcome. */
+    /** Its last worker died, so it is not run, but only given an outcome. */
     readonly died: boolean,
     private readonly storeProgress: (claim: Claim, value: unknown) => void,
     readonly prefetched?: PrefetchedRows,
@@ -45,7 +45,7 @@ export class InFlightJob<Claim extends Claimed> implements ClaimedJob {
     this.storeProgress(this.claim, value)
   }
 
-  /** Somebody else may run it now. */
+  /** Aborts `signal`, because another worker may run the job now. */
   lose(): void {
     this.loss ??= new LazyAbort()
     this.loss.abort(new LeaseLostError())

@@ -6,7 +6,7 @@ import type { Logger } from '../../logger'
 import { errorMessage } from '../../reporting/safe-error'
 import type { Outcome } from '../contract/outcome'
 
-/** How far a job has come, as JSON; null where it said nothing. */
+/** How far a job has come, as JSON. Null when it has no value. */
 export interface Progress<Claim> {
   readonly claim: Claim
   readonly progress: string | null
@@ -18,8 +18,8 @@ interface Finished<Claim> {
 }
 
 /**
- * Stores how far jobs have come: of each job the latest value only, those of all jobs of a worker together, one write on
- * its way at a time. However often methods tell it, claims and outcomes wait for one write at most.
+ * Stores how far jobs have come: the latest value of each job, for all jobs of a worker together, one write at a time.
+ * However often methods report progress, claims and outcomes wait for one write at most.
  */
 export class ProgressWrites<Claim extends object> {
   private readonly waiting = new Map<Claim, string | null>()
@@ -32,7 +32,7 @@ export class ProgressWrites<Claim extends object> {
     private readonly logger: Logger,
   ) {}
 
-  /** A value that cannot be stored is warned about: it is no reason for its job to fail. */
+  /** Warns about a value that cannot be stored, because its job need not fail. */
   set(claim: Claim, value: unknown): void {
     if (this.isClosed) return
     let progress: string | null
@@ -45,18 +45,18 @@ export class ProgressWrites<Claim extends object> {
     this.writing ??= this.work()
   }
 
-  /** Stores now what finished jobs have told last, where they are kept: their outcomes follow. */
+  /** Stores the last values of finished jobs that are kept, before their outcomes are stored. */
   async beforeTheEnd(finished: readonly Finished<Claim>[], keepsCompleted: boolean): Promise<void> {
     if (this.waiting.size === 0) return
-    const told = finished.filter(({ job }) => this.waiting.has(job.claim))
-    const values = told.map(({ job }) => this.take(job.claim))
-    const kept = values.filter((_, index) => keepsCompleted || told[index]?.outcome.state !== 'completed')
+    const reporting = finished.filter(({ job }) => this.waiting.has(job.claim))
+    const values = reporting.map(({ job }) => this.take(job.claim))
+    const kept = values.filter((_, index) => keepsCompleted || reporting[index]?.outcome.state !== 'completed')
     if (kept.length === 0) return
     await this.underWay
     await this.write(kept)
   }
 
-  /** Nothing is written any more: it would make connections that nobody ends. */
+  /** Stops writing, because a write could make a connection that would stay open. */
   close(): void {
     this.isClosed = true
     this.waiting.clear()
@@ -64,7 +64,7 @@ export class ProgressWrites<Claim extends object> {
 
   private async work(): Promise<void> {
     for (;;) {
-      // One write a turn: code that tells of its progress without a pause lets others have theirs.
+      // One write per turn of the event loop, so that a job that reports without a pause does not keep others waiting.
       await othersTurn()
       if (this.waiting.size === 0) break
       this.underWay = this.write([...this.waiting.keys()].map((claim) => this.take(claim)))

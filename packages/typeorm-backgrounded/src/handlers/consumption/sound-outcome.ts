@@ -3,7 +3,7 @@ import type { Outcome } from '../contract/outcome'
 
 const LONGEST_DELAY = 100 * 365 * 24 * 60 * 60 * 1000
 
-/** The outcome itself where a store can apply it; otherwise, of what a handler's own `execute` has given, one that can be. */
+/** Returns the outcome itself when a store can apply it, and otherwise the closest outcome that a store can apply. */
 export function soundOutcome(outcome: Outcome): Outcome {
   const sound = attempt((): Outcome | undefined => {
     switch (outcome.state) {

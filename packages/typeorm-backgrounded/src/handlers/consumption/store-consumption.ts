@@ -13,15 +13,15 @@ export interface JobStore<Job extends ClaimedJob = ClaimedJob> {
   acknowledgeAndClaim(finished: readonly FinishedJob<Job>[], slots: number): Promise<AcknowledgedAndClaimed<Job>>
   /** Resolves when there may be something due, or `signal` aborts. */
   wait(signal: AbortSignal): Promise<void>
-  /** It wants to be asked, even without a free slot, because there are jobs of dead workers, or leases may be lost. */
+  /** True when the store must be asked even without a free slot, because workers have died or leases may be lost. */
   readonly hasNews?: boolean
-  /** False: a drain that waits gets more, from workers that seem to have died. Default true. */
+  /** False while a drain should wait for the jobs of workers that seem to have died. Default true. */
   isDrained?(): Promise<boolean>
   /** Connections of its own. */
   readonly connections?: number
-  /** ms without contact after which others take this worker's jobs over; default 20 s. */
+  /** How long this worker may be without contact, in ms, before other workers take over its jobs; default 20 s. */
   readonly lease?: number
-  /** Calls `changed` when it has. */
+  /** Calls `changed` when `hasNews` becomes true. */
   onNews?(changed: () => void): void
   /** Called once the loop has ended. */
   close(): void | Promise<void>
@@ -30,62 +30,62 @@ export interface JobStore<Job extends ClaimedJob = ClaimedJob> {
 export interface FinishedJob<Job extends ClaimedJob = ClaimedJob> {
   readonly job: Job
   readonly outcome: Outcome
-  /** It was sent before, and nobody knows whether it arrived: finding nothing then is no loss. */
+  /** It was sent before without an answer, so a missing row does not mean that the lease was lost. */
   readonly isRepeated?: boolean
 }
 
 export interface AcknowledgedAndClaimed<Job extends ClaimedJob = ClaimedJob> {
   readonly claimed: readonly Job[]
-  /** Finished jobs that this worker had lost. */
+  /** Finished jobs whose lease this worker had lost. */
   readonly leaseLost: ReadonlySet<Job>
-  /** Finished jobs whose outcome the store does not take, though it takes those of others, and why. */
+  /** Finished jobs whose outcome the store has refused, with the reason. */
   readonly refused?: ReadonlyMap<Job, unknown>
-  /** Nothing else was due: there is no need to ask again before the store has news. */
+  /** No other job was due, so the store need not be asked again before it has news. */
   readonly isAll?: boolean
 }
 
 const MIN_RETRY_DELAY = 100
 const MAX_RETRY_DELAY = 5_000
-/** How long a stop that is over waits for the store, in ms. */
+/** How long a stop waits for the store after its deadline, in ms. */
 const GRACE = 500
 const USUAL_LEASE = 20_000
-/** A reason at hand: the default one is made, with its stack, at every abort. */
+/** Made once, because the default reason of an abort is a new error with a stack each time. */
 const WOKEN = new Error('woken')
 
 /**
- * The loop of every handler that keeps jobs in a store of its own: claim free slots only, start what was
- * claimed at once, and take every outcome along with the next claim.
+ * The loop of every handler that keeps jobs in a store of its own. It claims jobs for free slots only, starts claimed jobs
+ * at once, and sends every outcome along with the next claim.
  *
- * Everything that is called from here belongs to somebody else: the store, the executor, listeners, the logger. None of
- * them can end the loop, or keep what was claimed from running: jobs are started before anything is told of them.
+ * The store, the executor, listeners and the logger may all throw. None of them can end the loop, or keep claimed jobs from
+ * running, because jobs are started before anything else is called.
  */
 export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   readonly finished: Promise<void>
-  /** One where nobody says, which is right on any data source. */
+  /** Jobs at a time; default 1, which is right on any data source. */
   readonly concurrency: number
   private readonly firstContact = withResolver()
   readonly ready = this.firstContact.promise
   private readonly running: Job[] = []
   private outcomes: FinishedJob<Job>[] = []
-  /** In a drain: released jobs stay claimed until the end, so that it does not take them again. */
+  /** Released jobs of a drain, which stay claimed until the end so that the drain does not claim them again. */
   private heldBack: FinishedJob<Job>[] = []
-  /** Outcomes that the store has refused wait for their next try, and hold up no others. */
+  /** How often the store has refused the outcome of a job. Such a job waits for its next try, and holds up no others. */
   private readonly refusals = new Map<Job, number>()
-  /** Of a drain, which says so in the end. */
+  /** The first refused outcome of a drain, which rejects with it in the end. */
   private firstRefusal: { readonly error: unknown } | undefined
   private readonly retries = new Set<NodeJS.Timeout>()
   private readonly defects = new DefectGrace()
   private isStopping = false
   private isHandedBack = false
   private hasEnded = false
-  /** When a stop is over, in ms since the epoch. */
+  /** Until when a stop waits for running jobs, in ms since the epoch. */
   private deadline = Infinity
   private pauses = 0
   /** Since when the store has failed, by `performance.now()`. */
   private failingSince: number | undefined
   /** Ends an idle time or a pause. */
   private wake: AbortController | undefined
-  /** Made for whoever waits for it. */
+  /** Made only while something waits for it. */
   private nextChange: ReturnType<typeof withResolver> | undefined
 
   constructor(
@@ -99,7 +99,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     this.finished = this.loop()
       .finally(() => (this.hasEnded = true))
       .finally(() => this.close())
-    // Whoever started the consumption looks at `finished`; a rejection before that is not unhandled.
+    // The caller handles `finished`; a rejection before that must not count as unhandled.
     this.finished.catch(() => {})
   }
 
@@ -112,7 +112,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     this.deadline = deadline
     this.changed()
     await within(deadline - Date.now(), this.finished)
-    // What the store does not answer is not waited for: the lease ends with this process.
+    // The store need not answer, because the leases end with this process.
     if (exiting && !this.hasEnded) await within(GRACE, this.handBack())
   }
 
@@ -123,14 +123,14 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
         await this.untilChanged()
         continue
       }
-      const exchanged = await this.acknowledgeAndClaim(slots)
-      if (!exchanged) continue
-      const mayBeMore = (exchanged.claimed.length > 0 && !exchanged.isAll) || this.store.hasNews
+      const reply = await this.acknowledgeAndClaim(slots)
+      if (!reply) continue
+      const mayBeMore = (reply.claimed.length > 0 && !reply.isAll) || this.store.hasNews
       if (mayBeMore || this.outcomes.length > 0 || this.isOver) continue
       if (this.options.once && this.running.length === 0 && (await this.isDrained())) break
       await this.idle()
     }
-    await this.giveBackHeld()
+    await this.releaseHeldBack()
     if (this.firstRefusal) throw this.firstRefusal.error
   }
 
@@ -145,9 +145,9 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
   private async acknowledgeAndClaim(slots: number): Promise<AcknowledgedAndClaimed<Job> | undefined> {
     const finished = this.outcomes
     this.outcomes = []
-    let exchanged: AcknowledgedAndClaimed<Job>
+    let reply: AcknowledgedAndClaimed<Job>
     try {
-      exchanged = await this.store.acknowledgeAndClaim(finished, slots)
+      reply = await this.store.acknowledgeAndClaim(finished, slots)
     } catch (error) {
       // Whether the store has the outcomes is unknown: they are sent again.
       this.outcomes = [...finished.map((each) => ({ ...each, isRepeated: true })), ...this.outcomes]
@@ -160,20 +160,20 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     this.failingSince = undefined
     this.pauses = 0
     this.defects.worked()
-    this.start(exchanged.claimed)
+    this.start(reply.claimed)
     this.firstContact.resolve()
-    this.report(finished, exchanged)
-    return exchanged
+    this.report(finished, reply)
+    return reply
   }
 
-  /** Stopped, and out of touch for so long that others may have taken over what it holds: nobody waits for its outcomes. */
+  /** The worker has stopped, and was without contact for so long that other workers may have taken over its jobs. */
   private get isPastHope(): boolean {
     const { lease = USUAL_LEASE } = this.store
     const failing = performance.now() - (this.failingSince ?? Infinity)
     return this.isStopping && Date.now() >= this.deadline && failing >= lease
   }
 
-  /** So that a store that stays away does not keep the process alive. */
+  /** Drops outcomes, so that a store that stays away does not keep the process alive. */
   private abandonOutcomes(error: unknown): void {
     const jobs = this.outcomes.map(({ job }) => job.id)
     this.outcomes = []
@@ -184,8 +184,8 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     for (const each of finished) {
       const { job, outcome } = each
       if (refused?.has(job)) this.putAside(each, refused.get(job))
-      else if (leaseLost.has(job)) this.tell(() => this.options.lost(job))
-      else this.tell(() => this.options.applied(job, outcome))
+      else if (leaseLost.has(job)) this.notify(() => this.options.lost(job))
+      else this.notify(() => this.options.applied(job, outcome))
     }
     for (const { job } of finished) if (!refused?.has(job)) this.refusals.delete(job)
   }
@@ -241,7 +241,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
 
   /** Until a job ends or the store has news. */
   private async idle(): Promise<void> {
-    // Only a drain, or a stop, can be here with nothing to ask of the store.
+    // Only a drain or a stop has nothing to ask of the store here.
     if (this.options.once || this.isStopping) return this.untilChanged()
     this.wake = new AbortController()
     try {
@@ -260,13 +260,13 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     this.wake = undefined
   }
 
-  private async giveBackHeld(): Promise<void> {
+  private async releaseHeldBack(): Promise<void> {
     const held = this.heldBack
     this.heldBack = []
     if (held.length > 0) this.report(held, await this.store.acknowledgeAndClaim(held, 0))
   }
 
-  /** The process exits right after this: what still runs ends with it, and may be given back. */
+  /** Releases the jobs that still run, because the process exits right after this and they end with it. */
   private async handBack(): Promise<void> {
     this.isHandedBack = true
     const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped in the middle of the job.' }
@@ -293,10 +293,10 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     }
   }
 
-  /** Calls what the application listens and logs with. */
-  private tell(work: () => unknown): void {
+  /** Calls a listener of the application, whose errors are only logged. */
+  private notify(work: () => unknown): void {
     const report = (error: unknown) =>
-      this.log('error', { reason: textOf(error) }, 'what was told of a job has thrown: the job itself is not affected')
+      this.log('error', { reason: textOf(error) }, 'a listener has thrown: the job itself is not affected')
     try {
       const result = work()
       if (result instanceof Promise) result.catch(report)
@@ -309,7 +309,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     try {
       this.logger[level](fields, message)
     } catch {
-      // A logger that throws has nobody to tell it to, and the jobs do not depend on it.
+      // There is no other place to report a logger that throws, and the jobs do not depend on it.
     }
   }
 }
@@ -319,7 +319,7 @@ function pauseAfter(tries: number): number {
   return Math.min(MIN_RETRY_DELAY * 2 ** tries, MAX_RETRY_DELAY)
 }
 
-/** Resolves with the end of `work`, whatever it is, or after `delay` ms. */
+/** Resolves when `work` has ended in any way, or after `delay` ms. */
 async function within(delay: number, work: Promise<unknown>): Promise<void> {
   const passed = withResolver()
   const callOff = after(delay, passed.resolve)

@@ -4,31 +4,35 @@ import type { ClaimedJob, ConsumeOptions } from './consumable'
 import type { EnqueueResult, Handler, HandlerCapabilities, HandlerHost } from './handler'
 
 /**
- * What the library's own handlers are given, and give, beyond the public contract. A handler of one's own works without
- * any of it.
+ * What the library's own handlers get and provide beyond the public contract. Other handlers work without any of it.
  */
 export interface BuiltInHost extends HandlerHost {
-  /** Of a test's own transaction, never to be committed: while it is open, what it wrote is seen through it only. */
+  /**
+   * The query runner of a test's own transaction, which is never committed. Only this runner sees what it has written.
+   */
   testRunner(): QueryRunner | undefined
 }
 
 export interface BuiltInCapabilities extends HandlerCapabilities {
-  /** It is `Relayed`. Default false: a relay that dies between a push and its note of it may push again. */
+  /**
+   * The handler is `Relayed`. Default false: a relay that dies between a push and the removal of its row may push
+   * twice.
+   */
   readonly remembersPushes?: boolean
 }
 
 /**
- * A handler outside the database that lets the outbox push each job once, whoever dies on the way. Its `enqueue`
- * remembers ids too, until its answer has arrived: a call whose answer was lost is pushed by the outbox later on.
+ * A handler outside the database that lets the outbox push each job once, even when a process dies on the way. Its
+ * `enqueue` remembers ids too, until its answer has arrived, because the outbox pushes a call without an answer later.
  */
 export interface Relayed {
   /**
    * Like `enqueue`, and in the same step remembers the ids until `forget`: a job whose id is remembered is
    * `'duplicate'`, even when it has run and is gone.
-   * @param validFor ms: what reaches the store later than this from now stores nothing and rejects
+   * @param validFor ms from now, after which a request that reaches the store stores nothing and rejects
    */
   push(jobs: readonly JobEnvelope[], validFor: number): Promise<readonly EnqueueResult[]>
-  /** The outbox has no row of these jobs any more. */
+  /** Called when the outbox no longer has rows of these jobs. */
   forget(ids: readonly string[]): Promise<void>
 }
 
@@ -40,31 +44,31 @@ export function relayedBy(handler: Handler): Relayed | undefined {
 
 export interface BuiltInConsumeOptions extends ConsumeOptions {
   /**
-   * Which rows are most likely needed by what is claimed next, for a handler in the same database that can read them
-   * along with the claim. Asked before each.
+   * Which rows the next claimed jobs will most likely need, for a handler in the same database that can prefetch them.
+   * Called before each claim.
    */
   prefetch?(): PrefetchQuery | undefined
 }
 
-/** A read of rows that jobs name by their keys. */
+/** A query for the rows of jobs, by their keys. */
 export interface PrefetchQuery {
-  /** Of these jobs, as stored. */
+  /** The entity of these jobs, as stored. */
   readonly entity: string
   /** @param keys an SQL expression, an array of keys as they are stored */
   select(keys: string): string
 }
 
-/** Rows that came along with a claim, and were read after it. */
+/** Rows that were read right after a claim, in the same round trip. */
 export interface PrefetchedRows {
   readonly query: PrefetchQuery
-  /** As the driver makes them. */
+  /** As the driver returns them. */
   readonly rows: readonly object[]
-  /** By `performance.now()`. */
+  /** When they were read, by `performance.now()`. */
   readonly at: number
 }
 
-/** A job as a handler that prefetches hands it out. */
+/** A job of a handler that prefetches rows. */
 export interface PrefetchedJob extends ClaimedJob {
-  /** What was read along with its claim: its row may be among it. */
+  /** The rows that were prefetched with its claim. Its own row may be among them. */
   readonly prefetched?: PrefetchedRows
 }

@@ -3,7 +3,7 @@ import type { Outcome } from './outcome'
 /** A handler whose jobs a worker can run, or that runs them itself (`consumes: 'inline'`). */
 export interface Consumable {
   /**
-   * Claims jobs while there are free slots, runs each through `execute`, applies its outcome, and tells
+   * Claims jobs while there are free slots, runs each through `execute`, applies its outcome, and calls
    * `options.applied` once the store has it.
    */
   consume(options: ConsumeOptions, execute: Execute): Consumption
@@ -14,17 +14,17 @@ export type Execute = (job: ClaimedJob) => Promise<Outcome>
 export interface ConsumeOptions {
   /** In order of preference; `'*'` for all. */
   readonly queues: readonly string[] | '*'
-  /** Jobs at a time. A worker always says: how many can run beside each other is a matter of the data source. */
+  /** Jobs at a time. A worker always sets it, because how many jobs can run side by side depends on the data source. */
   readonly concurrency?: number
-  /** ms between looks at a store that does not say when there is work. */
+  /** ms between polls of a store that does not notify workers of jobs. */
   readonly pollInterval: number
-  /** End when nothing is due any more; what was released or failed meanwhile is not taken again. */
+  /** End when no job is due any more. Jobs that were released or failed meanwhile are not claimed again. */
   readonly once: boolean
-  /** For a handler that watches over the event loop: after how many ms without a turn the process counts as hung. */
+  /** For a handler that watches the event loop: after how many ms without a turn the process counts as hung. */
   readonly maxSilence?: number
-  /** The store has the outcome of this job. */
+  /** Called when the store has the outcome of this job. */
   applied(job: ClaimedJob, outcome: Outcome): void
-  /** Somebody else has this job now; its outcome was not stored. */
+  /** Called when another worker has this job now, so that its outcome was not stored. */
   lost(job: ClaimedJob): void
 }
 
@@ -34,18 +34,18 @@ export interface Consumption {
   readonly concurrency: number
   /** Connections to the store that it holds beside the data source's pool. */
   readonly connections?: number
-  /** Resolves when it has ended; rejects when it cannot go on. */
+  /** Resolves when the consumption has ended; rejects when it cannot go on. */
   readonly finished: Promise<void>
-  /** Resolves when the store was reached for the first time; absent: it is reached already. */
+  /** Resolves when the store was reached for the first time. Absent when the store is always in reach. */
   readonly ready?: Promise<void>
   /**
-   * Claims nothing more, waits for what is running until `deadline` (ms since the epoch), and resolves.
-   * With `exiting`, what still runs then goes back to the queue: the caller's exit ends it at once.
+   * Claims nothing more, waits for running jobs until `deadline` (ms since the epoch), and resolves.
+   * With `exiting`, jobs that still run then go back to the queue, because the caller's exit ends them at once.
    */
   stop(deadline: number, options?: { exiting?: boolean }): Promise<void>
 }
 
-/** A job in the hands of this worker. */
+/** A job that this worker has claimed. */
 export interface ClaimedJob {
   readonly id: string
   readonly queue: string
@@ -53,11 +53,11 @@ export interface ClaimedJob {
   readonly envelope: unknown
   /** Counted by the claim: 1 for the first run. */
   readonly attempt: number
-  /** Its last worker died; it is not to be run now, only to be given an outcome. */
+  /** Its last worker died, so it must not be run now, but only be given an outcome. */
   readonly died?: boolean
-  /** ms since the epoch: since when it has been going back for something this worker lacks. */
+  /** Since when it is released again and again for something that workers lack, in ms since the epoch. */
   readonly releasedSince?: number
-  /** Aborts with the lease. */
+  /** Aborts when the lease is lost. */
   readonly signal?: AbortSignal
   /** Stores how far the job has come. */
   progress?(value: unknown): void

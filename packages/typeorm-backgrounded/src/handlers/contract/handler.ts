@@ -11,13 +11,14 @@ export interface Handler {
   readonly name: string
   /**
    * Where its jobs are kept, as `'bull:shop'`; default its name. A job in the outbox names it, and only processes whose
-   * handler has the same one push it. The same over deploys, and without secrets.
+   * handler has the same destination push the job. It must stay the same over deploys, and hold no secrets.
    */
   readonly destination?: string
   readonly capabilities: HandlerCapabilities
   /** Called when the data source is initialised. May throw to refuse it. */
   attach?(host: HandlerHost): void
-  /** Entities for the tables that it needs in the user's data source; the same ones whenever it is asked.
+  /**
+   * Entities for the tables that it needs in the user's data source; the same ones at each call.
    * @param driver the data source's `type`
    * @param dataSource for its naming strategy; its metadata are not built yet
    */
@@ -27,7 +28,7 @@ export interface Handler {
    * @param transaction the caller's open transaction; given only where `capabilities.transactional`
    */
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<readonly EnqueueResult[]>
-  /** Jobs that it stored within a caller's transaction are committed now, and may be told of. */
+  /** Called when jobs that it stored within a caller's transaction are committed, so that workers may be notified. */
   committed?(jobs: readonly JobEnvelope[]): void
   /** Ends what keeps the process alive; `attach` may follow again. */
   close?(): void | Promise<void>
@@ -50,15 +51,15 @@ export interface HandlerCapabilities {
   readonly transactional: boolean
   /** Concurrent calls are worth sending as one `enqueue`; otherwise each call is sent by itself, at once. */
   readonly batches: boolean
-  /** Which options of a job it honours; the others are refused where they are written. */
+  /** Which options of a job it honours; the others are refused at the call. */
   readonly honours: { readonly delay: boolean; readonly priority: boolean; readonly keepCompleted: boolean }
   /** `'worker'`: it is `Consumable`. `'inline'`: it runs jobs inside `enqueue`. `'never'`: it runs none. */
   readonly consumes: 'worker' | 'inline' | 'never'
   /** It is `Inspectable`. */
   readonly inspects: boolean
   /**
-   * Its jobs live and die with this process, as those of a test double do: an outbox could not save them for
-   * anybody. Default false.
+   * Its jobs live and die with this process, as those of a test double do, so that an outbox could not save them. Default
+   * false.
    */
   readonly inProcess?: boolean
 }

@@ -5,7 +5,7 @@ import type { JobEnvelope } from '../../job/envelope'
 export interface Inspectable {
   /**
    * The jobs that fit every member of the query, at most `limit`; with an empty query, any.
-   * @throws InvalidOptionError for an age that is no duration
+   * @throws InvalidOptionError for an age that is not a duration
    */
   find(query: JobQuery): Promise<readonly InspectedJob[]>
   /** How many jobs there are in each state, over all queues. */
@@ -28,7 +28,7 @@ export interface Inspectable {
 
 export type JobState = 'waiting' | 'running' | 'completed' | 'failed' | 'discarded'
 
-/** Which jobs to find; what is left out does not matter. */
+/** Which jobs to find. A member that is left out is no condition. */
 export interface JobQuery {
   readonly queue?: string
   /** The entity's name in stored jobs. */
@@ -53,6 +53,6 @@ export interface InspectedJob {
   readonly envelope: JobEnvelope
   /** How often it has been claimed. */
   readonly attempt: number
-  /** Of the last failed attempt, or why it was discarded or released. */
+  /** The error of the last failed attempt, or why the job was discarded or released. */
   readonly error?: string
 }

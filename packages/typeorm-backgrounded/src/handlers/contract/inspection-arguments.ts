@@ -6,8 +6,8 @@ import { capped, valueText } from '../../reporting/safe-error'
 import type { JobQuery, JobState } from './inspectable'
 
 /**
- * What people give to an inspection, by hand and from requests: a number in place of a text would fit every text on
- * MariaDB and MySQL, and a member that is misspelt would be no condition at all.
+ * Checks what people give to an inspection, by hand and from requests. On MariaDB and MySQL, a number in place of a text
+ * would match every text, and a misspelt member would be no condition at all.
  */
 
 export const JOB_STATES: readonly JobState[] = ['waiting', 'running', 'completed', 'failed', 'discarded']

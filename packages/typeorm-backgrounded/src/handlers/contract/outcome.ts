@@ -1,7 +1,7 @@
 /** What the handler does with a job that was claimed. Delays are in ms from now, on the store's clock. */
 export type Outcome =
   | { readonly state: 'completed' }
-  /** Run again; the attempt is used. `attemptsLeft`: how many runs it may still have; absent where nobody knows. */
+  /** Run again; the attempt is used. `attemptsLeft`: how many runs it may still have; absent when that is unknown. */
   | { readonly state: 'retried'; readonly delay: number; readonly error: unknown; readonly attemptsLeft?: number }
   /** Keep, with the error. */
   | { readonly state: 'failed'; readonly error: unknown }

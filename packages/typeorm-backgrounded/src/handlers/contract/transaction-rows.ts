@@ -11,7 +11,7 @@ export interface HeldCall<Row> {
 
 /** How a store in the caller's own database writes the jobs of a transaction: several at a time, and before its commit. */
 export interface TransactionRows<Row> {
-  /** The job as a row, or what is wrong with the job itself, which the call is told at once. */
+  /** Turns a job into a row, or returns what is wrong with the job, with which the call rejects at once. */
   rowOf(job: JobEnvelope): Row | Error
   /** Bytes of a row's texts. */
   sizeOf(row: Row): number
@@ -22,15 +22,15 @@ export interface TransactionRows<Row> {
    */
   statement?(calls: readonly HeldCall<Row>[]): string
   /** @returns the database's error as a caller is to see it */
-  explained(error: unknown): unknown
+  withAdvice(error: unknown): unknown
 }
 
-/** A handler that writes rows, for those of this library. A handler of one's own is given `enqueue` with the runner. */
+/** A handler of this library that writes rows. Every other handler gets `enqueue` with the runner. */
 export interface WritesRows {
   transactionRows(): TransactionRows<unknown>
 }
 
-/** What serves a handler that has no rows to show: its own `enqueue`, with as much of a delay as is left. */
+/** For a handler without rows: its own `enqueue`, with the rest of each delay. */
 export function rowsOfEnqueue(
   enqueue: (jobs: readonly JobEnvelope[], transaction: QueryRunner) => Promise<readonly EnqueueResult[]>,
 ): TransactionRows<JobEnvelope> {
@@ -44,11 +44,11 @@ export function rowsOfEnqueue(
         transaction,
       )
     },
-    explained: (error) => error,
+    withAdvice: (error) => error,
   }
 }
 
-/** A job with a delay, `ms` after its call. */
+/** The job with what is left of its delay `ms` after its call. */
 function withElapsedDelay(job: JobEnvelope, ms: number): JobEnvelope {
   return job.delay === undefined ? job : { ...job, delay: Math.max(0, Math.round(job.delay - ms)) }
 }

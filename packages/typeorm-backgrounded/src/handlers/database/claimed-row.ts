@@ -1,7 +1,7 @@
 import type { InFlightJob } from '../consumption/in-flight-job'
 import type { BackgroundedJob } from './tables/job-table'
 
-/** What each job has of its own: whole lanes of jobs share the rest. */
+/** The columns in which the jobs of one lane differ. */
 export const OWN = [
   'id',
   'entity',
@@ -17,10 +17,10 @@ export const OWN = [
 
 const ENVELOPE = [...OWN, 'queue', 'priority'] as const
 
-/** What a call writes into a row. */
+/** The columns that a call writes. */
 export const CALLED = ['source', ...ENVELOPE] as const satisfies readonly (keyof BackgroundedJob)[]
 
-/** What a claim reads of a row. */
+/** The columns that a claim reads. */
 export const CLAIMED = [
   ...ENVELOPE,
   'attempt',
@@ -29,10 +29,10 @@ export const CLAIMED = [
   'releasedSince',
 ] as const satisfies readonly (keyof BackgroundedJob)[]
 
-/** Of what plain SQL may have written: one more still fits into the column. */
+/** The largest number of attempts that a claim can still add 1 to. Plain SQL may have written a larger one. */
 export const MOST_ATTEMPTS = 2 ** 31 - 2
 
-/** A claimed row, by property, times as numbers. */
+/** A claimed row, with its properties as keys and times as numbers. */
 export interface ClaimedRow {
   readonly id: string
   readonly entity: string
@@ -52,10 +52,10 @@ export interface ClaimedRow {
   readonly releasedSince: number | null
 }
 
-/** A row whose job is in the hands of this worker. */
+/** A job that this worker has claimed. */
 export type InFlightRow = InFlightJob<ClaimedRow>
 
-/** Drivers hand out the database's longest integers as text. Changes `row` itself. */
+/** Turns times into numbers, because drivers return 64-bit integers as texts. Changes `row` itself. */
 export function claimedRow(row: Record<string, unknown>): ClaimedRow {
   row.runAt = Number(row.runAt)
   row.enqueuedAt = Number(row.enqueuedAt)

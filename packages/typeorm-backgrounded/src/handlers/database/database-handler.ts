@@ -16,25 +16,25 @@ import { MariaDbDatabase } from './mariadb/mariadb-database'
 import { PostgresDatabase } from './postgres/postgres-database'
 import { SqliteDatabase } from './sqlite/sqlite-database'
 import { entitiesOf } from './tables'
-import { tellOfMissingIndices } from './tables/shape'
+import { warnOfMissingIndices } from './tables/shape'
 
 export interface DatabaseHandlerOptions {
   /** How long a call waits while another process writes to the SQLite file, default 10 s; then it rejects. */
   readonly busyTimeout?: Duration
   /**
-   * Postgres, MariaDB, MySQL: how long a worker is believed to live without a sign of life, default 20 s; it gives one
-   * four times as often. After that another worker runs its jobs again. At least 1 s.
+   * Postgres, MariaDB, MySQL: how long a worker may go without a heartbeat, default 20 s, at least 1 s. It beats four times
+   * as often. After that, another worker runs its jobs again.
    */
   readonly lease?: Duration
   /**
-   * Postgres: workers hear of new jobs by LISTEN and NOTIFY, and parse their statements once, default true. Turn it off
-   * behind a pooler that hands sessions from one transaction to the next, as PgBouncer does: then they look every
-   * `pollInterval`.
+   * Postgres: workers are notified of new jobs by LISTEN and NOTIFY, and prepare their statements, default true. Turn it
+   * off behind a pooler that gives a session to another client after each transaction, as PgBouncer does. Then workers
+   * poll every `pollInterval`.
    */
   readonly listen?: boolean
   /**
-   * Postgres: calls tell workers of their jobs with NOTIFY, default true, also where `listen` is false: it works through
-   * any pooler, and workers that are connected to the database itself hear it.
+   * Postgres: calls notify workers of their jobs with NOTIFY, default true, also where `listen` is false, because NOTIFY
+   * works through any pooler and reaches workers that are connected to the database itself.
    */
   readonly notify?: boolean
 }
@@ -56,8 +56,8 @@ const DATABASES: Readonly<Record<Dialect, (host: BuiltInHost, options: ResolvedO
 }
 
 /**
- * Keeps jobs in the application's own database, in the table `backgrounded_jobs`: a call inside a transaction
- * commits or vanishes with everything else in it, and no other server is needed.
+ * Keeps jobs in the application's own database, in the table `backgrounded_jobs`. A call inside a transaction is committed
+ * or rolled back with everything else in it, and no other server is needed.
  * Works on Postgres 13, MariaDB 10.6, MySQL 8 and SQLite (better-sqlite3), and later.
  */
 export class DatabaseHandler implements Handler, Consumable, Inspectable, WritesRows {
@@ -106,7 +106,7 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
         `DatabaseHandler works with ${SUPPORTED_DATABASES.join(', ')}, and this data source is ${type}: choose another handler.`,
       )
     }
-    void this.close().catch(() => {}) // with other options than before
+    void this.close().catch(() => {}) // attached again, perhaps with other options
     this.database = { host, jobs: DATABASES[dialect](host, this.options) }
   }
 
@@ -127,11 +127,11 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   consume(options: BuiltInConsumeOptions, execute: Execute): Consumption {
     const { jobs, host } = this.attached
     const consumption = new StoreConsumption(jobs.open(options), options, execute, host.logger)
-    if (!options.once) void consumption.ready.then(() => tellOfMissingIndices(host))
+    if (!options.once) void consumption.ready.then(() => warnOfMissingIndices(host))
     return consumption
   }
 
-  /** The newest first; where a state is given that jobs end in, those that ended last. */
+  /** The newest jobs first; for `completed`, `failed` and `discarded`, those that ended last. */
   async find(query: JobQuery = {}): Promise<InspectedJob[]> {
     return this.inspection.find(query)
   }

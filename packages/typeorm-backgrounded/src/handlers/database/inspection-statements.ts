@@ -3,7 +3,7 @@ import { JOB_STATES } from '../contract/inspection-arguments'
 import type { JobTables } from './tables'
 import type { BackgroundedJob } from './tables/job-table'
 
-/** What an inspection reads of a row. */
+/** The columns that an inspection reads. */
 const SHOWN = [
   'id',
   'entity',
@@ -27,7 +27,7 @@ export const KEPT_STATES = ['completed', 'failed', 'discarded'] as const
 
 export type KeptState = (typeof KEPT_STATES)[number]
 
-/** Which rows to show: what is left out does not matter. */
+/** Which rows to show. A member that is left out is no condition. */
 export interface RowFilter {
   readonly source: string
   readonly state?: JobState
@@ -50,25 +50,25 @@ export interface Statement {
 }
 
 /**
- * Every statement by which people look at jobs and change them, by name, for all databases: `?` stands for a value. The
- * index that serves each is named beside it.
- * @param now of the database
+ * Every statement by which people inspect and change jobs, by name, for all databases, with `?` for each value. The index
+ * that serves each is named beside it.
+ * @param now an SQL expression for the time now, in ms since the epoch
  */
 export function inspectionStatements({ dialect, jobs: { table, columns: c }, pauses }: JobTables, now: string) {
-  // MariaDB's index by state is no partial one, and does not hold the time of the end.
+  // MariaDB's index by state is not partial, and does not hold the time of the end.
   const ended = dialect === 'mariadb' ? '' : ` AND ${c.finishedAt} IS NOT NULL`
-  // In the words of the condition of the partial index.
+  // As in the condition of the partial index.
   const isIn = (state: JobState) => `${c.state} = '${state}'${isKept(state) ? ended : ''}`
   const count = (state: JobState) =>
     `SELECT '${state}' AS state, count(*) AS number FROM ${table} WHERE ${c.source} = ? AND ${isIn(state)}`
   const row = SHOWN.map((name) => `${c[name]} AS "${name}"`).join(', ')
   const p = pauses.columns
-  // Otherwise MariaDB scans a small table, and waits for the rows that open transactions have inserted.
+  // Without this, MariaDB scans a small table and waits for rows that open transactions have inserted.
   const byKey = dialect === 'mariadb' ? ' FORCE INDEX (PRIMARY)' : ''
   const deleteFrom = (name: string) => (byKey ? `DELETE t FROM ${name} t${byKey}` : `DELETE FROM ${name}`)
 
   return {
-    /** Each state's index, from which all of its entries are counted; on MariaDB the one index that begins with the state. */
+    /** Counts all entries of each state's index; on MariaDB, of the index that begins with the state. */
     counts: (source: string): Statement => ({
       sql: JOB_STATES.map(count).join(' UNION ALL '),
       values: JOB_STATES.map(() => source),
@@ -100,7 +100,7 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
     },
 
     // The primary key.
-    /** Those of the ids that are in the table as others see it. */
+    /** Those of the ids that are in the table and committed. */
     visible: (ids: readonly string[], source: string): Statement => ({
       sql: `SELECT ${c.id} AS "id" FROM ${table} WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ?`,
       values: [...ids, source],
@@ -119,8 +119,8 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
 
     // The index (source, state, finished_at); on MariaDB (finished_at).
     /**
-     * It goes on where the page before has ended: deleted entries stay in an index for as long as an old snapshot may
-     * look at them.
+     * Starts where the previous page has ended, because deleted entries stay in an index for as long as an old snapshot
+     * may need them.
      */
     prunable: (source: string, state: KeptState, from: unknown, before: number, limit: number): Statement => ({
       sql:
@@ -128,7 +128,7 @@ export function inspectionStatements({ dialect, jobs: { table, columns: c }, pau
         `AND ${c.finishedAt} >= ? AND ${c.finishedAt} < ? ORDER BY ${c.finishedAt} LIMIT ?`,
       values: [source, from, before, limit],
     }),
-    /** The same index, or the primary key: one is as good as the other. */
+    /** The same index, or the primary key, which is as good. */
     remove: (ids: readonly unknown[], source: string, state: KeptState, from: unknown, to: unknown): Statement => ({
       sql:
         `${deleteFrom(table)} WHERE ${c.id} IN (${list(ids)}) AND ${c.source} = ? AND ${isIn(state)} ` +

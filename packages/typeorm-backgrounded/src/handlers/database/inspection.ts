@@ -123,7 +123,10 @@ export class DatabaseInspection implements Inspectable {
     return changed
   }
 
-  /** Of MariaDB's, so that a change does not wait for the end of the transaction that a job was called in. */
+  /**
+   * Leaves out ids whose rows are not committed, because on MariaDB a change would wait for the transaction of the
+   * call.
+   */
   private async visible(ids: readonly string[]): Promise<readonly string[]> {
     if (this.database.tables.dialect !== 'mariadb') return ids
     const rows = await this.read(this.sql.visible(padded(ids), this.source))
@@ -173,7 +176,7 @@ export class DatabaseInspection implements Inspectable {
   }
 }
 
-/** Drivers hand out the database's longest integers as text. */
+/** Drivers return 64-bit integers as texts. */
 interface ShownRow {
   readonly id: string
   readonly state: JobState
@@ -193,7 +196,7 @@ interface ShownRow {
   readonly finishedAt: number | string | null
 }
 
-/** Whoever wrote the row by hand may have written anything: then it is shown as it stands. */
+/** A row that was written by hand may hold a text that is not JSON, which is shown as it stands. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -212,8 +215,8 @@ function hasKey({ key }: JobEnvelope, wanted: Readonly<Record<string, unknown>>)
 }
 
 /**
- * JSON has several texts for one object, and SQL several for JSON: the database looks for the longest part of a value
- * that is the same in all of them, and what it has found is compared here.
+ * An object may have several JSON texts, so the database searches for the longest part of a value that is the same in all
+ * of them. The rows that it finds are then compared in this process.
  */
 function patternOf(value: unknown): string[] {
   const parts = String(value).split(/[^A-Za-z0-9 .:@-]+/)
@@ -221,13 +224,13 @@ function patternOf(value: unknown): string[] {
   return longest ? [`%${longest}%`] : []
 }
 
-/** The last one again, up to one of a few sizes. */
+/** Repeats the last id up to one of a few lengths, so that there are few different statements. */
 function padded<T>(ids: readonly T[]): T[] {
   const size = SIZES.find((each) => each >= ids.length) ?? ids.length
   return [...ids, ...Array<T>(size - ids.length).fill(ids.at(-1) as T)]
 }
 
-/** @throws StoreUnavailableError in place of a driver's error that says so */
+/** @throws StoreUnavailableError in place of a driver's error that means that the database cannot be reached */
 async function reached<T>(work: Promise<T>): Promise<T> {
   try {
     return await work

@@ -13,18 +13,18 @@ export interface JobDatabase {
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]>
   /** How the jobs of a caller's transaction are written. */
   readonly transactionRows: TransactionRows<NewRow>
-  /** Jobs that were written in a transaction are there now. */
+  /** Called when jobs that were written in a transaction are committed. */
   committed(jobs: readonly JobEnvelope[]): void
   /** @throws UnsupportedDatabaseError */
   open(options: BuiltInConsumeOptions): JobStore<InFlightRow>
-  /** Any job may be due now: workers that wait should look. */
+  /** Wakes idle workers, because any job may be due now. */
   wake(): void
   readonly tables: JobTables
   /** An expression for the time now, in ms since the epoch. */
   readonly now: string
-  /** The rows of one of the statements that all dialects share, with `?` for each value, outside of any transaction. */
+  /** Returns the rows of one of the statements that all dialects share, outside any transaction. Each value is a `?`. */
   read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]>
-  /** Runs an INSERT, UPDATE or DELETE of these; returns how many rows it has changed. */
+  /** Runs such an INSERT, UPDATE or DELETE, and returns how many rows it has changed. */
   change(sql: string, values: readonly unknown[]): Promise<number>
   close(): void | Promise<void>
 }

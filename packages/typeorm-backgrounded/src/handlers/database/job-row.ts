@@ -5,7 +5,7 @@ import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 import type { EnqueueResult } from '../contract/handler'
 
-/** A job on its way into the table. */
+/** A row of the job table that is still to be inserted. */
 export interface NewRow {
   readonly id: string
   readonly source: string
@@ -16,7 +16,7 @@ export interface NewRow {
   readonly types: string | null
   readonly queue: string
   readonly priority: number
-  /** ms since the epoch; null: counted from the moment of the write. */
+  /** ms since the epoch. Null when `delay` counts from the moment of the write. */
   readonly runAt: number | null
   /** ms */
   readonly delay: number
@@ -25,7 +25,7 @@ export interface NewRow {
   readonly attempts: number | null
 }
 
-/** A job as a row, or why it cannot be one. */
+/** Turns a job into a row, or returns the error that says why it cannot be stored. */
 export function newRow(job: JobEnvelope): NewRow | BackgroundedError {
   const row: NewRow = {
     id: job.id,
@@ -66,7 +66,7 @@ function bytes(text: string | null): number {
   return text === null ? 0 : Buffer.byteLength(text)
 }
 
-/** One result per job, in order: what was refused, and of the others which the table had already. */
+/** One result for each job, in order. A job that was not inserted was in the table already. */
 export function resultsOf(rows: readonly (NewRow | Error)[], inserted: ReadonlySet<string>): EnqueueResult[] {
   return rows.map((row) => {
     if (row instanceof Error) return { state: 'failed', error: row }

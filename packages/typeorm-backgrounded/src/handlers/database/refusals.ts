@@ -10,7 +10,7 @@ import {
 import { attempt } from '../../reporting/text-of'
 import type { RowOutcome } from './row-outcome'
 
-/** The database takes no statement just now, or none of this kind: whatever is in it is not to blame. */
+/** The database accepts no statement now, or none of this kind, whatever values it has. */
 function isOutage(error: unknown): boolean {
   return (
     [isConnectionError, isBusyError, isConflictError, isCancelledError, isDefectError, isReadOnlyError].some((is) =>
@@ -19,7 +19,7 @@ function isOutage(error: unknown): boolean {
   )
 }
 
-/** The database does not take this very row or value. */
+/** The database rejects this particular row or value. */
 export function isRefusal(error: unknown): boolean {
   return !isOutage(error)
 }
@@ -30,9 +30,9 @@ function codeOf(error: unknown): string {
 }
 
 /**
- * Runs `items` together, and where the database refuses one of them, in halves until that one stands alone.
+ * Runs `items` together. When the database refuses one of them, runs them in halves until that one is found.
  * @returns the answers, in order; undefined for an item that was `refused`
- * @throws an error that no item is to blame for
+ * @throws an error that is not caused by an item
  */
 export async function runApart<Item, Answer>(
   items: readonly Item[],
@@ -50,8 +50,8 @@ export async function runApart<Item, Answer>(
   return answers
 }
 
-/** The same end of a job in words that every database takes. */
-export function plain(settlement: RowOutcome): RowOutcome {
-  const error = settlement.error === null ? null : 'An error whose text the database does not take.'
-  return { ...settlement, error, releasedSince: null }
+/** The same outcome with a text that every database accepts. */
+export function plain(outcome: RowOutcome): RowOutcome {
+  const error = outcome.error === null ? null : 'An error whose text the database does not take.'
+  return { ...outcome, error, releasedSince: null }
 }

@@ -3,13 +3,13 @@ import type { JobState } from '../contract/inspectable'
 import type { Outcome } from '../contract/outcome'
 import type { InFlightRow } from './claimed-row'
 
-/** What becomes of a row whose job has not simply been completed and removed. */
+/** How the row of a job changes when the job has ended and its row is kept. */
 export interface RowOutcome {
   readonly state: JobState
-  /** ms from now until it is due again; null: it has ended. */
+  /** ms from now until the job is due again. Null when it has ended. */
   readonly delay: number | null
   readonly error: string | null
-  /** Null: as it was. */
+  /** Null when it does not change. */
   readonly suspect: Suspicion | null
   /** Attempts to give back. */
   readonly giveBack: 0 | 1
@@ -17,8 +17,8 @@ export interface RowOutcome {
 }
 
 /**
- * 1: its worker has died while it ran. 2: for the second time, or it has only one more attempt, and so it runs beside no
- * other suspect.
+ * 1: its worker has died while it ran. 2: this has happened twice, or only one attempt is left, so it runs beside no other
+ * suspect.
  */
 export type Suspicion = 0 | 1 | 2
 

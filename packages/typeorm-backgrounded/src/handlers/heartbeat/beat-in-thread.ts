@@ -4,7 +4,7 @@ import { oneLine } from '../../reporting/one-line'
 import { Heart, type Pulse } from './heart'
 import { LifeSign } from './life-sign'
 
-/** What a heartbeat's thread is given. */
+/** The `workerData` of a heartbeat's thread. */
 export interface ThreadData<Data> {
   readonly memory: SharedArrayBuffer
   /** ms */
@@ -19,27 +19,27 @@ export type ThreadNews = 'gap' | 'first beat'
 /** The whole program of a heartbeat's thread: beats, and ends a process that hangs. */
 export function beatInThread<Data>(pulseOf: (data: Data) => Pulse): void {
   const { memory, every, longestSilence, data } = workerData as ThreadData<Data>
-  const tell = (news: ThreadNews) => () => parentPort?.postMessage(news)
-  new Heart(pulseOf(data), every, tell('gap'), tell('first beat'))
+  const post = (news: ThreadNews) => () => parentPort?.postMessage(news)
+  new Heart(pulseOf(data), every, post('gap'), post('first beat'))
   watch(new LifeSign(memory), longestSilence)
 }
 
-const LOOK_EVERY = 1_000
+const CHECK_EVERY = 1_000
 
-/** Counts looks, not the time: a process that was suspended, or a clock that was set, is no hung one. */
+/** Counts checks instead of measuring time, because a suspended process, or one whose clock was set, does not hang. */
 function watch(sign: LifeSign, longestSilence: number): void {
   let seen = sign.turns
-  let looks = 0
+  let silentChecks = 0
   setInterval(() => {
-    looks = sign.turns === seen && !sign.isDebugged ? looks + 1 : 0
+    silentChecks = sign.turns === seen && !sign.isDebugged ? silentChecks + 1 : 0
     seen = sign.turns
-    if (looks * LOOK_EVERY > longestSilence) endProcess(sign, looks * LOOK_EVERY)
-  }, LOOK_EVERY)
+    if (silentChecks * CHECK_EVERY > longestSilence) endProcess(sign, silentChecks * CHECK_EVERY)
+  }, CHECK_EVERY)
 }
 
 function endProcess({ names }: LifeSign, silence: number): void {
   const running = oneLine(names) || 'no method'
-  // Straight to the terminal: a stream of this thread would go by the main loop.
+  // Straight to the terminal, because a stream of this thread would go through the main loop, which hangs.
   writeSync(
     2,
     `typeorm-backgrounded: the event loop has not turned for ${Math.round(silence / 1000)} s while running ${running}: ending the process\n`,

@@ -1,8 +1,8 @@
 import { LONGEST_TIMER } from '../../concurrency/sleep'
 
-/** How a worker tells its store that it lives. */
+/** How a worker shows its store that it is alive. */
 export interface Pulse {
-  /** False: the store had taken the worker for dead. */
+  /** Returns false when the store had taken the worker for dead, or did not know it. */
   beat(): Promise<boolean>
   close(): void | Promise<void>
 }
@@ -15,10 +15,10 @@ export class Heart {
 
   constructor(
     private readonly pulse: Pulse,
-    /** ms */
+    /** In ms. */
     every: number,
     private readonly onGap: () => void,
-    /** The first one has arrived. */
+    /** Called when the first beat has arrived. */
     private readonly onFirst: () => void = () => {},
   ) {
     this.timer = setInterval(() => void this.beat(), Math.min(every, LONGEST_TIMER))
@@ -38,7 +38,7 @@ export class Heart {
       if (!this.hasBeaten) this.onFirst()
       this.hasBeaten = true
     } catch {
-      // The store is out of reach: the worker itself notices, and says so.
+      // The store is out of reach, which the worker itself notices and logs.
     } finally {
       this.isBeating = false
     }

@@ -9,16 +9,16 @@ export interface HeartbeatOptions {
   /** ms */
   readonly every: number
   /**
-   * A compiled file that calls `beatInThread`, and what its pulse is made of, each absent where it cannot be found;
-   * without a thread it beats on the main loop.
+   * A compiled file that calls `beatInThread`, and the data for its pulse, each undefined when it cannot be found. Without
+   * a thread, the heartbeat runs on the main loop.
    */
   readonly thread?: { readonly file: string | undefined; readonly data: unknown }
   /** The same pulse, for the main loop. */
   readonly pulse: () => Pulse
-  /** The store had taken this worker for dead. */
+  /** Called when the store had taken this worker for dead. */
   readonly onGap: () => void
   readonly logger: Logger
-  /** A main loop that is silent for longer is a hung process, which the thread ends; default 5 minutes, in ms. */
+  /** How long the main loop may not turn, in ms, before the thread ends the process; default 5 minutes. */
   readonly longestSilence?: number
 }
 
@@ -28,8 +28,8 @@ const BUNDLED =
   "with external: ['typeorm-backgrounded'] in esbuild, or externals in webpack"
 
 /**
- * Tells a store that a worker lives, from a thread of its own, so that a method that keeps the event loop busy does
- * not look like a death.
+ * Shows a store that a worker is alive, from a thread of its own, so that a worker whose method keeps the event loop busy
+ * does not look dead.
  */
 export class Heartbeat {
   private readonly sign = new LifeSign()
@@ -47,7 +47,7 @@ export class Heartbeat {
     else this.startThread(file, data)
   }
 
-  /** Resolves when the store has been told for the first time: until then, others may take this worker for dead. */
+  /** Resolves when the first beat has reached the store. Until then, other workers may take this one for dead. */
   get firstBeat(): Promise<void> {
     return this.first.promise
   }
@@ -71,7 +71,7 @@ export class Heartbeat {
     this.thread.on('message', (news: ThreadNews) => (news === 'gap' ? onGap() : this.first.resolve()))
     this.thread.on('error', (error) => logger.error({ err: error }, 'the heartbeat thread has failed'))
     this.thread.on('exit', () => {
-      if (this.thread) this.beatHere('its thread has ended') // nobody asked it to
+      if (this.thread) this.beatHere('its thread has ended') // unexpectedly
       this.thread = undefined
     })
     this.thread.unref()

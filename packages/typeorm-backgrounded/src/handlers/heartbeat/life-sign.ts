@@ -4,7 +4,7 @@ import { attempt } from '../../reporting/text-of'
 const NAMES_AT = 24
 const SIZE = 4_096
 
-/** Memory that a worker's main loop and its heartbeat share: how often the loop has turned, and what it is running. */
+/** Memory that a worker's main loop and its heartbeat's thread share: how often the loop has turned, and what it runs. */
 export class LifeSign {
   private readonly numbers: Float64Array
   private readonly text: Uint8Array
@@ -14,15 +14,15 @@ export class LifeSign {
     this.text = new Uint8Array(memory, NAMES_AT)
   }
 
-  /** The main loop turns. */
+  /** Called by the main loop at each turn. */
   turn(): void {
     this.numbers[0] = this.turns + 1
     this.numbers[2] = isDebuggable() ? 1 : 0
   }
 
-  /** What the main loop is about to run, as `'User.sendWelcome'`. */
+  /** Stores what the main loop is about to run, as `'User.sendWelcome'`. */
   isRunning(names: readonly string[]): void {
-    // Into a copy first: shared memory is no place for a decoder or an encoder.
+    // Into a copy first, because encoders and decoders do not work on shared memory.
     const bytes = new TextEncoder().encode(names.join(', ')).subarray(0, this.text.length)
     this.text.set(bytes)
     this.numbers[1] = bytes.length
@@ -32,7 +32,7 @@ export class LifeSign {
     return this.numbers[0] ?? 0
   }
 
-  /** A breakpoint looks like a loop that hangs; only the main thread knows of its debugger. */
+  /** Whether a debugger is attached, because a breakpoint looks like a loop that hangs. Only the main thread knows. */
   get isDebugged(): boolean {
     return this.numbers[2] === 1
   }

@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 
 /**
- * The program of a heartbeat's thread, which stands beside the module that asks; `undefined` where it does not, as in a
- * bundle.
- * @param directory of that module; called here, because a bundle may have no `__dirname`
+ * Path of the file `heartbeat-thread.js` beside the calling module; `undefined` when there is none, as in a bundle.
+ * @param directory returns the directory of that module; a function, because a bundle may have no `__dirname`
  */
 export function threadFile(directory: () => string): string | undefined {
   try {

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { Cluster, Redis } from 'ioredis'
 import { inspect } from 'node:util'
 import { backgrounded, createWorker } from '../../../src'
-import { explained } from '../../../src/handlers/bull/commands'
+import { storeError } from '../../../src/handlers/bull/commands'
 import { RedisServer, requireRedisServer } from '../../support/redis-server'
 import { until } from '../../support/worker-process'
 import { PostOffice, quiet, ran } from './letter'
@@ -108,7 +108,7 @@ describe('what BullHandler says of Redis', function () {
       'ERR Script attempted to access a non local key in a cluster node script: 5a5c, on @user_script:4.',
       "CROSSSLOT Keys in request don't hash to the same slot",
     ])
-      expect(explained(new Error(sentence)).message).to.include("prefix: '{shop}'")
+      expect(storeError(new Error(sentence)).message).to.include("prefix: '{shop}'")
   })
 
   it('is the hash tag that a prefix lacks, for a connection to one node of a Redis Cluster', async () => {

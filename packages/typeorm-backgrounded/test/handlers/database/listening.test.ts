@@ -25,7 +25,7 @@ describe('The connection that listens for new jobs', () => {
       client: {},
       session: { isOwned: true },
       patience: 1_000,
-      onLoss: () => void notifications.heal(connection),
+      onLoss: () => void notifications.restore(connection),
     })
     const start = performance.now()
     await connection.connect(1_000).catch(() => {})

@@ -142,12 +142,12 @@ describe('A statement on MariaDB that changes or locks jobs finds them by the pr
     const outbox = outboxStatements(tableNames(dataSource, BackgroundedOutboxRow))
     const ids = Array.from({ length: count }, (_, number) => id(number))
     const fences = [WORKER, ...ids.flatMap((each) => [each, 1])]
-    const settlement = ['waiting', null, 0, 0, null, 0, false]
+    const outcome = ['waiting', null, 0, 0, null, 0, false]
     return {
       claim: [sql.claim(count), [WORKER, 1, ...ids]],
       remove: [sql.remove(count), fences],
-      settle: [sql.settle(count), [...settlement, ...fences]],
-      heldOf: [sql.heldOf(count), fences],
+      applyOutcomes: [sql.applyOutcomes(count), [...outcome, ...fences]],
+      lockHeld: [sql.lockHeld(count), fences],
       progress: [sql.progress, ['1', WORKER, id(0), 1]],
       lockOrphans: [sql.lockOrphans(count), [...ids, 'default']],
       takeOver: [sql.takeOver(count), [WORKER, 1, ...ids]],
@@ -252,17 +252,17 @@ function onPostgres(due: number, later: number): void {
     return { lines: before.join('\n'), blocks }
   }
 
-  const exchange = ['default', null, WORKER, 1, SLOTS, [], []]
-  const mark = [[0], ['default'], [0], [0], ['00000000-0000-0000-0000-000000000000']]
+  const claim = ['default', null, WORKER, 1, SLOTS, [], []]
+  const cursors = [[0], ['default'], [0], [0], ['00000000-0000-0000-0000-000000000000']]
 
-  const inOne = ['default', 'default', ...exchange.slice(2), 0, 0, '00000000-0000-0000-0000-000000000000']
+  const fromOne = ['default', 'default', ...claim.slice(2), 0, 0, '00000000-0000-0000-0000-000000000000']
 
   const statements: [string, () => [string, unknown[]]][] = [
-    ['a claim', () => [sql.exchangeAnew.alone, exchange]],
-    ['a claim from marks on', () => [sql.exchangeOnwards.alone, [...exchange, ...mark]]],
-    ['a claim from the mark of one level on', () => [sql.exchangeInOne.alone, inOne]],
-    ['a claim whose rows are read along', () => [sql.exchangeInOne.withKeys, [...inOne, 'User']]],
-    ['a claim of one queue', () => [sql.exchangeAnew.alone, ['default', ['default'], ...exchange.slice(2)]]],
+    ['a claim', () => [sql.claimFromAllLanes.alone, claim]],
+    ['a claim from cursors', () => [sql.claimFromCursors.alone, [...claim, ...cursors]]],
+    ['a claim from the cursor of one lane', () => [sql.claimFromCursor.alone, fromOne]],
+    ['a claim whose rows are prefetched', () => [sql.claimFromCursor.withKeys, [...fromOne, 'User']]],
+    ['a claim of one queue', () => [sql.claimFromAllLanes.alone, ['default', ['default'], ...claim.slice(2)]]],
     ['the reaping of dead workers', () => [sql.reap, [WORKER, 1, 20_000, 'default', 7_500]]],
     ['what a worker holds', () => [sql.held, ['default', WORKER]]],
     ['the pruning of completed jobs', () => [sql.prune, ['default', 1000]]],
@@ -279,7 +279,7 @@ function onPostgres(due: number, later: number): void {
   it('an acknowledgement finds its jobs by the primary key', async () => {
     const { rows } = await client.query<{ id: string }>(`SELECT id FROM backgrounded_jobs ORDER BY id LIMIT ${SLOTS}`)
     const ids = rows.map(({ id }) => id)
-    const { lines, blocks } = await plan(sql.exchangeAnew.alone, [...exchange.slice(0, 5), ids, ids.map(() => 1)])
+    const { lines, blocks } = await plan(sql.claimFromAllLanes.alone, [...claim.slice(0, 5), ids, ids.map(() => 1)])
     expect(lines).to.match(/Index Scan using "?PK_/)
     expect(blocks, lines).to.be.lessThan(FEW)
   })

@@ -2,7 +2,7 @@ import { GIVE, readClaimed, type ClaimedRecord } from './claimed'
 import { CONTACT } from './contact'
 import { script } from './script'
 
-/** What became of a job, for the script. Absent fields do not apply. */
+/** What became of a job, for the script. Fields that do not apply are absent. */
 export interface StoredOutcome {
   readonly queue: string
   readonly id: string
@@ -21,26 +21,29 @@ export interface StoredOutcome {
   readonly isLast?: boolean
 }
 
-export interface ExchangeRequest {
+export interface AcknowledgeAndClaimRequest {
   readonly finished: readonly StoredOutcome[]
   readonly slots: number
   /** In order of preference; absent: all, in turn. */
   readonly queues?: readonly string[]
-  /** A number that grows by one with each exchange. */
+  /** A number that grows by one with each request. */
   readonly turn: number
   readonly worker: string
-  /** Begins the lease tokens of this exchange; never used again. */
+  /** Begins the lease tokens of this request; never used again. */
   readonly token: string
-  /** How many more jobs may be taken whose worker died. */
+  /** How many more suspects may be claimed. */
   readonly suspects: number
-  /** Whether one of them may be taken that must run without another. */
+  /** Whether a suspect may be claimed that must run without any other suspect. */
   readonly loneSuspect: boolean
   /** Keep completed jobs. */
   readonly keepsCompleted: boolean
 }
 
-/** `'gone'`: there is no such job, as after a settlement that was sent before. `'lost'`: somebody else holds it, or did. */
-export type Applied = 'settled' | 'lost' | 'gone' | Error
+/**
+ * `'gone'`: there is no such job, perhaps because the same request was sent before. `'leaseLost'`: another worker has
+ * claimed the job since.
+ */
+export type Applied = 'applied' | 'leaseLost' | 'gone' | Error
 
 export interface AcknowledgeAndClaimReply {
   /** One for each finished job. */
@@ -48,37 +51,37 @@ export interface AcknowledgeAndClaimReply {
   readonly claimed: readonly ClaimedRecord[]
   /** When the next delayed job is due, in ms from now. */
   readonly nextDue?: number
-  /** Its heart beats. Where it does not, nothing is claimed, and others may have taken what this worker held. */
+  /** Whether this worker has a heartbeat. Without one, nothing is claimed, and others may have taken over its jobs. */
   readonly isAlive: boolean
-  /** There were more ids in the lists than one script may look at. */
+  /** There were more ids in the lists than one script may check. */
   readonly isMore: boolean
-  /** What kept a queue from being claimed from, as a key of another type. */
+  /** Errors that kept the script from claiming from a queue, such as a key of another type. */
   readonly problems: readonly { readonly queue: string; readonly message: string }[]
 }
 
-const SETTLED = ['lost', 'settled', 'gone'] as const
+const RESULTS = ['leaseLost', 'applied', 'gone'] as const
 
-/** Settles what has finished and claims up to `slots` due jobs, queue by queue. */
+/** Applies the outcomes of finished jobs and claims up to `slots` due jobs, queue by queue. */
 export const acknowledgeAndClaim = script(
-  'Exchange',
+  'AcknowledgeAndClaim',
   `
 ${GIVE}
 ${CONTACT}
 mustBeWritable()
 local request = cjson.decode(ARGV[2])
 
-local LOST, SETTLED, GONE = 0, 1, 2
+local LEASE_LOST, APPLIED, GONE = 0, 1, 2
 
--- Who holds the lease may settle the job, however late; a settlement that arrives again changes nothing.
-local function mayNotSettle(q, each)
+-- The holder of the lease may store an outcome, however late. An outcome that arrives twice changes nothing.
+local function whyNotApply(q, each)
   local kind = kindOf(q .. each.id)
   if kind ~= 'hash' then
     redis.pcall('LREM', q .. 'active', 1, each.id)
-    return kind == 'none' and GONE or LOST
+    return kind == 'none' and GONE or LEASE_LOST
   end
   local fields = rcall('HMGET', q .. each.id, 'lease', 'settled')
   if fields[1] == each.token then return nil end
-  return fields[2] == each.token and SETTLED or LOST
+  return fields[2] == each.token and APPLIED or LEASE_LOST
 end
 
 local function keep(q, each, set, ...)
@@ -86,7 +89,7 @@ local function keep(q, each, set, ...)
   rcall('HSET', q .. each.id, 'finishedOn', integer(now), ...)
 end
 
--- Whatever somebody else has written there.
+-- Counts from 0 when the field does not hold a number.
 local function count(q, id, field, change)
   local counted = redis.pcall('HINCRBY', q .. id, field, change)
   if type(counted) == 'table' or counted < 0 then
@@ -96,19 +99,19 @@ local function count(q, id, field, change)
   return counted
 end
 
-local settle = {}
+local applyTo = {}
 
-function settle.completed(q, each)
+function applyTo.completed(q, each)
   keep(q, each, 'completed', 'returnvalue', 'null')
   publish(q .. 'completed', cjson.encode({ jobId = each.id, val = 'null' }))
 end
 
-function settle.failed(q, each)
+function applyTo.failed(q, each)
   keep(q, each, 'failed', 'failedReason', each.reason, 'stacktrace', each.stacktrace)
   publish(q .. 'failed', cjson.encode({ jobId = each.id, failedReason = each.reason, val = each.reason }))
 end
 
-function settle.discarded(q, each)
+function applyTo.discarded(q, each)
   rcall('SADD', q .. 'discarded', each.id)
   keep(q, each, 'failed', 'failedReason', each.reason, 'stacktrace', '[]', 'discarded', 1)
 end
@@ -119,22 +122,22 @@ local function again(q, each, push)
   if pause > 0 then delay(q, each.id, now + pause) else wait(q, each.id, push) end
 end
 
-local function mark(q, id, field, isMarked)
-  if isMarked then rcall('HSET', q .. id, field, 1) else rcall('HDEL', q .. id, field) end
+local function setFlag(q, id, field, isSet)
+  if isSet then rcall('HSET', q .. id, field, 1) else rcall('HDEL', q .. id, field) end
 end
 
-function settle.retried(q, each)
+function applyTo.retried(q, each)
   rcall('HSET', q .. each.id, 'failedReason', each.reason, 'stacktrace', each.stacktrace)
   rcall('HDEL', q .. each.id, 'releasedSince')
-  mark(q, each.id, 'suspect', each.died)
-  mark(q, each.id, 'alone', each.died and (count(q, each.id, 'deaths', 1) > 1 or each.isLast))
+  setFlag(q, each.id, 'suspect', each.died)
+  setFlag(q, each.id, 'alone', each.died and (count(q, each.id, 'deaths', 1) > 1 or each.isLast))
   again(q, each, 'LPUSH')
 end
 
-function settle.released(q, each)
+function applyTo.released(q, each)
   count(q, each.id, 'attemptsMade', -1)
   rcall('HSET', q .. each.id, 'failedReason', each.reason)
-  -- Who knows the job is to decide what its worker's death means.
+  -- The worker that can run the job decides later what the death of its last worker means.
   if each.died then rcall('HSET', q .. each.id, 'died', 1) end
   local since = whole(each.since)
   if since then
@@ -147,7 +150,7 @@ end
 
 local isKept = { completed = request.keepsCompleted, failed = true, discarded = true }
 
--- All that may be of another kind, before anything is changed.
+-- Checks the types of all keys before anything is changed.
 local function check(q, each)
   mustBe('list', q, 'active')
   if isKept[each.state] then
@@ -160,10 +163,10 @@ local function check(q, each)
 end
 
 local function apply(q, each)
-  local verdict = mayNotSettle(q, each)
-  if verdict then return verdict end
+  local reason = whyNotApply(q, each)
+  if reason then return reason end
   if each.state == 'completed' and not request.keepsCompleted then
-    -- Where this fails, nothing has changed yet. Nothing here takes memory: it must work in a Redis that is full.
+    -- When this fails, nothing has changed yet. Nothing here needs memory, because it must work in a Redis that is full.
     rcall('LREM', q .. 'active', 1, each.id)
     forget(q, each.id)
     publish(q .. 'completed', cjson.encode({ jobId = each.id, val = 'null' }))
@@ -173,22 +176,22 @@ local function apply(q, each)
     rcall('DEL', q .. each.id .. ':lock')
     rcall('HSET', q .. each.id, 'settled', each.token)
     rcall('HDEL', q .. each.id, 'lease', 'died')
-    settle[each.state](q, each)
+    applyTo[each.state](q, each)
   end
-  return SETTLED
+  return APPLIED
 end
 
-local settled = {}
+local results = {}
 for i, each in ipairs(request.finished) do
-  -- One that cannot be stored does not keep the others from it.
+  -- An outcome that cannot be stored does not keep the others from being stored.
   local isFine, result = pcall(apply, base .. each.queue .. ':', each)
-  settled[i] = isFine and result or messageOf(result)
+  results[i] = isFine and result or messageOf(result)
 end
 
 local claimed = {}
 local nextDue = nil
--- Redis does nothing else while a script runs.
-local looks = 1000
+-- How many ids may still be checked, because Redis does nothing else while a script runs.
+local checksLeft = 1000
 local isMore = 0
 
 local function promote(q)
@@ -215,7 +218,7 @@ local function take(queue, q, id)
   claimed[#claimed + 1] = give(queue, q, id, request.token .. '/' .. #claimed)
 end
 
--- Where a suspect must wait for others to end: the name of the list for it.
+-- The name of the list in which a suspect must wait until others have ended, or nil when it may run.
 local function mustWaitIn(q, id)
   local fields = rcall('HMGET', q .. id, 'suspect', 'alone')
   if fields[1] ~= '1' then return nil end
@@ -224,7 +227,7 @@ local function mustWaitIn(q, id)
     request.loneSuspect, request.suspects = false, 0
     return nil
   end
-  -- One that waits to be alone has its turn when those that run have ended.
+  -- A suspect that must run alone has its turn when the running ones have ended.
   if request.suspects < 1 or rcall('LLEN', q .. 'lone-suspects') > 0 then return 'suspects' end
   request.loneSuspect, request.suspects = false, request.suspects - 1
   return nil
@@ -232,11 +235,11 @@ end
 
 local function claimFrom(queue, q, list, mayGoOn)
   while #claimed < request.slots and mayGoOn() do
-    if looks == 0 then
+    if checksLeft == 0 then
       isMore = 1
       return
     end
-    looks = looks - 1
+    checksLeft = checksLeft - 1
     local id = rcall('RPOPLPUSH', q .. list, q .. 'active')
     if not id then return end
     if kindOf(q .. id) ~= 'hash' then
@@ -265,7 +268,7 @@ local function claim(queue)
   trying(queue, promote, q) -- where its delayed jobs are broken, those that wait run all the same
   if rcall('EXISTS', q .. 'meta-paused') == 1 then return end
   mustBe('list', q, 'active')
-  -- These fail where they are of another kind, before anything is taken.
+  -- These fail when a key has another type, before anything is claimed.
   local lone, together = rcall('LLEN', q .. 'lone-suspects'), rcall('LLEN', q .. 'suspects')
   if lone > 0 then claimFrom(queue, q, 'lone-suspects', function() return request.loneSuspect end) end
   if together > 0 then
@@ -282,7 +285,7 @@ local isAlive = lives(request.worker, total) and 1 or 0
 if request.slots > 0 and isAlive == 1 then
   local queues = request.queues or rcall('SMEMBERS', base .. 'queues')
   for i = 1, #queues do
-    -- In turn, where nothing says which comes first.
+    -- All queues in turn, when the worker has no order of preference.
     local queue = queues[request.queues and i or (i + request.turn) % #queues + 1]
     -- One broken queue does not stop the others.
     trying(queue, claim, queue)
@@ -290,11 +293,11 @@ if request.slots > 0 and isAlive == 1 then
   end
 end
 
-return { settled, claimed, nextDue and integer(math.max(0, nextDue)) or false, isAlive, isMore, problems }`,
+return { results, claimed, nextDue and integer(math.max(0, nextDue)) or false, isAlive, isMore, problems }`,
   (reply): AcknowledgeAndClaimReply => {
-    const [settled, claimed, nextDue, isAlive, isMore, problems] = reply as Reply
+    const [results, claimed, nextDue, isAlive, isMore, problems] = reply as Reply
     return {
-      applied: settled.map((code) => (typeof code === 'string' ? new Error(code) : (SETTLED[code] as Applied))),
+      applied: results.map((code) => (typeof code === 'string' ? new Error(code) : (RESULTS[code] as Applied))),
       claimed: readClaimed(claimed),
       nextDue: nextDue === null ? undefined : Number(nextDue),
       isAlive: isAlive === 1,

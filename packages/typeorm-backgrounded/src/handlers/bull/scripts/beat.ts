@@ -1,7 +1,9 @@
 import { CONTACT } from './contact'
 import { script } from './script'
 
-/** ARGV: the worker, its lease, and the longest gap between two beats, in ms. False: it was taken for dead, or unknown. */
+/**
+ * ARGV: the worker, its lease, and the longest gap between two beats, in ms. Returns false when it was dead or unknown.
+ */
 export const beat = script(
   'Beat',
   `
@@ -16,5 +18,5 @@ return wasAlive and 1 or 0`,
   { mustWrite: true },
 )
 
-/** ARGV: the worker. It holds nothing any more. */
+/** ARGV: the worker, which has no jobs in flight any more. */
 export const leave = script('Leave', `rcall('DEL', base .. 'worker:' .. ARGV[2])`, () => {})

@@ -2,7 +2,7 @@
 export interface ClaimedRecord {
   readonly queue: string
   readonly id: string
-  /** The lease token, fresh with every claim. */
+  /** The lease token, a new one with every claim. */
   readonly token: string
   readonly attempt: number
   /** As Bull stores it: JSON. */
@@ -15,7 +15,7 @@ export interface ClaimedRecord {
   readonly isSuspect: boolean
   /** A suspect that must run without another. */
   readonly isAlone: boolean
-  /** Its worker has died, and nobody has settled that yet. */
+  /** Its worker has died, and no outcome has been stored for that yet. */
   readonly died: boolean
 }
 
@@ -27,7 +27,7 @@ local function show(queue, q, id, token)
 end
 
 local function give(queue, q, id, token)
-  -- Without an end: what counts is the worker's own key. It keeps Bull's tools off a running job.
+  -- Does not expire, because the worker's own key decides. It keeps Bull's tools from changing a running job.
   rcall('SET', q .. id .. ':lock', token)
   rcall('HSET', q .. id, 'lease', token)
   return show(queue, q, id, token)
@@ -53,7 +53,7 @@ export function readClaimed(reply: unknown): ClaimedRecord[] {
   })
 }
 
-/** Anybody may have written anything there. The largest time that JavaScript knows is the bound. */
+/** Checks numbers, because anyone may have written anything there. They may not exceed the largest time in JavaScript. */
 export function wholeNumber(text: string | null | undefined): number | undefined {
   const number = text ? Number(text) : NaN
   return Number.isInteger(number) && number >= 0 && number <= 8.64e15 ? number : undefined

@@ -1,9 +1,9 @@
 /**
- * Lua that tells who lives, by a clock that runs only while Redis and its workers are in touch: `contact.total` grows by the
- * time between two beats, of whichever workers, unless that is longer than `gap`. A Redis that was frozen, restarted or cut
- * off, all workers suspended together, and a clock that was set, are such gaps. So what a worker has on its clock is the
- * time in which it could have beaten: it is dead when that is longer than its lease, whether those who look have been there
- * for long or not, and however often the workers of a crash loop come and go.
+ * Lua that finds out which workers are alive, by a clock that runs only while Redis and its workers are in contact:
+ * `contact.total` grows by the time between two successive beats of any workers, unless that is longer than `gap`. There
+ * are longer gaps when Redis was frozen, restarted or cut off, when all workers were suspended, and when a clock was set.
+ * So the clock counts only time in which a worker could have beaten. A worker is dead when it has not beaten for longer
+ * than its lease on this clock, no matter how short a time the other workers have been running.
  *
  * A live worker beats at the latest one beat, one gap and a moment after its last beat, which is less than its lease.
  */
@@ -28,10 +28,10 @@ end
 
 local function workerKey(worker) return base .. 'worker:' .. worker end
 
--- nil: nothing is known of it, or its time is of a clock that Redis has lost.
+-- nil: the worker is unknown, or its time belongs to a clock that Redis no longer has.
 local function lives(worker, total)
   local key = workerKey(worker)
-  -- Of an older version, which lets its key end when it is dead.
+  -- A worker of an older version, whose key expires when it is dead.
   if kindOf(key) == 'string' then return true end
   local fields = rcall('HMGET', ours(key), 'at', 'lease')
   local at, lease = whole(fields[1]), whole(fields[2])
@@ -42,7 +42,7 @@ end
 local function live(worker, total, lease)
   local key = ours(workerKey(worker))
   rcall('HSET', key, 'at', integer(total), 'lease', integer(lease))
-  -- Long after it was taken for dead, and its jobs were taken over.
+  -- The key expires long after the jobs of a dead worker were taken over.
   rcall('PEXPIRE', key, integer(24 * 3600 * 1000 + lease))
 end
 `

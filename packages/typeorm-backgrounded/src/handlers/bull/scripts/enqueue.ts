@@ -1,6 +1,6 @@
 import { script } from './script'
 
-/** A job as it is sent to be stored. */
+/** A job as the script gets it. */
 export interface NewJob {
   readonly queue: string
   readonly id: string
@@ -14,7 +14,7 @@ export interface NewJob {
   readonly runAt?: number
 }
 
-/** ARGV of `enqueue`. `forget`: ids that were remembered, and need not be any more. */
+/** ARGV of `enqueue`. `forget`: remembered ids that need not be remembered any more. */
 export function enqueueArguments(jobs: readonly NewJob[], forget: readonly string[]): (string | number)[] {
   const request: (string | number)[] = [forget.length, ...forget]
   for (const { queue, id, name, data, delay, runAt } of jobs)
@@ -23,16 +23,16 @@ export function enqueueArguments(jobs: readonly NewJob[], forget: readonly strin
 }
 
 /**
- * What became of a job: it is stored; it was here already; its id is remembered, since it was stored and whoever
- * sent it may not have heard of that; or why it is not stored.
+ * What became of a job: it is stored; it was there already; its id is remembered, because it was stored before and the
+ * sender may not have got the answer; or the error that kept it from being stored.
  */
 export type Stored = 'new' | 'known' | 'remembered' | Error
 
 const STORED = ['known', 'new', 'remembered'] as const
 
 /**
- * Stores jobs, each or not at all, and remembers their ids until they are forgotten: who sends a job again, since the
- * answer was lost, is told that it is here, even when it has run and is gone.
+ * Stores jobs, and remembers their ids until they are forgotten. A sender that has got no answer and sends a job again
+ * learns that it was stored, even when it has run and is gone.
  */
 export const enqueue = script(
   'Enqueue',
@@ -43,7 +43,7 @@ local accepted = {}
 local forgotten = {}
 for i = 3, firstJob - 1 do forgotten[ARGV[i]] = true end
 
--- 1: stored; 0: it is here; 2: its id is remembered. What may fail, since a key is of another type, comes first.
+-- 1: stored; 0: it was there; 2: its id is remembered. What may fail because a key has another type comes first.
 local function accept(queue, id, name, data, wait_for, run_at)
   if rcall('ZADD', base .. 'pushed', 'NX', now, id) == 0 and not forgotten[id] then return accepted[id] and 0 or 2 end
   accepted[id] = true
@@ -73,7 +73,7 @@ for i = firstJob, #ARGV, 6 do
   local isFine, result = pcall(accept, queue, id, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
   if not isFine then
     local message = messageOf(result)
-    -- Not this job's fault: a replica takes nothing at all.
+    -- Not caused by this job: a replica accepts no writes.
     if string.find(message, 'READONLY', 1, true) then return redis.error_reply(message) end
     redis.pcall('ZREM', base .. 'pushed', id)
     result = 'queue ' .. queue .. ': ' .. message
@@ -81,7 +81,7 @@ for i = firstJob, #ARGV, 6 do
   results[#results + 1] = result
 end
 
--- Not before the jobs: after a first write, a Redis that is full would take them too.
+-- After the jobs, because a Redis that is full accepts every write of a script once one was accepted.
 for id in pairs(forgotten) do redis.pcall('ZREM', base .. 'pushed', id) end
 return results`,
   (reply): Stored[] =>
@@ -91,7 +91,7 @@ return results`,
   { mustWrite: true },
 )
 
-/** ARGV: ids. The outbox has no row of them any more. Those it forgot to forget go after a week. */
+/** ARGV: ids whose jobs have no row in the outbox any more. Ids that are not forgotten this way go after a week. */
 export const forgetPushes = script(
   'ForgetPushes',
   `
@@ -100,19 +100,19 @@ rcall('ZREMRANGEBYSCORE', base .. 'pushed', '-inf', integer(now - 7 * 24 * 3600 
   () => {},
 )
 
-/** ARGV: the name of a queue that Bull itself may add jobs to from now on, without telling anybody. */
+/** ARGV: the name of a queue that Bull itself may add jobs to from now on, without registering it. */
 export const registerQueue = script(
   'RegisterQueue',
   `
 rcall('SADD', base .. 'queues', ARGV[2])
--- What Bull counts with: where it is, the queue is not forgotten as soon as it is empty.
+-- Bull numbers jobs with this key. While it exists, an empty queue stays registered.
 rcall('SETNX', base .. ARGV[2] .. ':id', 0)`,
   () => {},
 )
 
 /**
- * ARGV: names of queues that somebody has published something about, which anybody may. Those with jobs are made known.
- * Returns whether one of them was not.
+ * ARGV: names of queues in published messages, which anyone may send. Registers those with jobs.
+ * Returns whether one of them was not registered yet.
  */
 export const discoverQueues = script(
   'DiscoverQueues',

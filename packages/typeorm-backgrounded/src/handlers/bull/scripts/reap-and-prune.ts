@@ -16,11 +16,11 @@ export interface ReapRequest {
 }
 
 /**
- * Takes over the jobs of dead workers, which it returns, drops kept jobs beyond their bounds, and forgets queues that are
- * empty.
+ * Takes over the jobs of dead workers and returns them, removes kept jobs that are too old or too many, and forgets empty
+ * queues.
  */
 export const reapAndPrune = script(
-  'Tend',
+  'ReapAndPrune',
   `
 ${GIVE}
 ${CONTACT}
@@ -35,7 +35,7 @@ local alive = { [request.worker] = true }
 local function isAlive(worker)
   if alive[worker] == nil then
     local isLiving = lives(worker, total)
-    -- Of one that left, or that Redis has forgotten: it has a lease from now on to say that it lives.
+    -- The worker has left, or Redis has forgotten it: from now on it has one lease to show that it is alive.
     if isLiving == nil then
       live(worker, total, request.lease)
       isLiving = true
@@ -50,7 +50,7 @@ local function isDead(q, id)
   -- No worker of ours has written a token like that.
   if lease and (#lease > 500 or string.find(lease, '/', 1, true) == 1) then return true end
   if lease and lease ~= '' then return not isAlive(string.match(lease, '^[^/]+')) end
-  -- In the hands of a consumer of Bull's own, which locks a job a moment after it has taken it: looked at again.
+  -- A consumer of Bull's own locks a job a moment after it has taken it, so this job is checked again next time.
   if rcall('EXISTS', q .. id .. ':lock') == 1 then return false end
   return rcall('HSETNX', q .. id, 'lease', '') == 0
 end
@@ -84,13 +84,13 @@ local function isEmpty(q)
     keys[#keys + 1] = q .. name
   end
   if rcall('EXISTS', unpack(keys)) > 0 then return false end
-  -- Bull itself adds jobs to it, and need not tell of them: not before it has added none for a week.
+  -- Bull itself adds jobs to this queue without registering it, so it is forgotten only after a week without new jobs.
   if rcall('EXISTS', q .. 'id') == 0 then return true end
   local idle = redis.pcall('OBJECT', 'IDLETIME', q .. 'id')
   return type(idle) == 'number' and idle > 7 * 24 * 3600
 end
 
-local function tendQueue(queue)
+local function reapAndPruneQueue(queue)
   local q = base .. queue .. ':'
   if isEmpty(q) then return rcall('SREM', base .. 'queues', queue) end
   if reaps then reap(queue, q) end
@@ -100,8 +100,8 @@ local function tendQueue(queue)
   if excess > 0 then drop(q, 'failed', rcall('ZRANGE', q .. 'failed', 0, math.min(excess, 1000) - 1)) end
 end
 
--- One broken queue does not stop the others; the exchanges report it.
-for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do pcall(tendQueue, queue) end
+-- One broken queue does not stop the others. Claims report it.
+for _, queue in ipairs(request.queues or rcall('SMEMBERS', base .. 'queues')) do pcall(reapAndPruneQueue, queue) end
 
 return taken`,
   readClaimed,
@@ -135,7 +135,7 @@ return mine`,
   readClaimed,
 )
 
-/** ARGV: queue, id, token and JSON of each job. Stores how far they have come, where they are still this worker's. */
+/** ARGV: queue, id, token and JSON of each job. Stores the progress of jobs whose lease this worker still has. */
 export const progress = script(
   'Progress',
   `

@@ -1,9 +1,9 @@
 /** A Lua script, run in one step by Redis, and how its reply reads. */
 export interface Script<Reply> {
-  /** Of the command that ioredis makes of it. */
+  /** Name of the ioredis command. */
   readonly name: string
   readonly lua: string
-  /** It never ends well where Redis takes no writes. */
+  /** It always fails when Redis accepts no writes. */
   readonly mustWrite: boolean
   readonly read: (reply: unknown) => Reply
 }
@@ -27,8 +27,8 @@ export interface Script<Reply> {
  * whose caller may send them again, `contact` (see `contact.ts`), and for each worker a hash `worker:<its id>`. A job's
  * `lease` is a token that begins with the id of the worker that runs it.
  *
- * Anybody may have written anything to these keys. So what may fail comes first, because a script that fails halfway has
- * done its first half: types are checked before the first write, and numbers are read with `whole`.
+ * Anyone may have written anything to these keys, and Redis does not roll back a script that fails halfway. So types are
+ * checked before the first write, and numbers are read with `whole`.
  */
 const PRELUDE = `
 local rcall = redis.call

@@ -1,19 +1,19 @@
 import type { Arrival, Arrivals } from '../server/arrivals'
 
-/** Jobs of this process, which its own workers need not look for. */
+/** Notifies the workers of this process of jobs that this process has stored. */
 export class LocalArrivals {
   private readonly listeners = new Set<(job?: Arrival) => void>()
 
-  tell(jobs: readonly Arrival[]): void {
+  notify(jobs: readonly Arrival[]): void {
     for (const job of jobs) for (const arrived of this.listeners) arrived(job)
   }
 
   /** Any job of any queue may be due now. */
-  tellAny(): void {
+  notifyAny(): void {
     for (const arrived of this.listeners) arrived()
   }
 
-  /** For one worker. */
+  /** The notifications for one worker. */
   open(): Arrivals {
     let listener: ((job?: Arrival) => void) | undefined
     return {

@@ -42,11 +42,11 @@ export class MariaDbDatabase implements JobDatabase {
       const rows = calls.map(({ row, since }) => withElapsedDelay(row, now - since))
       return this.insertAll(rows, new RunnerSession(transaction))
     },
-    explained: withTableAdvice,
+    withAdvice: withTableAdvice,
   }
   private readonly sql: MariaDbStatements
   private readonly calls: OwnSession
-  /** One of its own: no call waits for a long look at millions of jobs. */
+  /** A connection of its own, so that no call waits for an inspection of millions of jobs. */
   private readonly inspections: OwnSession
   private readonly arrivals = new LocalArrivals()
   private readonly notice: StaleNotice
@@ -75,11 +75,11 @@ export class MariaDbDatabase implements JobDatabase {
   }
 
   committed(jobs: readonly JobEnvelope[]): void {
-    this.arrivals.tell(jobs)
+    this.arrivals.notify(jobs)
   }
 
   wake(): void {
-    this.arrivals.tellAny()
+    this.arrivals.notifyAny()
   }
 
   open(options: BuiltInConsumeOptions): JobStore<InFlightRow> {
@@ -112,7 +112,7 @@ export class MariaDbDatabase implements JobDatabase {
 
   private async insertAll(rows: readonly (NewRow | Error)[], session: Session): Promise<EnqueueResult[]> {
     const { packet, isEscaped } = await this.limitsOf(session)
-    // Escaped for a statement, a text may be twice as long.
+    // A text may be twice as long once it is escaped for a statement.
     const fitting = rows.map((row) => (isRow(row) ? fit(row, Math.floor(packet / 2) - 16_384) : row))
     const inserted = new Set<string>()
     for (const group of inGroups(fitting.filter(isRow), sizeOf, packet / 4)) {
@@ -132,7 +132,7 @@ export class MariaDbDatabase implements JobDatabase {
       if (!isDuplicate(error)) throw error
     }
     if (rows.length === 1) return []
-    // To look for them would lock, in the caller's transaction, the gaps that others' inserts go to.
+    // A SELECT for the duplicates would lock, in the caller's transaction, the gaps that other inserts go to.
     const middle = Math.ceil(rows.length / 2)
     return [
       ...(await this.insert(session, rows.slice(0, middle), isEscaped)),
@@ -140,7 +140,10 @@ export class MariaDbDatabase implements JobDatabase {
     ]
   }
 
-  /** The application's connections are its own affair, so theirs may differ from those of this handler. */
+  /**
+   * The application's connections may be set up in another way than those of this handler, so each kind has its own
+   * limits.
+   */
   private limitsOf(session: Session): Promise<Limits> {
     const kind = session instanceof RunnerSession ? 'runner' : 'own'
     const known = this.limits.get(kind)
@@ -168,7 +171,7 @@ export class MariaDbDatabase implements JobDatabase {
     return new Heartbeat({
       every: this.lease / 4,
       longestSilence: maxSilence,
-      // A drain is over soon, most of all in tests.
+      // A drain is over too soon to be worth a thread, most of all in tests.
       thread: once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => table.beat(), close() {} }),
       onGap,
@@ -182,7 +185,7 @@ export class MariaDbDatabase implements JobDatabase {
     return new OwnSession(mysqlOf(dataSource), connectionOptions(dataSource), { onStale })
   }
 
-  /** Inside a test's transaction only its own connection sees the rows. */
+  /** Inside a test's transaction, only the test's own connection sees the rows. */
   private session(own: Session): Session {
     const runner = this.host.testRunner()
     return runner ? new RunnerSession(runner) : own
@@ -190,9 +193,9 @@ export class MariaDbDatabase implements JobDatabase {
 }
 
 interface Limits {
-  /** Bytes of one statement. */
+  /** The longest statement, in bytes. */
   readonly packet: number
-  /** A backslash escapes what follows it. */
+  /** Whether a backslash escapes the character that follows it. */
   readonly isEscaped: boolean
 }
 
@@ -206,7 +209,7 @@ function valuesOf(row: NewRow): unknown[] {
   ]
 }
 
-/** As bytes, which no charset of the application's connection changes. */
+/** As bytes, because the charset of the application's connection does not change them. */
 function nameValue(name: string): string | Buffer {
   return isAscii(name) ? name : Buffer.from(name)
 }

@@ -9,7 +9,7 @@ import type { MariaDbStatements } from './statements'
 export interface MariaDbJobsOptions {
   readonly source: string
   readonly worker: string
-  /** For whoever looks at the list of workers. */
+  /** For people who read the table of workers. */
   readonly name: string
   readonly queues: readonly string[] | null
   /** ms */
@@ -17,10 +17,10 @@ export interface MariaDbJobsOptions {
 }
 
 const TIMEOUT = 15_000
-/** From one lane to the next. */
+/** How many lanes are found one by one; one statement finds the others. */
 const MOST_STEPS = 200
 
-/** The job table of a MariaDB or MySQL database, as one worker works on it. */
+/** What one worker does with the job table of a MariaDB or MySQL database. */
 export class MariaDbJobs implements LeasedJobs {
   constructor(
     private readonly session: () => Session,
@@ -58,37 +58,37 @@ export class MariaDbJobs implements LeasedJobs {
   }
 
   claimSuspects(lane: Lane, limit: number, lease: number): Promise<ClaimedRow[]> {
-    return this.transaction(async (run) => this.take(run, await this.due(run, lane, limit), lease))
+    return this.transaction(async (run) => this.claimRows(run, await this.due(run, lane, limit), lease))
   }
 
-  applyOutcomes(settlements: readonly (RowOutcome & Fence)[]): Promise<Set<string>> {
+  applyOutcomes(outcomes: readonly (RowOutcome & Fence)[]): Promise<Set<string>> {
     return this.fencedTransaction(async (run, change) => {
-      const settled = new Set<string>()
-      for (const group of alike(settlements)) {
+      const applied = new Set<string>()
+      for (const group of byOutcome(outcomes)) {
         const [{ state, error, suspect, giveBack, releasedSince, delay }] = group as unknown as [RowOutcome]
         const values = [state, error, suspect, giveBack, releasedSince, delay, delay === null]
         const update = (some: readonly Fence[]) =>
-          run<Changed>(this.sql.settle(some.length), [...values, ...this.fenced(some)])
-        for (const id of await change(group, update)) settled.add(id)
+          run<Changed>(this.sql.applyOutcomes(some.length), [...values, ...this.fenced(some)])
+        for (const id of await change(group, update)) applied.add(id)
       }
-      return settled
+      return applied
     })
   }
 
   reap(lease: number): Promise<ClaimedRow[]> {
     const { worker, source } = this.options
-    // What is decided on must still hold when it arrives.
+    // The database must decide within a short time, because this worker must still be alive when the answer arrives.
     const timeout = this.options.lease / 4
     return this.session().transaction(async (run) => {
       const contact = await this.contact(run)
-      const [isListed] = await run(this.sql.judge, [worker, this.options.lease])
-      const mayJudge = isListed !== undefined && contact >= this.options.lease
-      await this.removeGone(run, mayJudge ? contact - this.options.lease : -1)
-      if (!mayJudge) return []
+      const [isListed] = await run(this.sql.hasBeatenLately, [worker, this.options.lease])
+      const mayReap = isListed !== undefined && contact >= this.options.lease
+      await this.removeGone(run, mayReap ? contact - this.options.lease : -1)
+      if (!mayReap) return []
       const found = (await run(this.sql.orphans, [source])).map(({ id }) => id)
       const lock = () => run(this.sql.lockOrphans(found.length), [...found, source])
       if (found.length === 0 || (await lock()).length === 0) return []
-      // Once more, now that they are locked: a worker may have entered and claimed while the others were read.
+      // Read again, now that the rows are locked, because a worker may have entered and claimed them meanwhile.
       const rows = await lock()
       if (rows.length === 0) return []
       await run(this.sql.takeOver(rows.length), [worker, lease, ...rows.map(({ id }) => id)])
@@ -106,7 +106,7 @@ export class MariaDbJobs implements LeasedJobs {
     return (await this.session().run(this.sql.held, [source, worker], TIMEOUT)).map(claimedRow)
   }
 
-  /** One after the other: each finds its row by the key, and waits for no other. */
+  /** One statement for each job, so that each finds its row by the key and waits for no other row. */
   async storeProgress(values: readonly (Fence & { readonly progress: string | null })[]): Promise<void> {
     await this.transaction(async (run) => {
       for (const { progress, ...fence } of values) await run(this.sql.progress, [progress, ...this.fenced([fence])])
@@ -125,7 +125,10 @@ export class MariaDbJobs implements LeasedJobs {
     return Number(row?.ms ?? 0)
   }
 
-  /** @param until those of whom was heard before so many ms of contact are dead, if they are silent */
+  /**
+   * Removes workers that have left, and dead ones.
+   * @param until a worker is dead when its last beat is too old and came when the contact was at most this, in ms
+   */
   private async removeGone(run: Run, until: number): Promise<void> {
     const { worker, source, lease } = this.options
     const gone = (await run(this.sql.goneWorkers, [source, worker, lease, lease, until])).map(({ id }) => id)
@@ -142,12 +145,12 @@ export class MariaDbJobs implements LeasedJobs {
       const { suspect, queue, priority } = last
       const above = [source, suspect, suspect, queue, suspect, queue, priority]
       if (lanes.length === MOST_STEPS) {
-        lanes.push(...(await run(this.sql.otherLanes, above)).map(levelOf))
+        lanes.push(...(await run(this.sql.otherLanes, above)).map(laneOf))
         break
       }
       const [row] = await run(this.sql.nextLane, above)
       if (!row) break
-      lanes.push((last = levelOf(row)))
+      lanes.push((last = laneOf(row)))
     }
     const paused = new Set((await run(this.sql.pausedQueues, [source])).map(({ queue }) => queue))
     return lanes.filter(({ queue }) => !paused.has(queue) && (queues === null || queues.includes(queue)))
@@ -159,14 +162,14 @@ export class MariaDbJobs implements LeasedJobs {
       if (claimed.length >= slots) break
       claimed.push(...(await this.due(run, lane, slots - claimed.length)))
     }
-    return this.take(run, claimed, lease)
+    return this.claimRows(run, claimed, lease)
   }
 
   private due(run: Run, { suspect, queue, priority, runAt, id }: Lane, limit: number): Promise<Row[]> {
     return run(this.sql.due, [this.options.source, suspect, queue, priority, runAt, runAt, id, limit])
   }
 
-  private async take(run: Run, rows: readonly Row[], lease: number): Promise<ClaimedRow[]> {
+  private async claimRows(run: Run, rows: readonly Row[], lease: number): Promise<ClaimedRow[]> {
     if (rows.length === 0) return []
     await run(this.sql.claim(rows.length), [this.options.worker, lease, ...rows.map(({ id }) => id)])
     return rows.map((row) => ({ ...claimedRow(row), attempt: Number(row.attempt) + 1, lease }))
@@ -179,21 +182,27 @@ export class MariaDbJobs implements LeasedJobs {
       .sort((a, b) => rank(a) - rank(b) || a.priority - b.priority || a.runAt - b.runAt)
   }
 
-  /** Takes it that every row is still this worker's; where one is not, does it all again, asking first. */
+  /**
+   * Runs `work` as if this worker still had a lease on every row. When it has lost one, runs `work` in a new transaction
+   * that first checks each lease.
+   */
   private async fencedTransaction<T>(work: (run: Run, change: Change) => Promise<T>): Promise<T> {
-    const asking = () => this.transaction((run) => work(run, (fences, change) => this.changeHeld(run, fences, change)))
-    if (!this.session().rollsBack) return asking()
+    const checking = () =>
+      this.transaction((run) => work(run, (fences, change) => this.changeHeld(run, fences, change)))
+    if (!this.session().rollsBack) return checking()
     try {
       return await this.transaction((run) => work(run, changeAll))
     } catch (error) {
-      if (error instanceof NotAllHeldError) return asking()
+      if (error instanceof NotAllHeldError) return checking()
       throw error
     }
   }
 
   private async changeHeld(run: Run, fences: readonly Fence[], change: ChangeRows): Promise<Set<string>> {
     if (fences.length === 0) return new Set()
-    const held = new Set((await run(this.sql.heldOf(fences.length), this.fenced(fences))).map(({ id }) => id as string))
+    const held = new Set(
+      (await run(this.sql.lockHeld(fences.length), this.fenced(fences))).map(({ id }) => id as string),
+    )
     const mine = fences.filter(({ id }) => held.has(id))
     if (mine.length > 0) await change(mine)
     return held
@@ -208,12 +217,12 @@ export class MariaDbJobs implements LeasedJobs {
   }
 }
 
-function levelOf(row: Row): Lane {
+function laneOf(row: Row): Lane {
   return { ...row, runAt: Number(row.runAt), wait: Number(row.wait), id: '' } as Lane
 }
 
 type ChangeRows = (fences: readonly Fence[]) => Promise<Changed>
-/** Changes rows of this worker's, and returns their ids. */
+/** Changes the rows that this worker still has a lease on, and returns their ids. */
 type Change = (fences: readonly Fence[], change: ChangeRows) => Promise<ReadonlySet<string>>
 
 class NotAllHeldError extends Error {}
@@ -223,13 +232,13 @@ async function changeAll(fences: readonly Fence[], change: ChangeRows): Promise<
   return new Set(fences.map(({ id }) => id))
 }
 
-/** Those that say the same of their rows, together. */
-function alike(settlements: readonly (RowOutcome & Fence)[]): (RowOutcome & Fence)[][] {
+/** Groups jobs with the same outcome, which one statement can store. */
+function byOutcome(outcomes: readonly (RowOutcome & Fence)[]): (RowOutcome & Fence)[][] {
   const groups = new Map<string, (RowOutcome & Fence)[]>()
-  for (const settlement of settlements) {
-    const { state, error, suspect, giveBack, releasedSince, delay } = settlement
+  for (const outcome of outcomes) {
+    const { state, error, suspect, giveBack, releasedSince, delay } = outcome
     const key = JSON.stringify([state, error, suspect, giveBack, releasedSince, delay])
-    groups.set(key, [...(groups.get(key) ?? []), settlement])
+    groups.set(key, [...(groups.get(key) ?? []), outcome])
   }
   return [...groups.values()]
 }

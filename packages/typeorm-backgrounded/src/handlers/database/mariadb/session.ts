@@ -4,7 +4,7 @@ import { retried } from '../../../database/retry'
 import { withTableAdvice } from '../tables'
 import type { Mysql, MysqlClient } from '../../../upstream/mysql2'
 
-/** Runs a statement: rows, or what an INSERT, UPDATE or DELETE has to say. */
+/** Runs a statement. Returns its rows, or the number of rows that an INSERT, UPDATE or DELETE has changed. */
 export type Run = <Result = Row[]>(sql: string, values?: readonly unknown[]) => Promise<Result>
 export type Row = Record<string, unknown>
 export interface Changed {
@@ -13,21 +13,21 @@ export interface Changed {
 
 /** Where statements go: a connection of the library's own, or a test's transaction. */
 export interface Session {
-  /** A transaction that fails leaves nothing behind. */
+  /** Whether a transaction that fails is rolled back. */
   readonly rollsBack: boolean
   /** @param timeout ms */
   run<Result = Row[]>(sql: string, values: readonly unknown[], timeout: number): Promise<Result>
-  /** Runs `work` again where another transaction stood in its way. */
+  /** Runs `work` in a transaction, and again after a conflict with another transaction. */
   transaction<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T>
 }
 
 const SETUP = [
-  // mysql2 escapes with backslashes, whatever the session takes them for.
+  // mysql2 always escapes with backslashes, so the session must accept them as escapes.
   "SET SESSION sql_mode = REPLACE(@@SESSION.sql_mode, 'NO_BACKSLASH_ESCAPES', '')",
-  // At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts.
+  // At REPEATABLE READ, gap locks would block the callers' inserts.
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
-  // A server may be set to commit nothing by itself.
-  // By itself it would wait for a locked table for a day, and for a year on MySQL; seconds, less than a beat may take.
+  // A server may be configured without autocommit.
+  // The default wait for a locked table is a day, and a year on MySQL. These are seconds, and less than a beat may take.
   'SET SESSION innodb_lock_wait_timeout = 4, lock_wait_timeout = 4, autocommit = 1',
 ]
 
@@ -93,7 +93,7 @@ export class RunnerSession implements Session {
     }
   }
 
-  /** Within the one that is open: a savepoint could not be told apart from those of the code under test. */
+  /** Without a savepoint, which the code under test could not tell from its own. */
   transaction<T>(work: (run: Run) => Promise<T>): Promise<T> {
     return work((sql, values = []) => this.run(sql, values))
   }
@@ -101,10 +101,10 @@ export class RunnerSession implements Session {
 
 function connector(mysql: Mysql, options: object): Connector<MysqlClient> {
   return {
-    async connect(lost) {
+    async connect(onLoss) {
       const client = mysql.createConnection(options)
-      client.on('error', lost)
-      client.on('end', lost)
+      client.on('error', onLoss)
+      client.on('end', onLoss)
       await new Promise<void>((resolve, reject) => client.connect((error) => (error ? reject(error) : resolve())))
       return client
     },
@@ -117,7 +117,7 @@ function connector(mysql: Mysql, options: object): Connector<MysqlClient> {
   }
 }
 
-/** Without its connection ending, over one of its own. */
+/** Cancels the statement of a connection, which stays open, over another connection. */
 async function cancel(mysql: Mysql, options: object, thread: number | null): Promise<void> {
   if (thread === null) return
   const client = mysql.createConnection(options)

@@ -5,16 +5,16 @@ import type { JobTables } from '../tables'
 import { columnCheck } from '../tables/shape'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
-/** By one worker, in one step. */
+/** How many jobs one worker takes over in one step. */
 const TAKEN_OVER_AT_ONCE = 500
 
-/** Not UNIX_TIMESTAMP(NOW(3)): it is off by an hour when clocks are set back. */
+/** Not UNIX_TIMESTAMP(NOW(3)), which is off by an hour when daylight saving time ends. */
 export const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)"
 
 /**
- * MariaDB would rather scan a small table than search it for the rows that are named, and a statement that locks rows
- * waits for every row it passes, also for those that an open transaction of the application has inserted.
- * A DELETE needs a condition on a second column too: with the key alone, MariaDB still scans, in the order of the key.
+ * Makes MariaDB search by the primary key. It would scan a small table instead, and a statement that locks rows waits for
+ * every row that it scans, also for rows that an open transaction of the application has inserted.
+ * A DELETE needs a condition on a second column too, because MariaDB still scans when it has a condition on the key alone.
  */
 const BY_KEY = 'FORCE INDEX (PRIMARY)'
 
@@ -47,17 +47,18 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   const above =
     `${waiting} AND (${c.suspect} > ? OR (${c.suspect} = ? AND ${c.queue} > ?) ` +
     `OR (${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?))`
-  const levelFrom = (runAt: string) =>
+  const laneFrom = (runAt: string) =>
     `SELECT ${c.suspect} AS suspect, ${c.queue} AS queue, ${c.priority} AS priority, ${runAt} AS runAt, ` +
     `GREATEST(${runAt}, 0) - ${NOW} AS wait FROM ${table} WHERE ${above}`
   return {
-    // The hot index: of the next lane, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
-    nextLane: `${levelFrom(c.runAt)} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
-    /** All others at once. Walks every job of theirs. */
-    otherLanes: `${levelFrom(`MIN(${c.runAt})`)} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
+    // The hot index, for the next lane and the time of its first job. Not GROUP BY, which may walk every job, depending on
+    // statistics.
+    nextLane: `${laneFrom(c.runAt)} ORDER BY ${c.suspect}, ${c.queue}, ${c.priority}, ${c.runAt} LIMIT 1`,
+    /** All other lanes at once. Walks every job in them. */
+    otherLanes: `${laneFrom(`MIN(${c.runAt})`)} GROUP BY ${c.suspect}, ${c.queue}, ${c.priority}`,
     // The pauses' primary key.
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
-    // The hot index, from the cursor on.
+    // The hot index, from the cursor.
     due:
       `SELECT ${row} FROM ${table} WHERE ${waiting} AND ${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ? ` +
       `AND ${c.runAt} <= ${NOW} AND ${c.runAt} >= ? AND (${c.runAt} > ? OR ${c.id} >= ?) ` +
@@ -75,7 +76,7 @@ function workerStatements(tables: JobTables) {
   const w = workers.columns
   const row = CLAIMED.map((name) => `j.${c[name]} AS ${quoted(name)}`).join(', ')
   const held = (rows: number) => `j.${c.worker} = ? AND (${list(rows, `(j.${c.id} = ? AND j.${c.lease} = ?)`, ' OR ')})`
-  /** Whom nobody needs any more: who has left, and who is silent and was heard of before so many ms of contact. */
+  /** A worker that has left, or that is dead: its last beat is too old, and came when the contact was at most `?` ms. */
   const isGone = `(${w.name} = '' OR (${w.beatAt} NOT BETWEEN ${NOW} - ? AND ${NOW} + ? AND ${w.beatAt} - ${w.steadySince} <= ?))`
   const isOrphan =
     `j.${c.source} = ? AND j.${c.state} = 'running' AND ` +
@@ -87,24 +88,25 @@ function workerStatements(tables: JobTables) {
       `INSERT INTO ${workers.table} (${w.id}, ${w.source}, ${w.name}, ${w.startedAt}, ${w.beatAt}, ${w.steadySince}) ` +
       `VALUES (?, ?, ?, ${NOW}, ${NOW}, ${NOW} - ?) ON DUPLICATE KEY UPDATE ${w.beatAt} = ${NOW}`,
     leave: `UPDATE ${workers.table} ${BY_KEY} SET ${w.name} = '' WHERE ${w.id} = ?`,
-    judge: `SELECT 1 FROM ${workers.table} WHERE ${w.id} = ? AND ${w.beatAt} > ${NOW} - ?`,
+    hasBeatenLately: `SELECT 1 FROM ${workers.table} WHERE ${w.id} = ? AND ${w.beatAt} > ${NOW} - ?`,
     // The table of workers is small. These two lock nothing.
     /**
-     * For how long the store has been in touch with workers, in ms: what passed from a beat to the next one, of whichever
-     * worker, counts unless it was more than so many ms. A worker has it, as of its last beat, as the difference of two times.
+     * For how long workers have been in contact with the store, in ms. The time between two successive beats, of any two
+     * workers, counts unless it is longer than `?` ms. The contact at a worker's last beat is the difference of two of its
+     * columns.
      */
     contact:
       `SELECT ${w.beatAt} - ${w.steadySince} + CASE WHEN ${NOW} - ${w.beatAt} BETWEEN 0 AND ? THEN ${NOW} - ${w.beatAt} ELSE 0 END AS ms ` +
       `FROM ${workers.table} WHERE ${w.source} = ? ORDER BY ${w.beatAt} - ${w.steadySince} DESC, ${w.beatAt} DESC LIMIT 1`,
     goneWorkers: `SELECT ${w.id} AS id FROM ${workers.table} WHERE ${w.source} = ? AND ${w.id} <> ? AND ${isGone}`,
     // The workers' primary key.
-    /** Whom nobody else is about to remove. */
+    /** Skips workers that another worker is removing. */
     lockGone: (rows: number) =>
       `SELECT ${w.id} AS id FROM ${workers.table} ${BY_KEY} WHERE ${w.id} IN (${list(rows)}) AND ${isGone} FOR UPDATE SKIP LOCKED`,
     removeGone: (rows: number) =>
       `DELETE w FROM ${workers.table} w ${BY_KEY} WHERE w.${w.id} IN (${list(rows)}) AND w.${w.source} = ?`,
 
-    // Running jobs: the hot index, by source and state. They lock nothing.
+    // Running jobs: the hot index, by source and state. These statements lock nothing.
     orphans: `SELECT j.${c.id} AS id FROM ${table} j WHERE ${isOrphan} LIMIT ${TAKEN_OVER_AT_ONCE}`,
     orphan:
       `SELECT 1 FROM ${table} j WHERE j.${c.source} = ? AND j.${c.state} = 'running' AND NOT EXISTS (SELECT 1 FROM ${workers.table} alive ` +
@@ -116,16 +118,16 @@ function workerStatements(tables: JobTables) {
       `SELECT ${row} FROM ${table} j ${BY_KEY} WHERE j.${c.id} IN (${list(rows)}) AND ${isOrphan} FOR UPDATE SKIP LOCKED`,
     takeOver: (rows: number) =>
       `UPDATE ${table} ${BY_KEY} SET ${c.worker} = ?, ${c.lease} = ?, ${c.suspect} = LEAST(GREATEST(${c.suspect}, 0) + 1, 2) WHERE ${c.id} IN (${list(rows)})`,
-    heldOf: (rows: number) =>
+    lockHeld: (rows: number) =>
       `SELECT j.${c.id} AS id, j.${c.lease} AS lease FROM ${table} j ${BY_KEY} WHERE ${held(rows)} FOR UPDATE`,
     remove: (rows: number) => `DELETE j FROM ${table} j ${BY_KEY} WHERE ${held(rows)}`,
-    settle: (rows: number) =>
+    applyOutcomes: (rows: number) =>
       `UPDATE ${table} j ${BY_KEY} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = COALESCE(?, ${c.suspect}), ` +
       `${c.attempt} = ${c.attempt} - ?, ${c.releasedSince} = ?, ${c.runAt} = COALESCE(${NOW} + ?, ${c.runAt}), ` +
       `${c.finishedAt} = IF(?, ${NOW}, NULL), ${c.worker} = NULL, ${c.lease} = NULL WHERE ${held(rows)}`,
     progress: `UPDATE ${table} j ${BY_KEY} SET ${c.progress} = ? WHERE ${held(1)}`,
 
-    // Kept jobs: the index (finished_at). It locks nothing.
+    // Kept jobs: the index (finished_at). This statement locks nothing.
     prunable: `SELECT ${c.id} AS id FROM ${table} WHERE ${c.finishedAt} < ${NOW} - ? AND ${c.source} = ? AND ${c.state} = 'completed' LIMIT ${PRUNED_AT_ONCE}`,
     // The primary key.
     prune: (rows: number) =>

@@ -5,17 +5,20 @@ import type { Mysql } from '../../../upstream/mysql2'
 import { OwnSession } from './session'
 import { mariaDbStatements } from './statements'
 
-/** Cloneable, unless the connection options hold functions. */
+/** Can be sent to a thread, unless the connection options hold functions. */
 export interface PulseData {
-  /** Where mysql2 is. */
+  /** Path of mysql2's main file. */
   readonly mysql2: string
-  /** mysql2's own. */
+  /** mysql2's connection options. */
   readonly connection: object
   readonly tables: JobTables
   readonly jobs: MariaDbJobsOptions
 }
 
-/** Beats for a worker, over a connection of its own. What is wrong with it, the worker's own will say. */
+/**
+ * Beats for a worker, over a connection of its own. Its errors are not logged: the worker's own connection has the same
+ * ones.
+ */
 export function mariaDbPulse({ mysql2, connection, tables, jobs }: PulseData): Pulse {
   const session = new OwnSession(require(mysql2) as Mysql, connection)
   const table = new MariaDbJobs(() => session, mariaDbStatements(tables), jobs)

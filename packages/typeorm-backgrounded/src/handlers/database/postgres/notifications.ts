@@ -7,10 +7,10 @@ import type { PostgresClient } from '../../../upstream/pg'
 const MAX_RETRY_DELAY = 5_000
 const CONNECT_WITHIN = 10_000
 
-/** What producers say with NOTIFY, heard on the worker's own connection. */
+/** Receives what callers send with NOTIFY, on the worker's own connection. */
 export class Notifications implements Arrivals {
   isListening = false
-  private isHealing = false
+  private isReconnecting = false
   private readonly end = new AbortController()
   private arrived: (job?: Arrival) => void = () => {}
 
@@ -23,27 +23,27 @@ export class Notifications implements Arrivals {
     this.arrived = arrived
   }
 
-  /** For every new connection. */
+  /** Called for every new connection. */
   async listenOn(client: PostgresClient): Promise<void> {
     client.on('notification', ({ payload }: { payload?: string }) => this.arrived(arrivalOf(payload)))
     await client.query({ text: `LISTEN "${this.channel}"` })
     this.isListening = true
-    this.arrived() // before that, nobody was listening
+    this.arrived() // jobs may have come before this connection listened
   }
 
-  /** The connection is gone: whoever is idle would not notice. */
-  async heal(connection: PostgresConnection): Promise<void> {
+  /** Reconnects after the connection was lost, because an idle worker sends no statement that would do so. */
+  async restore(connection: PostgresConnection): Promise<void> {
     this.isListening = false
-    if (this.isHealing) return // every attempt that fails is a loss of its own
-    this.isHealing = true
+    if (this.isReconnecting) return // a failed attempt counts as a lost connection too
+    this.isReconnecting = true
     for (let pause = 100; !this.isOver; pause = Math.min(pause * 2, MAX_RETRY_DELAY)) {
       await sleep(pause, this.end.signal)
       if (!this.isOver) await this.reconnect(connection)
     }
-    this.isHealing = false
+    this.isReconnecting = false
   }
 
-  /** Nothing is heard here: the worker looks, as often as where nobody tells. */
+  /** No notification arrives here, so the worker polls. */
   endListening(): void {
     this.isListening = false
     this.end.abort()

@@ -38,7 +38,7 @@ const TIMEOUT = 10_000
 const WORK_WITHIN = 15_000
 const INSPECT_WITHIN = 60_000
 
-/** What decides which rows a statement sees. */
+/** The settings of a session that decide which rows a statement sees. */
 const SESSION_VISIBILITY = "SELECT current_setting('search_path') AS path, current_user AS role"
 interface SessionVisibility {
   readonly path: string
@@ -53,9 +53,9 @@ export class PostgresDatabase implements JobDatabase {
   private readonly sql: PostgresStatements
   private readonly channel: string
   private readonly calls: PostgresConnection
-  /** One of its own: no call waits for a long look at millions of jobs. */
+  /** A connection of its own, so that no call waits for an inspection of millions of jobs. */
   private readonly inspections: PostgresConnection
-  private readonly announcer: WorkerNotifier
+  private readonly notifier: WorkerNotifier
   private readonly session: PostgresSession
   private readonly notice: StaleNotice
 
@@ -71,7 +71,7 @@ export class PostgresDatabase implements JobDatabase {
     this.notice = new StaleNotice(host.logger)
     this.calls = this.connection()
     this.inspections = this.connection({ isAdHoc: true, patience: INSPECT_WITHIN })
-    this.announcer = new WorkerNotifier(
+    this.notifier = new WorkerNotifier(
       (payload) => this.queryCalls(this.sql.notify, [this.channel, payload]),
       host.logger,
     )
@@ -87,11 +87,11 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   committed(jobs: readonly JobEnvelope[]): void {
-    if (this.isTelling) this.announcer.notifyWorkers(jobs)
+    if (this.notifies) this.notifier.notifyWorkers(jobs)
   }
 
   wake(): void {
-    if (this.isTelling) this.announcer.notifyAllWorkers()
+    if (this.notifies) this.notifier.notifyAllWorkers()
   }
 
   open(options: BuiltInConsumeOptions): JobStore<InFlightRow> {
@@ -101,11 +101,11 @@ export class PostgresDatabase implements JobDatabase {
       ? this.connection({
           pipelines: true,
           patience: WORK_WITHIN,
-          // Behind a pooler, somebody else's session would listen.
+          // Behind a pooler, LISTEN would change a session that goes to other clients next.
           prepare: async (client) => {
             if (this.session.isOwned) await arrivals.listenOn(client)
           },
-          onLoss: () => (this.session.isOwned ? void arrivals.heal(connection) : arrivals.endListening()),
+          onLoss: () => (this.session.isOwned ? void arrivals.restore(connection) : arrivals.endListening()),
         })
       : this.connection({ patience: WORK_WITHIN })
     const worker = randomUUID()
@@ -125,15 +125,18 @@ export class PostgresDatabase implements JobDatabase {
     return new LeasedStore(host, parts, options, this.options.lease)
   }
 
-  /** A drain is over soon, and behind a pooler the keys may be left in another session. */
+  /**
+   * Not for a drain, which is over soon, and not behind a pooler, where the keys of the claimed jobs may be left in
+   * another session.
+   */
   private prefetch(
     connection: PostgresConnection,
-    { prefetch: reading, once }: BuiltInConsumeOptions,
+    { prefetch: wanted, once }: BuiltInConsumeOptions,
   ): Prefetch | undefined {
-    if (!reading || once || !this.options.listen) return undefined
+    if (!wanted || once || !this.options.listen) return undefined
     const { dataSource, logger } = this.host
     return new Prefetch({
-      wanted: () => (this.host.testRunner() ? undefined : reading()),
+      wanted: () => (this.host.testRunner() ? undefined : wanted()),
       async seesSameRowsAsPool() {
         const [own] = await connection.query<SessionVisibility>(SESSION_VISIBILITY, [], TIMEOUT)
         const [pool] = await dataSource.query<SessionVisibility[]>(SESSION_VISIBILITY)
@@ -157,7 +160,7 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   async close(): Promise<void> {
-    await this.announcer.close()
+    await this.notifier.close()
     await Promise.all([this.calls.close(), this.inspections.close()])
   }
 
@@ -172,7 +175,7 @@ export class PostgresDatabase implements JobDatabase {
         return resultsOf(rows, new Set(inserted.map(({ id }) => id)))
       },
       statement: literal && ((calls) => this.insertStatement(rowsNow(calls), literal)),
-      explained: withTableAdvice,
+      withAdvice: withTableAdvice,
     }
   }
 
@@ -183,19 +186,19 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private async insert(rows: readonly NewRow[], transaction?: QueryRunner): Promise<{ id: string }[]> {
-    const { insert, insertAndTell } = this.sql
+    const { insert, insertAndNotify } = this.sql
     if (transaction) {
       const { text, values } = insertion(insert, rows)
       return this.queryThrough(transaction)(text, values, TIMEOUT)
     }
-    const told = this.isTelling ? this.announcer.takeNotifications(rows) : []
-    const { text, values } = insertion(insertAndTell, rows)
-    const inserted = await this.queryCalls<{ id: string }>(text, [...values, this.channel, told])
-    if (this.isTelling) this.announcer.notifyWorkers(rows, told)
+    const sent = this.notifies ? this.notifier.takeNotifications(rows) : []
+    const { text, values } = insertion(insertAndNotify, rows)
+    const inserted = await this.queryCalls<{ id: string }>(text, [...values, this.channel, sent])
+    if (this.notifies) this.notifier.notifyWorkers(rows, sent)
     return inserted
   }
 
-  private get isTelling(): boolean {
+  private get notifies(): boolean {
     return this.options.notify && !this.host.testRunner()
   }
 
@@ -224,7 +227,7 @@ export class PostgresDatabase implements JobDatabase {
     return new Heartbeat({
       every: this.options.lease / 4,
       longestSilence: maxSilence,
-      // A drain is over soon, most of all in tests.
+      // A drain is over too soon to be worth a thread, most of all in tests.
       thread: once ? undefined : { file: threadFile(() => __dirname), data },
       pulse: () => ({ beat: () => table.beat(), close() {} }),
       onGap,
@@ -240,7 +243,7 @@ export class PostgresDatabase implements JobDatabase {
     return this.routed(this.calls)<Row>(text, values, timeout)
   }
 
-  /** Inside a test's transaction only its own connection sees the rows. */
+  /** Inside a test's transaction, only the test's own connection sees the rows. */
   private routed(connection: PostgresConnection): Query {
     return async <Row>(text: string, values: readonly unknown[], timeout: number) => {
       const runner = this.host.testRunner()
@@ -264,7 +267,7 @@ export class PostgresDatabase implements JobDatabase {
   }
 }
 
-/** A delay counts from the call. */
+/** The rows of calls, with the rest of each delay: a delay counts from the call. */
 function rowsNow(calls: readonly HeldCall<NewRow>[]): NewRow[] {
   const now = performance.now()
   return calls.map(({ row, since }) => withElapsedDelay(row, now - since))
@@ -280,7 +283,7 @@ function insertion(
     : { text: many, values: [JSON.stringify(rows)] }
 }
 
-/** As texts, which is what goes over the wire. */
+/** As texts, because that is what the protocol sends. */
 function valuesOf(row: NewRow): (string | null)[] {
   const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
     row
@@ -298,7 +301,7 @@ function numbered(sql: string): string {
   return sql.replaceAll('?', () => `$${++number}`)
 }
 
-/** Names of channels have up to 63 characters. */
+/** The name of a channel may have up to 63 characters. */
 function channelOf(table: string, source: string): string {
   return `backgrounded_${createHash('sha256').update(`${table}/${source}`).digest('hex').slice(0, 32)}`
 }

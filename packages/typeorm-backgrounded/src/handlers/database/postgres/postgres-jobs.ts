@@ -4,7 +4,7 @@ import type { Claimed, AcknowledgeAndClaim, Fence, LeasedJobs, Lane } from '../s
 import type { RowOutcome } from '../row-outcome'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { Prefetch } from './prefetch'
-import type { ExchangeStatement, PostgresStatements } from './statements'
+import type { ClaimStatement, PostgresStatements } from './statements'
 
 export type Query = <Row>(text: string, values: readonly unknown[], timeout: number) => Promise<Row[]>
 
@@ -13,20 +13,20 @@ export interface PostgresJobsOptions {
   readonly sql: PostgresStatements
   readonly source: string
   readonly worker: string
-  /** For whoever looks at the list of workers. */
+  /** For people who read the table of workers. */
   readonly name: string
   readonly queues: readonly string[] | null
   /** ms */
   readonly lease: number
 }
 
-/** What a thread can be given too. */
+/** The options that can be sent to a thread. */
 export type PostgresWorkerOptions = Omit<PostgresJobsOptions, 'query' | 'sql'>
 
 /** ms */
 const TIMEOUT = 15_000
 
-/** The job table of a Postgres database, as one worker works on it. */
+/** What one worker does with the job table of a Postgres database. */
 export class PostgresJobs implements LeasedJobs {
   constructor(
     private readonly options: PostgresJobsOptions,
@@ -51,18 +51,17 @@ export class PostgresJobs implements LeasedJobs {
 
   async acknowledgeAndClaim(request: AcknowledgeAndClaim): Promise<Claimed> {
     const { queues } = this.options
-    const { statement, values } = this.exchangeOf(request)
-    const reading = request.slots > 0 ? this.prefetch?.next() : undefined
+    const { statement, values } = this.claimStatementOf(request)
+    const query = request.slots > 0 ? this.prefetch?.next() : undefined
     const withRows =
-      reading &&
-      (await this.prefetch?.query<ExchangedRow>(reading, statement.withKeys, [...values, reading.entity], TIMEOUT))
-    const rows = withRows?.rows ?? (await this.query<ExchangedRow>(statement.alone, values))
-    const of = (kind: ExchangedRow['kind']) => rows.filter((row) => row.kind === kind)
+      query && (await this.prefetch?.query<ReplyRow>(query, statement.withKeys, [...values, query.entity], TIMEOUT))
+    const rows = withRows?.rows ?? (await this.query<ReplyRow>(statement.alone, values))
+    const of = (kind: ReplyRow['kind']) => rows.filter((row) => row.kind === kind)
     return {
       claimed: of('claimed').map(claimedRow).sort(inOrder(queues)),
-      leaseLost: new Set(of('lost').map(({ id }) => id)),
+      leaseLost: new Set(of('leaseLost').map(({ id }) => id)),
       lanes: of('lane').map((row) => ({ ...claimedRow(row), wait: Number(row.wait) }) as unknown as Lane),
-      prefetched: withRows?.read,
+      prefetched: withRows?.prefetched,
     }
   }
 
@@ -73,15 +72,15 @@ export class PostgresJobs implements LeasedJobs {
     return (await this.query(sql.claimSuspects, values)).map(claimedRow)
   }
 
-  async applyOutcomes(settlements: readonly (RowOutcome & Fence)[]): Promise<Set<string>> {
+  async applyOutcomes(outcomes: readonly (RowOutcome & Fence)[]): Promise<Set<string>> {
     const { sql, worker } = this.options
-    const rows = await this.query<{ id: string }>(sql.settle, [JSON.stringify(settlements), worker])
+    const rows = await this.query<{ id: string }>(sql.applyOutcomes, [JSON.stringify(outcomes), worker])
     return new Set(rows.map(({ id }) => id))
   }
 
   async reap(lease: number): Promise<ClaimedRow[]> {
     const { sql, worker, source } = this.options
-    // What is decided on must still hold when it arrives.
+    // The database must decide within a short time, because this worker must still be alive when the answer arrives.
     const rows = await this.query(
       sql.reap,
       [worker, lease, this.options.lease, source, longestGap(this.options.lease)],
@@ -110,19 +109,19 @@ export class PostgresJobs implements LeasedJobs {
     return pruned.length < PRUNED_AT_ONCE
   }
 
-  private exchangeOf({ done, slots, lease, lanes }: AcknowledgeAndClaim): {
-    statement: ExchangeStatement
+  private claimStatementOf({ done, slots, lease, lanes }: AcknowledgeAndClaim): {
+    statement: ClaimStatement
     values: unknown[]
   } {
     const { sql, source, worker, queues } = this.options
     const claim = [worker, lease, slots, done.map(({ id }) => id), done.map((each) => each.lease)]
-    if (!lanes) return { statement: sql.exchangeAnew, values: [source, queues, ...claim] }
+    if (!lanes) return { statement: sql.claimFromAllLanes, values: [source, queues, ...claim] }
     const [lane, ...more] = lanes
     if (lane?.suspect !== 0 || more.length > 0)
-      return { statement: sql.exchangeOnwards, values: [source, queues, ...claim, ...columnsOf(lanes)] }
-    // The usual case: planned for several lanes, it takes a tenth longer.
-    const mark = [lane.priority, bigint(lane.runAt), lane.id]
-    return { statement: sql.exchangeInOne, values: [source, lane.queue, ...claim, ...mark] }
+      return { statement: sql.claimFromCursors, values: [source, queues, ...claim, ...columnsOf(lanes)] }
+    // The usual case. The statement for several lanes would take a tenth longer.
+    const cursor = [lane.priority, bigint(lane.runAt), lane.id]
+    return { statement: sql.claimFromCursor, values: [source, lane.queue, ...claim, ...cursor] }
   }
 
   private query<Row extends object = Record<string, unknown>>(
@@ -134,7 +133,7 @@ export class PostgresJobs implements LeasedJobs {
   }
 }
 
-type ExchangedRow = Record<string, unknown> & { readonly kind: 'claimed' | 'lost' | 'lane'; readonly id: string }
+type ReplyRow = Record<string, unknown> & { readonly kind: 'claimed' | 'leaseLost' | 'lane'; readonly id: string }
 
 function columnsOf(lanes: readonly Lane[]): unknown[] {
   const column = (name: keyof Lane) => lanes.map((lane) => lane[name])
@@ -144,12 +143,15 @@ function columnsOf(lanes: readonly Lane[]): unknown[] {
 
 const FARTHEST = 2 ** 63 - 1024
 
-/** Whoever wrote the row by hand may have written any time: as text, a number of JavaScript's may not fit the column. */
+/**
+ * As text. A row that was written by hand may hold any time, and a JavaScript number close to 2^63 would not fit the
+ * column.
+ */
 function bigint(time: number): string {
   return String(BigInt(Math.min(time, FARTHEST)))
 }
 
-/** What an UPDATE returns has no order. */
+/** Sorts claimed jobs, because UPDATE … RETURNING returns them in any order. */
 function inOrder(queues: readonly string[] | null) {
   const rank = ({ queue }: ClaimedRow) => queues?.indexOf(queue) ?? 0
   return (a: ClaimedRow, b: ClaimedRow) =>

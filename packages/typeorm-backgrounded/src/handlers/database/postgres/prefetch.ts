@@ -4,11 +4,14 @@ import type { BothRows } from '../../../database/postgres/connection'
 import { CLAIMED_KEYS, RESTORE_TIMEOUT } from './statements'
 
 export interface PrefetchParts {
-  /** Which rows the worker is likely to need. */
+  /** Which rows the worker is likely to need next. */
   readonly wanted: () => PrefetchQuery | undefined
-  /** Whether the rows are the same to this connection as to those of the data source's pool. */
+  /** Whether this connection sees the same rows as those of the data source's pool. */
   readonly seesSameRowsAsPool: () => Promise<boolean>
-  /** Sends all without waiting in between. Undefined: this connection cannot, and nothing was sent. */
+  /**
+   * Sends all statements without waiting in between. Returns undefined, and has sent nothing, when the connection cannot
+   * do so.
+   */
   readonly query: <Row>(
     text: string,
     values: readonly unknown[],
@@ -18,55 +21,56 @@ export interface PrefetchParts {
   readonly logger: Logger
 }
 
-/** ms without a reading that has failed. */
+/** How long a query that has failed is not tried again, in ms. */
 const PAUSE = 60_000
 
-/** Reads the rows of claimed jobs along with their claim, which saves a round trip. */
+/** Reads the rows of claimed jobs right after their claim, in the same round trip. */
 export class Prefetch {
   private seesSameRowsAsPool: boolean | undefined
-  /** The statements of the readings, and until when they are not to be used. */
+  /** The SQL of each query, and until when it is paused. */
   private readonly known = new WeakMap<PrefetchQuery, { readonly text: string; pausedUntil: number }>()
 
   constructor(private readonly parts: PrefetchParts) {}
 
-  /** What goes with the next claim. */
+  /** The query to send with the next claim. */
   next(): PrefetchQuery | undefined {
-    const reading = this.parts.wanted()
-    if (!reading || !this.maySee()) return undefined
-    return this.of(reading).pausedUntil > performance.now() ? undefined : reading
+    const query = this.parts.wanted()
+    if (!query || !this.isVisible()) return undefined
+    return this.of(query).pausedUntil > performance.now() ? undefined : query
   }
 
-  /** Undefined: nothing was sent. */
+  /** Sends a claim and the query. Returns undefined when nothing was sent. */
   async query<Row>(
-    reading: PrefetchQuery,
+    query: PrefetchQuery,
     text: string,
     values: readonly unknown[],
     timeout: number,
-  ): Promise<{ rows: Row[]; read: PrefetchedRows | undefined } | undefined> {
-    const known = this.of(reading)
+  ): Promise<{ rows: Row[]; prefetched: PrefetchedRows | undefined } | undefined> {
+    const known = this.of(query)
     const both = await this.parts.query<Row>(text, values, { read: known.text, cleanUp: RESTORE_TIMEOUT }, timeout)
     if (!both) {
       this.seesSameRowsAsPool = false
       return undefined
     }
     const { rows, read } = both
-    if (!(read instanceof Error)) return { rows, read: { query: reading, rows: read, at: performance.now() } }
+    if (!(read instanceof Error)) return { rows, prefetched: { query, rows: read, at: performance.now() } }
     known.pausedUntil = performance.now() + PAUSE
-    this.parts.logger.debug({ err: read, entity: reading.entity }, 'rows could not be read along with a claim')
-    return { rows, read: undefined }
+    this.parts.logger.debug({ err: read, entity: query.entity }, 'the rows of claimed jobs could not be prefetched')
+    return { rows, prefetched: undefined }
   }
 
-  private of(reading: PrefetchQuery): { readonly text: string; pausedUntil: number } {
-    let known = this.known.get(reading)
-    if (!known) this.known.set(reading, (known = { text: reading.select(CLAIMED_KEYS), pausedUntil: -Infinity }))
+  private of(query: PrefetchQuery): { readonly text: string; pausedUntil: number } {
+    let known = this.known.get(query)
+    if (!known) this.known.set(query, (known = { text: query.select(CLAIMED_KEYS), pausedUntil: -Infinity }))
     return known
   }
 
-  private maySee(): boolean {
+  /** False until the answer is there. */
+  private isVisible(): boolean {
     if (this.seesSameRowsAsPool === undefined) {
       this.seesSameRowsAsPool = false
       this.parts.seesSameRowsAsPool().then(
-        (isAsPool) => (this.seesSameRowsAsPool = isAsPool),
+        (seesSame) => (this.seesSameRowsAsPool = seesSame),
         () => (this.seesSameRowsAsPool = undefined),
       )
     }

@@ -5,18 +5,18 @@ import type { JobTables } from '../tables'
 import { columnCheck } from '../tables/shape'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
-/** When the statement began: an index can be searched for it, which it cannot for `clock_timestamp()`. */
+/** When the statement began. Not `clock_timestamp()`, which is volatile, so that no index can be searched for it. */
 export const NOW = '(extract(epoch from statement_timestamp()) * 1000)::bigint'
-/** This moment, also in a transaction that began long ago. */
+/** The time when it is evaluated, as ms since the epoch. */
 const MOMENT = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
-/** ms: what is read along with a claim holds up the next one. */
+/** How long prefetching may take, in ms, because it holds up the next claim. */
 const PREFETCH_WITHIN = 500
 const KEYS = 'backgrounded.keys'
 const TIMEOUT_BEFORE = 'backgrounded.statement_timeout'
-/** The stored keys of the jobs that the claim before has taken: an array of texts. */
+/** The keys of the jobs that the previous statement has claimed: an array of texts. */
 export const CLAIMED_KEYS = `nullif(current_setting('${KEYS}', true), '')::text[]`
-/** Puts back the setting that the claim before has changed for the read. */
+/** Restores the setting that the claim has changed for prefetching. */
 export const RESTORE_TIMEOUT = `SELECT set_config('statement_timeout', current_setting('${TIMEOUT_BEFORE}'), false) WHERE current_setting('${TIMEOUT_BEFORE}', true) <> ''`
 
 /** Every statement of the Postgres job store, by name. The index that serves each is named beside it. */
@@ -29,9 +29,9 @@ export function postgresStatements(tables: JobTables) {
   }
 }
 
-export interface ExchangeStatement {
+export interface ClaimStatement {
   readonly alone: string
-  /** For a reading of rows that follows it. One parameter more: of which entity's jobs. */
+  /** Leaves the keys of the claimed jobs for prefetching. Its last parameter is the entity whose keys are wanted. */
   readonly withKeys: string
 }
 
@@ -41,10 +41,12 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
   const into =
     `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
     `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts})`
-  /** Of one row, given as 14 values. A third of the other's time where the connection does not know the statement. */
+  /**
+   * Inserts one row, given as 14 values. It takes a third of the time of `manyRows` when the statement is not prepared.
+   */
   const oneRow = (v: readonly string[]) =>
     `${into} VALUES (${v.slice(0, 9).join(', ')}, coalesce(${v[9]}::bigint, ${MOMENT}) + ${v[10]}::bigint, ${v.slice(11).join(', ')})`
-  /** Of a JSON array of rows, whatever their number. */
+  /** Inserts a JSON array of rows. */
   const manyRows = (rows: string) =>
     `${into} SELECT id, source, entity, key, method, args, types, queue, priority, ` +
     `coalesce("runAt", ${MOMENT}) + delay, "enqueuedAt", meta, attempts ` +
@@ -53,20 +55,20 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
   const one = oneRow(Array.from({ length: 14 }, (_, index) => `$${index + 1}`))
   const many = manyRows('$1')
   const unlessThere = (insert: string) => `${insert} ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`
-  /** With one commit, and so one wait for the disk. */
-  const telling = (insert: string, channel: string, payloads: string) =>
-    `WITH inserted AS (${unlessThere(insert)}), told AS MATERIALIZED (SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload) ` +
-    `SELECT id, (SELECT count(*) FROM told) AS told FROM inserted`
+  /** Inserts and notifies in one commit, which waits for the disk once. */
+  const notifying = (insert: string, channel: string, payloads: string) =>
+    `WITH inserted AS (${unlessThere(insert)}), notified AS MATERIALIZED (SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload) ` +
+    `SELECT id, (SELECT count(*) FROM notified) AS notified FROM inserted`
   return {
     // The primary key.
-    /** For ids that nobody has used: to look for them costs a fifth of an insert. */
+    /** For fresh ids only: checking for duplicates costs a fifth of an insert. */
     insertFresh: { one: oneRow, many: manyRows },
     /** Returns the new ids. */
     insert: { one: unlessThere(one), many: unlessThere(many) },
     /** Returns the new ids. */
-    insertAndTell: { one: telling(one, '$15', '$16'), many: telling(many, '$2', '$3') },
+    insertAndNotify: { one: notifying(one, '$15', '$16'), many: notifying(many, '$2', '$3') },
 
-    /** Nobody waits for the disk: what is told is not kept. */
+    /** Without waiting for the disk, because notifications are not stored. */
     notify: "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
   }
 }
@@ -81,7 +83,7 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   const isPaused = (queue: string) =>
     `EXISTS (SELECT FROM ${pauses.table} p WHERE p.${pauses.columns.source} = $1 AND p.${pauses.columns.queue} = ${queue})`
 
-  // The hot index, from one lane to the next: of each, the first job.
+  // The hot index, which is searched for the first job of each lane, one lane after the other.
   const first = (j: string, above = '') =>
     `SELECT ${j}.${c.suspect} AS suspect, ${j}.${c.queue} AS queue, ${j}.${c.priority} AS priority, ${j}.${c.runAt} AS run_at, ` +
     `${j}.${c.id} AS id FROM ${table} ${j} WHERE ${waiting(j)} ${above} ORDER BY ${position(j)} LIMIT 1`
@@ -93,14 +95,14 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `RECURSIVE scan AS ((${first('j')}) UNION ALL SELECT next.* FROM scan CROSS JOIN LATERAL (${next}) next), ` +
     `lane AS MATERIALIZED (SELECT * FROM scan WHERE ($2::text[] IS NULL OR queue = ANY($2)) AND NOT ${isPaused('scan.queue')})`
 
-  // The hot index, from each cursor on.
+  // The hot index, which is searched from each cursor.
   const knownLanes =
     `lane AS MATERIALIZED (SELECT known.suspect, known.queue, known.priority, first.* ` +
     `FROM unnest($8::int[], $9::text[], $10::int[], $11::bigint[], $12::uuid[]) AS known (suspect, queue, priority, run_at, id) ` +
     `CROSS JOIN LATERAL (SELECT j.${c.runAt} AS run_at, j.${c.id} AS id FROM ${table} j WHERE ${inLane('j', 'known')} ` +
     `ORDER BY j.${c.runAt}, j.${c.id} LIMIT 1) first WHERE NOT ${isPaused('known.queue')})`
 
-  const take = `${c.state} = 'running', ${c.attempt} = least(j.${c.attempt}, ${MOST_ATTEMPTS}) + 1, ${c.worker} = $3, ${c.lease} = $4`
+  const setClaimed = `${c.state} = 'running', ${c.attempt} = least(j.${c.attempt}, ${MOST_ATTEMPTS}) + 1, ${c.worker} = $3, ${c.lease} = $4`
   const dueIn = (lane: string, limit: string) =>
     `SELECT j.${c.id} AS id FROM ${table} j WHERE ${inLane('j', lane)} AND j.${c.runAt} <= ${NOW} ` +
     `ORDER BY j.${c.runAt}, j.${c.id} LIMIT ${limit} FOR UPDATE SKIP LOCKED`
@@ -108,21 +110,21 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
   const noJob = (names: Partial<Record<(typeof CLAIMED)[number], string>>) =>
     CLAIMED.map((name) => names[name] ?? 'NULL').join(', ')
 
-  const exchanged =
-    // The primary key, for both. Joined, the rows would be too many in the planner's eyes for as many looks at it.
-    `claimed AS (UPDATE ${table} j SET ${take} WHERE j.${c.id} = ANY (ARRAY(SELECT id FROM due)) RETURNING j.*), ` +
+  const claimAndRemove =
+    // The primary key, for both. With a join, the planner would expect too many rows to use the key.
+    `claimed AS (UPDATE ${table} j SET ${setClaimed} WHERE j.${c.id} = ANY (ARRAY(SELECT id FROM due)) RETURNING j.*), ` +
     `done AS (DELETE FROM ${table} j USING unnest($6::uuid[], $7::int[]) AS fence (id, lease) ` +
     `WHERE j.${c.id} = fence.id AND j.${c.worker} = $3 AND j.${c.lease} = fence.lease RETURNING j.${c.id} AS id) ` +
     `SELECT 'claimed' AS kind, NULL::bigint AS wait, ${claimed} FROM claimed ` +
-    `UNION ALL SELECT 'lost', NULL, ${noJob({ id: 'lost.id' })} FROM unnest($6::uuid[]) AS lost (id) ` +
-    `WHERE lost.id NOT IN (SELECT id FROM done)`
+    `UNION ALL SELECT 'leaseLost', NULL, ${noJob({ id: 'acknowledged.id' })} FROM unnest($6::uuid[]) AS acknowledged (id) ` +
+    `WHERE acknowledged.id NOT IN (SELECT id FROM done)`
 
-  // Materialized: otherwise a limit may be applied more than once. The nested loop keeps the order of the lanes, and
-  // ends with the last free slot.
-  const exchange =
+  // Materialized, because a limit may otherwise be applied more than once. The nested loop keeps the order of the lanes,
+  // and ends when there is no free slot.
+  const claimFromLanes =
     `due AS MATERIALIZED (SELECT job.id FROM (SELECT * FROM lane WHERE suspect = 0 AND run_at <= ${NOW} ` +
     `ORDER BY array_position($2::text[], queue), priority, run_at) lane CROSS JOIN LATERAL (${dueIn('lane', '$5')}) job LIMIT $5), ` +
-    `${exchanged} UNION ALL SELECT 'lane', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
+    `${claimAndRemove} UNION ALL SELECT 'lane', greatest(run_at, 0) - ${NOW}, ${noJob({ id: 'id', suspect: 'suspect', queue: 'queue', priority: 'priority', runAt: 'run_at' })} ` +
     `FROM lane`
 
   const leave = (name: string, value: string) => `set_config('${name}', ${value}, false)`
@@ -131,27 +133,27 @@ function claimStatements({ jobs: { table, columns: c }, pauses }: JobTables) {
     `${leave('statement_timeout', `'${PREFETCH_WITHIN}'`)} || ` +
     `${leave(KEYS, `coalesce((SELECT array_agg(${c.key})::text FROM claimed WHERE ${c.entity} = ${entity}), '')`)} AS left_behind) AS no_row ` +
     `WHERE left_behind IS NULL`
-  const exchanging = (sql: string, entity: string): ExchangeStatement => ({
+  const withAndWithoutKeys = (sql: string, entity: string): ClaimStatement => ({
     alone: sql,
     withKeys: `${sql} ${leavingKeys(entity)}`,
   })
 
   return {
     // The hot index, from one lane to the next.
-    exchangeAnew: exchanging(`WITH ${allLanes}, ${exchange}`, '$8'),
-    // The hot index, from each cursor on.
-    exchangeOnwards: exchanging(`WITH ${knownLanes}, ${exchange}`, '$13'),
-    /** Of one lane, of which it says nothing. */
-    exchangeInOne: exchanging(
+    claimFromAllLanes: withAndWithoutKeys(`WITH ${allLanes}, ${claimFromLanes}`, '$8'),
+    // The hot index, from each cursor.
+    claimFromCursors: withAndWithoutKeys(`WITH ${knownLanes}, ${claimFromLanes}`, '$13'),
+    /** Claims from one lane, and returns no lane. */
+    claimFromCursor: withAndWithoutKeys(
       `WITH due AS MATERIALIZED (SELECT j.${c.id} AS id FROM ${table} j WHERE ${waiting('j')} AND j.${c.suspect} = 0 AND j.${c.queue} = $2 ` +
         `AND j.${c.priority} = $8 AND (j.${c.runAt}, j.${c.id}) >= ($9, $10) AND j.${c.runAt} <= ${NOW} AND NOT ${isPaused('$2')} ` +
-        `ORDER BY j.${c.runAt}, j.${c.id} LIMIT $5 FOR UPDATE SKIP LOCKED), ${exchanged}`,
+        `ORDER BY j.${c.runAt}, j.${c.id} LIMIT $5 FOR UPDATE SKIP LOCKED), ${claimAndRemove}`,
       '$11',
     ),
     claimSuspects:
       `WITH lane AS (SELECT $9::int AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id), ` +
       `due AS MATERIALIZED (SELECT job.id FROM lane CROSS JOIN LATERAL (${dueIn('lane', '$8')}) job), ` +
-      `claimed AS (UPDATE ${table} j SET ${take} FROM due WHERE j.${c.id} = due.id RETURNING j.*) SELECT ${claimed} FROM claimed`,
+      `claimed AS (UPDATE ${table} j SET ${setClaimed} FROM due WHERE j.${c.id} = due.id RETURNING j.*) SELECT ${claimed} FROM claimed`,
   }
 }
 
@@ -162,8 +164,9 @@ function workerStatements(tables: JobTables) {
   const row = (j: string) => CLAIMED.map((name) => `${j}.${c[name]} AS "${name}"`).join(', ')
   const held = `j.${c.id} = fence.id AND j.${c.worker} = $2 AND j.${c.lease} = fence.lease`
   /**
-   * For how long the store has been in touch with workers, in ms: what passed from a beat to the next one, of whichever
-   * worker, counts unless it was more than `gap`. A worker has it, as of its last beat, as the difference of two times.
+   * For how long workers have been in contact with the store, in ms. The time between two successive beats, of any two
+   * workers, counts unless it is longer than `gap` ms. The contact at a worker's last beat is the difference of two of
+   * its columns.
    */
   const contact = (source: string, gap: string) =>
     `SELECT ${w.beatAt} - ${w.steadySince} + CASE WHEN ${NOW} - ${w.beatAt} BETWEEN 0 AND ${gap}::bigint THEN ${NOW} - ${w.beatAt} ELSE 0 END AS ms ` +
@@ -179,17 +182,20 @@ function workerStatements(tables: JobTables) {
     leave: `UPDATE ${workers.table} SET ${w.name} = '' WHERE ${w.id} = $1`,
 
     // Running jobs: the partial index (source, worker).
-    /** The same step removes a worker and takes what it ran, so that one that beats in this moment keeps both. */
+    /**
+     * Removes dead workers and takes over their jobs in one statement, so that a worker that beats meanwhile keeps
+     * both.
+     */
     reap:
       `WITH contact AS (${contact('$4', '$5')}), ` +
-      `judge AS (SELECT contact.ms - $3::bigint AS dead_until FROM contact WHERE contact.ms >= $3::bigint ` +
+      `reaper AS (SELECT contact.ms - $3::bigint AS dead_until FROM contact WHERE contact.ms >= $3::bigint ` +
       `AND EXISTS (SELECT FROM ${workers.table} WHERE ${w.id} = $1 AND ${w.beatAt} > ${NOW} - $3::bigint)), ` +
       `gone AS (SELECT ${w.id} AS id FROM ${workers.table} WHERE ${w.source} = $4 AND ${w.id} <> $1 AND (${w.name} = '' ` +
-      `OR (${w.beatAt} NOT BETWEEN ${NOW} - $3::bigint AND ${NOW} + $3::bigint AND ${w.beatAt} - ${w.steadySince} <= (SELECT dead_until FROM judge))) ` +
+      `OR (${w.beatAt} NOT BETWEEN ${NOW} - $3::bigint AND ${NOW} + $3::bigint AND ${w.beatAt} - ${w.steadySince} <= (SELECT dead_until FROM reaper))) ` +
       `FOR UPDATE SKIP LOCKED), ` +
       `dead AS (DELETE FROM ${workers.table} WHERE ${w.id} IN (SELECT id FROM gone) RETURNING ${w.id} AS id) ` +
       `UPDATE ${table} j SET ${c.worker} = $1, ${c.lease} = $2, ${c.suspect} = least(greatest(j.${c.suspect}, 0) + 1, 2) ` +
-      `WHERE j.${c.state} = 'running' AND j.${c.source} = $4 AND EXISTS (SELECT FROM judge) AND (j.${c.worker} IN (SELECT id FROM dead) ` +
+      `WHERE j.${c.state} = 'running' AND j.${c.source} = $4 AND EXISTS (SELECT FROM reaper) AND (j.${c.worker} IN (SELECT id FROM dead) ` +
       `OR j.${c.worker} IS NULL OR NOT EXISTS (SELECT FROM ${workers.table} alive WHERE alive.${w.id} = j.${c.worker})) RETURNING ${row('j')}`,
     orphan:
       `SELECT 1 FROM ${table} j WHERE j.${c.state} = 'running' AND j.${c.source} = $1 AND NOT EXISTS (SELECT FROM ${workers.table} alive ` +
@@ -197,7 +203,7 @@ function workerStatements(tables: JobTables) {
     held: `SELECT ${row('j')} FROM ${table} j WHERE j.${c.state} = 'running' AND j.${c.source} = $1 AND j.${c.worker} = $2`,
 
     // The primary key.
-    settle:
+    applyOutcomes:
       `UPDATE ${table} j SET ${c.state} = fence.state, ${c.error} = fence.error, ${c.suspect} = coalesce(fence.suspect, j.${c.suspect}), ` +
       `${c.attempt} = j.${c.attempt} - fence."giveBack", ${c.releasedSince} = fence."releasedSince", ` +
       `${c.runAt} = coalesce(${NOW} + fence.delay, j.${c.runAt}), ` +

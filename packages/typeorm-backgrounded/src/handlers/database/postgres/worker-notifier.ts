@@ -2,26 +2,26 @@ import type { JobEnvelope } from '../../../job/envelope'
 import type { Logger } from '../../../logger'
 import { notificationOf } from './notifications'
 
-/** ms */
+/** Time between two notifications of one lane, in ms. */
 const SPACING = 5
-/** ms, where there is so much to tell that a worker finds many jobs each time. */
+/** The same, in ms, while so many jobs come that a worker finds many each time. */
 const BUSY_SPACING = 20
-/** Commits a ms. */
+/** Commits per ms. */
 const BUSY = 1
 
-/** Something was told a moment ago. */
+/** The time after a notification in which no other one is sent. */
 interface Spacing {
   readonly end: NodeJS.Timeout
   /** ms */
   readonly length: number
-  /** How often it was to be told again since. */
+  /** How often the same notification was asked for since. */
   asked: number
 }
 
 /**
- * Tells workers of jobs that have been committed: never within a caller's transaction, since all transactions that
- * notify commit one after the other, and of each lane once in a while, since a worker that has heard of one looks at
- * all.
+ * Notifies workers of committed jobs. Never within a caller's transaction, because Postgres commits all transactions that
+ * notify one after the other. At most every few ms for each lane, because a worker that is notified of one job claims all
+ * that are due.
  */
 export class WorkerNotifier {
   private readonly recent = new Map<string, Spacing>()
@@ -31,14 +31,16 @@ export class WorkerNotifier {
     private readonly logger: Logger,
   ) {}
 
-  /** What is to be told along with storing these jobs: nobody has told it a moment ago, and whoever asks does. */
+  /**
+   * The notifications that the caller must send while it stores these jobs. Those that were sent just now are left out.
+   */
   takeNotifications(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[]): string[] {
     return payloadsOf(jobs).filter((payload) => this.startSpacing(payload))
   }
 
-  /** @param told was told along with them */
-  notifyWorkers(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[], told: readonly string[] = []): void {
-    for (const payload of payloadsOf(jobs)) if (!told.includes(payload)) this.send(payload)
+  /** @param sent notifications that were sent while the jobs were stored */
+  notifyWorkers(jobs: readonly Pick<JobEnvelope, 'queue' | 'priority'>[], sent: readonly string[] = []): void {
+    for (const payload of payloadsOf(jobs)) if (!sent.includes(payload)) this.send(payload)
   }
 
   /** Any job of any queue may be due now. */
@@ -46,7 +48,7 @@ export class WorkerNotifier {
     this.send('')
   }
 
-  /** Tells what is still to be told; nothing comes after it. */
+  /** Sends what is still to be sent. */
   async close(): Promise<void> {
     const recent = [...this.recent]
     this.recent.clear()
@@ -55,8 +57,8 @@ export class WorkerNotifier {
   }
 
   private send(payload: string): void {
-    const turn = this.recent.get(payload)
-    if (turn) turn.asked++
+    const spacing = this.recent.get(payload)
+    if (spacing) spacing.asked++
     else if (this.startSpacing(payload)) void this.notifyNow(payload)
   }
 
@@ -78,7 +80,7 @@ export class WorkerNotifier {
     try {
       await this.notify(payload)
     } catch (error) {
-      this.logger.debug({ err: error }, 'workers were not told of a new job: they find it when they look')
+      this.logger.debug({ err: error }, 'workers could not be notified of a new job: they find it by polling')
     }
   }
 }

@@ -5,19 +5,22 @@ import type { JobTables } from '../tables'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 import { postgresStatements } from './statements'
 
-/** Cloneable, unless the connection options hold functions. */
+/** Can be sent to a thread, unless the connection options hold functions. */
 export interface PulseData {
-  /** Where pg is. */
+  /** Path of pg's main file. */
   readonly pg: string
-  /** pg's own. */
+  /** pg's connection options. */
   readonly client: object
   readonly tables: JobTables
-  /** It is this worker's own, and no pooler's. */
+  /** False behind a pooler, which hands sessions from one client to the next. */
   readonly ownsSession: boolean
   readonly jobs: PostgresWorkerOptions
 }
 
-/** Beats for a worker, over a connection of its own. What is wrong with it, the worker's own will say. */
+/**
+ * Beats for a worker, over a connection of its own. Its errors are not logged: the worker's own connection has the same
+ * ones.
+ */
 export function postgresPulse({ pg, client, ownsSession, tables, jobs }: PulseData): Pulse {
   const { Client } = require(pg) as { Client: ClientConstructor }
   const connection = new PostgresConnection({

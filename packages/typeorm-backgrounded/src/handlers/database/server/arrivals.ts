@@ -1,8 +1,8 @@
-/** What tells a worker that there may be something due. */
+/** Notifies a worker of new jobs. */
 export interface Arrivals {
-  /** News come by themselves just now: looking around is a mere precaution. */
+  /** True while notifications arrive, so that polling is only a precaution. */
   readonly isListening: boolean
-  /** Calls `arrived` for every job that may have come; without an argument: however many, of whatever kind. */
+  /** Calls `arrived` with each new job, or without an argument when any number of jobs may have come, in any queue. */
   onArrival(arrived: (job?: Arrival) => void): void
   close(): Promise<void>
 }

@@ -13,7 +13,7 @@ const FULL_SCAN_SHARE = 10
  */
 export class ClaimCursors {
   private known: readonly Lane[] | undefined
-  /** By `performance.now()`. */
+  /** In ms, by `performance.now()`. */
   private nextFullScanAt = -Infinity
 
   /** Where the next claim starts. Undefined when a full scan is due. */
@@ -21,7 +21,7 @@ export class ClaimCursors {
     return performance.now() >= this.nextFullScanAt ? undefined : this.known
   }
 
-  /** ms until a full scan is affordable again. */
+  /** ms until a full scan may run again. */
   get untilFullScan(): number {
     return Math.max(0, this.nextFullScanAt - performance.now())
   }
@@ -35,15 +35,18 @@ export class ClaimCursors {
     this.nextFullScanAt = -Infinity
   }
 
-  /** @param took ms */
-  advance(wasAnew: boolean, took: number, { lanes, claimed }: Claimed): void {
-    if (wasAnew) this.nextFullScanAt = performance.now() + (FULL_SCAN_SHARE - 1) * took
-    const unseen = wasAnew ? [] : (this.known ?? []).filter((one) => !lanes.some((other) => isSame(one, other)))
+  /**
+   * Moves the cursors behind the claimed jobs.
+   * @param took how long the claim took, in ms
+   */
+  advance(wasFullScan: boolean, took: number, { lanes, claimed }: Claimed): void {
+    if (wasFullScan) this.nextFullScanAt = performance.now() + (FULL_SCAN_SHARE - 1) * took
+    const unseen = wasFullScan ? [] : (this.known ?? []).filter((one) => !lanes.some((other) => isSame(one, other)))
     this.known = [...lanes, ...unseen].map((lane) => moved(lane, claimed))
   }
 }
 
-/** Moves a cursor to the last job that was claimed from its lane: jobs are claimed in order. */
+/** Moves a cursor to the last job that was claimed from its lane, because jobs are claimed in order. */
 function moved(lane: Lane, claimed: readonly ClaimedRow[]): Lane {
   const last = claimed.findLast((row) => isInside(row, lane))
   return last && isLater(last, lane) ? { ...lane, runAt: last.runAt, id: last.id } : lane

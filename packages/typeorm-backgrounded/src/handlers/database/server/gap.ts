@@ -1,4 +1,4 @@
-/** Between two beats, in ms: who has missed more cannot be sure what has become of the others meanwhile. */
+/** The longest time between two beats, in ms, that still counts as uninterrupted contact with the store. */
 export function longestGap(lease: number): number {
   return Math.round((lease * 3) / 8)
 }

@@ -11,29 +11,29 @@ export class InFlightJobs {
 
   constructor(private readonly storeProgress: (fence: Fence, value: unknown) => void) {}
 
-  /** @param died their last worker did: they are not run, only given an outcome */
-  add(rows: Iterable<ClaimedRow>, died = false, read?: PrefetchedRows): void {
+  /** @param died whether their last worker died: then they are not run, but only given an outcome */
+  add(rows: Iterable<ClaimedRow>, died = false, prefetched?: PrefetchedRows): void {
     for (const row of rows) {
-      const job = new InFlightJob(row, row, died, this.storeProgress, read)
+      const job = new InFlightJob(row, row, died, this.storeProgress, prefetched)
       this.all.push(job)
       this.unstartedJobs.push(job)
     }
   }
 
-  /** Starts as many as there are slots, and returns them. A job of a dead worker needs no slot. */
+  /** Marks up to `slots` jobs as started and returns them, with all jobs of dead workers, which need no slot. */
   start(slots: number): InFlightRow[] {
-    const given: InFlightRow[] = []
+    const started: InFlightRow[] = []
     const kept: InFlightRow[] = []
-    for (const job of this.unstartedJobs) (job.died || slots-- > 0 ? given : kept).push(job)
+    for (const job of this.unstartedJobs) (job.died || slots-- > 0 ? started : kept).push(job)
     this.unstartedJobs = kept
-    return given
+    return started
   }
 
   remove(jobs: Iterable<InFlightRow>): void {
     for (const job of jobs) removeFrom(this.all, job)
   }
 
-  /** Those that run, or are about to, and are not among those that have ended. */
+  /** Jobs that run, or are about to run, after a worker died of them or beside them. */
   suspects(ended: ReadonlySet<InFlightRow>): readonly InFlightRow[] {
     return this.all.filter((job) => job.claim.suspect > 0 && !job.died && !ended.has(job))
   }
@@ -42,12 +42,11 @@ export class InFlightJobs {
     return this.all.length === 0
   }
 
-  /** Not begun, and to be run. */
+  /** Jobs that wait for a slot. */
   get unstarted(): readonly InFlightRow[] {
     return this.unstartedJobs.filter(({ died }) => !died)
   }
 
-  /** Nothing is in it that has not been handed out. */
   get hasStartedAll(): boolean {
     return this.unstartedJobs.length === 0
   }
@@ -65,7 +64,10 @@ export class InFlightJobs {
     for (const job of this.all) job.lose()
   }
 
-  /** Loses what `rows`, all that the table says of this worker, lacks, and takes what only the table knows of. */
+  /**
+   * Compares these jobs with `rows`, which are all rows that the table shows as claimed by this worker. A job without a
+   * row has lost its lease, and a row without a job is added.
+   */
   reconcileWith(rows: readonly ClaimedRow[], ended: ReadonlySet<InFlightRow>): void {
     const stored = new Map(rows.map((row) => [keyOf(row), row]))
     const gone = new Set<InFlightRow>()
@@ -76,7 +78,7 @@ export class InFlightJobs {
     }
     this.remove(this.unstartedJobs.filter((job) => gone.has(job)))
     this.unstartedJobs = this.unstartedJobs.filter((job) => !gone.has(job))
-    // A suspect may have been taken over, not claimed: it is not run before that is sorted out.
+    // A suspect may have been taken over from a dead worker, so it is only given an outcome.
     for (const row of stored.values()) this.add([row], row.suspect > 0)
   }
 }

@@ -2,32 +2,37 @@ import type { PrefetchedRows } from '../../contract/built-in'
 import type { ClaimedRow } from '../claimed-row'
 import type { RowOutcome, Suspicion } from '../row-outcome'
 
-/** The job table of a database server, as one worker works on it, over a connection of its own. */
+/** What one worker does with the job table of a database server, over a connection of its own. */
 export interface LeasedJobs {
-  /** @throws OutdatedTableError, MissingTableError where the tables are not as the statements need them */
+  /** @throws OutdatedTableError, MissingTableError when a table or a column is missing */
   check(): Promise<void>
-  /** Says that this worker lives. False: it was not, or no more, on the list. */
+  /** Stores that this worker is alive. Returns false when it was not in the table of workers, or no longer. */
   beat(): Promise<boolean>
-  /** This worker runs nothing any more: until others have come, its place on the list says when the store was reached last. */
-  leave(): Promise<void>
-  /** Removes what is done, and claims what is due: lanes by order, jobs by due time. */
-  acknowledgeAndClaim(request: AcknowledgeAndClaim): Promise<Claimed>
-  /** Claims the first suspects of a lane, as far as they are still there. */
-  claimSuspects(lane: Lane, limit: number, lease: number): Promise<readonly ClaimedRow[]>
-  /** Returns the ids of those that were this worker's. */
-  applyOutcomes(settlements: readonly (RowOutcome & Fence)[]): Promise<ReadonlySet<string>>
   /**
-   * Takes over what runs with dead workers, and takes these off the list, in one step: those whose last beat is older
-   * than a lease, of which the time does not count in which the store heard of no worker at all.
+   * This worker has stopped. Its row stays until another worker removes it, because it says when the store was last
+   * reached.
+   */
+  leave(): Promise<void>
+  /** Removes completed jobs and claims due ones: lanes in the order of queues and priorities, jobs by due time. */
+  acknowledgeAndClaim(request: AcknowledgeAndClaim): Promise<Claimed>
+  /** Claims up to `limit` suspects of a lane. */
+  claimSuspects(lane: Lane, limit: number, lease: number): Promise<readonly ClaimedRow[]>
+  /** Stores what became of jobs. Returns the ids of those that were still claimed by this worker. */
+  applyOutcomes(outcomes: readonly (RowOutcome & Fence)[]): Promise<ReadonlySet<string>>
+  /**
+   * Takes over the jobs of dead workers and removes these workers, in one step. A worker is dead when its last beat is
+   * older than its lease, not counting the time in which no worker at all was in contact with the store.
    */
   reap(lease: number): Promise<readonly ClaimedRow[]>
-  /** Something runs with a worker that has given no sign of life for a lease. */
+  /** Whether a job is claimed by a worker whose last beat is older than a lease. */
   hasOrphans(): Promise<boolean>
-  /** Everything that runs with this worker, as the table has it. */
+  /** All jobs that the table shows as claimed by this worker. */
   claimedByThisWorker(): Promise<readonly ClaimedRow[]>
-  /** Of jobs that are this worker's; all others are left alone. */
+  /** Stores the progress of jobs that this worker has claimed; all other jobs are left alone. */
   storeProgress(values: readonly (Fence & { readonly progress: string | null })[]): Promise<void>
-  /** Removes completed jobs that ended longer ago, in ms. False: there may be more of them. */
+  /**
+   * Removes completed jobs that ended more than `age` ms ago. Returns false when there may be more of them.
+   */
   prune(age: number): Promise<boolean>
 }
 
@@ -40,30 +45,30 @@ export interface Fence {
 export interface AcknowledgeAndClaim {
   readonly done: readonly Fence[]
   readonly slots: number
-  /** Of what is claimed. */
+  /** The number of the lease that the claimed jobs get. */
   readonly lease: number
-  /** Where to look; absent: find out. */
+  /** Where to claim from; absent: scan all lanes. */
   readonly lanes?: readonly Lane[]
 }
 
 export interface Claimed {
-  /** Those of one lane by due time and id. */
+  /** Jobs of one lane are in the order of due time and id. */
   readonly claimed: readonly ClaimedRow[]
-  /** Ids of done jobs that were not this worker's any more. */
+  /** Ids of the `done` jobs that this worker no longer had a lease on. */
   readonly leaseLost: ReadonlySet<string>
-  /** Those with waiting jobs, as they were before the claim. */
+  /** The lanes with waiting jobs, as they were before the claim. */
   readonly lanes: readonly Lane[]
   /** Rows that the claimed jobs may need. */
   readonly prefetched?: PrefetchedRows
 }
 
-/** The waiting jobs of one queue and one priority: nothing waits in it before `runAt` and `id`. */
+/** The waiting jobs of one queue and one priority. No job waits in it before the position `runAt`, `id`. */
 export interface Lane {
   readonly suspect: Suspicion
   readonly queue: string
   readonly priority: number
   readonly runAt: number
   readonly id: string
-  /** ms until the first is due. */
+  /** ms until the first job is due. */
   readonly wait: number
 }

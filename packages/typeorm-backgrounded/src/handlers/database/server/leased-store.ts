@@ -14,21 +14,21 @@ import type { Claimed, AcknowledgeAndClaim, Fence, LeasedJobs, Lane } from './le
 import { ClaimCursors } from './claim-cursors'
 import { pollDelay } from './polling'
 
-/** ms: a thread, and a connection of its own, take a moment. */
+/** How long the first beat may take, in ms: a thread and its own connection must be started first. */
 const BEATS_WITHIN = 15_000
 
 export interface LeasedStoreParts {
   readonly jobs: LeasedJobs
   readonly arrivals: Arrivals
-  /** Starts to beat for this worker; called once it is on the list. */
+  /** Starts the heartbeat of this worker; called once the worker is in the table of workers. */
   readonly startHeartbeat: (onGap: () => void) => Heartbeat
-  /** Lets go of the connection. */
+  /** Closes the connection. */
   readonly close: () => Promise<void>
 }
 
-/** The jobs of one data source on a database server, as one worker sees them: leases, heartbeat, cursors. */
+/** What one worker does with the jobs of one data source on a database server: leases, heartbeat, cursors. */
 export class LeasedStore implements JobStore<InFlightRow> {
-  /** For statements, and for the heartbeat's thread. */
+  /** One for statements, and one for the heartbeat's thread. */
   readonly connections: number
   private readonly progress: ProgressWrites<Fence>
   private readonly inFlight = new InFlightJobs((fence, value) => this.progress.set(fence, value))
@@ -36,14 +36,14 @@ export class LeasedStore implements JobStore<InFlightRow> {
   private readonly reapTimer: NodeJS.Timeout
   private heartbeat: Heartbeat | undefined
   private leases = 0
-  /** What this worker holds may differ from what the table says. */
+  /** The jobs in flight here may differ from those that the table shows as claimed by this worker. */
   private isStateUnknown = false
   private unknownUntil = -Infinity
   private lastContact = performance.now()
   private lastWork = performance.now()
   private hasNewJobs = false
   private nextDue = Infinity
-  /** Lanes with suspects that are due. */
+  /** Lanes with due suspects: jobs that were running when a worker died. */
   private suspectLanes: readonly Lane[] = []
   private isReaping = false
   private isClosed = false
@@ -54,7 +54,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
     private readonly host: BuiltInHost,
     private readonly parts: LeasedStoreParts,
     private readonly options: BuiltInConsumeOptions,
-    /** ms */
+    /** In ms. */
     readonly lease: number,
   ) {
     this.connections = options.once ? 1 : 2
@@ -71,7 +71,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
   ): Promise<AcknowledgedAndClaimed<InFlightRow>> {
     try {
       await this.enter()
-      if (slots > 0) await this.untilItBeats()
+      if (slots > 0) await this.untilFirstBeat()
       if (this.isStateUnknown) await this.reconcile(finished)
       const refused = new Map<InFlightRow, unknown>()
       const kept = finished.filter((each) => !this.isRemoved(each))
@@ -99,7 +99,10 @@ export class LeasedStore implements JobStore<InFlightRow> {
     await sleep(Math.max(0, Math.min(poll, this.nextDue - performance.now())), AbortSignal.any([signal, over.signal]))
   }
 
-  /** Who has only just come cannot judge others yet, and a drain is the only worker that some applications have. */
+  /**
+   * A drain waits for the jobs of dead workers, because it is the only worker that some applications have, and it can
+   * take them over only after a while.
+   */
   async isDrained(): Promise<boolean> {
     return this.inFlight.hasStartedAll && !(await this.parts.jobs.hasOrphans())
   }
@@ -118,13 +121,13 @@ export class LeasedStore implements JobStore<InFlightRow> {
     clearInterval(this.reapTimer)
     await this.heartbeat?.stop()
     await this.giveBackUnstarted().catch(() => {})
-    // While jobs are still in flight, the row of this worker stays, so that nobody takes them over before the lease ends.
+    // While jobs are still in flight, the row of this worker stays, so that no worker takes them over before the lease ends.
     if (this.inFlight.isEmpty) await this.parts.jobs.leave().catch(() => {})
     await this.parts.arrivals.close()
     await this.parts.close()
   }
 
-  /** Those that did not get a slot before the end. */
+  /** Releases the jobs that did not get a slot before the worker stopped. */
   private async giveBackUnstarted(): Promise<void> {
     const outcome: Outcome = { state: 'released', delay: 0, reason: 'The worker stopped before the job began.' }
     const { unstarted } = this.inFlight
@@ -135,7 +138,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
     this.inFlight.remove(unstarted)
   }
 
-  /** A claim of a worker that is not on the list would be taken for a dead one's. */
+  /** Adds this worker to the table of workers. Without a row there, its claims would look like those of a dead worker. */
   private async enter(): Promise<void> {
     if (this.heartbeat && performance.now() - this.lastContact <= this.lease) return
     if (!this.heartbeat && !this.options.once) await this.parts.jobs.check()
@@ -149,7 +152,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
     await this.reapAndPrune()
   }
 
-  private async untilItBeats(): Promise<void> {
+  private async untilFirstBeat(): Promise<void> {
     const over = new AbortController()
     const late = sleep(BEATS_WITHIN, over.signal).then(() => 'late' as const)
     const first = await Promise.race([this.heartbeat?.firstBeat, late]).finally(() => over.abort())
@@ -160,32 +163,38 @@ export class LeasedStore implements JobStore<InFlightRow> {
     return outcome.state === 'completed' && this.host.keepCompleted === 0
   }
 
-  /** Returns what this worker has lost; what the database does not take, not even in plain words, is `refused`. */
+  /**
+   * Returns the jobs whose lease this worker has lost. A job goes to `refused` when the database rejects its outcome even
+   * without the text of its error.
+   */
   private async applyOutcomes(
     finished: readonly FinishedJob<InFlightRow>[],
     refused: Map<InFlightRow, unknown>,
   ): Promise<Set<InFlightRow>> {
     if (finished.length === 0) return new Set()
     const leaseLost = new Set<InFlightRow>()
-    const settled = async (some: readonly FinishedJob<InFlightRow>[], worded = (each: RowOutcome) => each) => {
-      const settlements = some.map(({ job, outcome }) => ({ ...fenceOf(job), ...worded(rowOutcomeOf(outcome, job)) }))
-      const ids = await this.parts.jobs.applyOutcomes(settlements)
+    const apply = async (some: readonly FinishedJob<InFlightRow>[], worded = (each: RowOutcome) => each) => {
+      const outcomes = some.map(({ job, outcome }) => ({ ...fenceOf(job), ...worded(rowOutcomeOf(outcome, job)) }))
+      const ids = await this.parts.jobs.applyOutcomes(outcomes)
       for (const { job, isRepeated } of some) if (!isRepeated && !ids.has(job.id)) leaseLost.add(job)
       return some
     }
     const offenders: FinishedJob<InFlightRow>[] = []
-    await runApart(finished, settled, (each) => void offenders.push(each))
+    await runApart(finished, apply, (each) => void offenders.push(each))
     for (const offender of offenders) {
       await runApart(
         [offender],
-        (some) => settled(some, plain),
+        (some) => apply(some, plain),
         ({ job }, error) => void refused.set(job, error),
       )
     }
     return leaseLost
   }
 
-  /** Returns whether nothing else is due. A claim is in flight at once, so that it is not lost if the next statement fails. */
+  /**
+   * Returns whether no other job is due. Claimed jobs count as in flight at once, so that they are not forgotten when the
+   * next statement fails.
+   */
   private async removeAndClaim(
     finished: readonly FinishedJob<InFlightRow>[],
     slots: number,
@@ -193,10 +202,10 @@ export class LeasedStore implements JobStore<InFlightRow> {
     refused: Map<InFlightRow, unknown>,
   ): Promise<boolean> {
     const free = Math.max(0, slots - this.inFlight.unstarted.length)
-    // Before the others: a backlog leaves no slot.
-    const taken = await this.claimSuspects(finished, free)
+    // Suspects come first, because a backlog would leave them no slot.
+    const claimed = await this.claimSuspects(finished, free)
     const removed = finished.filter((each) => this.isRemoved(each))
-    const isAll = await this.removeAndClaimFromCursors(removed, free - taken, leaseLost, refused)
+    const isAll = await this.removeAndClaimFromCursors(removed, free - claimed, leaseLost, refused)
     if (isAll) await this.claimSuspects(finished, Math.max(0, slots - this.inFlight.unstarted.length))
     return isAll
   }
@@ -215,23 +224,26 @@ export class LeasedStore implements JobStore<InFlightRow> {
     }
     const reply = await remove(done, slots).catch(async (error: unknown) => {
       if (done.length === 0 || !isRefusal(error)) throw error
-      const one = async (some: readonly FinishedJob<InFlightRow>[]) => {
+      const removeOnly = async (some: readonly FinishedJob<InFlightRow>[]) => {
         await remove(some, 0)
         return some
       }
-      await runApart(done, one, ({ job }, reason) => void refused.set(job, reason))
+      await runApart(done, removeOnly, ({ job }, reason) => void refused.set(job, reason))
       return remove([], slots)
     })
     if (lanes === undefined || reply.claimed.length === slots) return reply.claimed.length < slots
     const hasFound = reply.claimed.length > 0
     if (this.options.once) return !hasFound && this.fullScan(slots)
-    // Those that were found begin first.
+    // Jobs that were found start first: the full scan can wait.
     if (!hasFound && this.cursors.untilFullScan === 0) return this.fullScan(slots)
     this.nextDue = Math.min(this.nextDue, performance.now() + this.cursors.untilFullScan)
     return true
   }
 
-  /** The cursors had nothing, and a full scan tells whether there is anything at all. */
+  /**
+   * Claims from the beginning of every lane, after a claim from the cursors has found nothing. Returns whether no other
+   * job is due.
+   */
   private async fullScan(slots: number): Promise<boolean> {
     const reply = await this.send({ done: [], slots })
     return reply.claimed.length < slots
@@ -243,7 +255,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
     const reply = await this.parts.jobs.acknowledgeAndClaim({ done, slots, lease: ++this.leases, lanes })
     const now = performance.now()
     this.inFlight.add(reply.claimed, false, reply.prefetched)
-    if (now - start > this.lease) this.isStateUnknown = true // by now, others may have taken it for dead
+    if (now - start > this.lease) this.isStateUnknown = true // other workers may have reaped this one meanwhile
     this.lastContact = start
     if (slots > 0) this.cursors.advance(lanes === undefined, now - start, reply)
     this.nextDue = now + Math.min(Infinity, ...reply.lanes.map(({ wait }) => wait).filter((wait) => wait > 0))
@@ -252,9 +264,9 @@ export class LeasedStore implements JobStore<InFlightRow> {
   }
 
   /**
-   * Of the jobs whose worker has died, those that may well be innocent run together in up to half of the slots. One that
-   * was there at a second death, or that has no attempt to lose, runs beside no other suspect: when it kills again,
-   * nobody else is suspected. Returns how many it has claimed.
+   * Claims suspects: jobs that were running when their worker died. After one death they run together, in up to half of
+   * the slots. After a second death, or with only one attempt left, a suspect runs beside no other suspect, so that no
+   * other job is suspected when it kills its worker again. Returns how many jobs were claimed.
    */
   private async claimSuspects(finished: readonly FinishedJob<InFlightRow>[], free: number): Promise<number> {
     if (free === 0 || this.suspectLanes.length === 0) return 0
@@ -278,7 +290,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
     return this.options.queues === '*' ? priority : this.options.queues.indexOf(queue)
   }
 
-  /** Every few seconds: beats, and takes over the jobs of workers that have stopped beating. */
+  /** Called every few seconds. Beats, takes over the jobs of dead workers, and removes old completed jobs. */
   private async reapAndPrune(): Promise<void> {
     if (this.isReaping || !this.heartbeat) return
     this.isReaping = true
@@ -289,12 +301,12 @@ export class LeasedStore implements JobStore<InFlightRow> {
       this.lastContact = start
       this.inFlight.add(taken, true)
       if (start < this.unknownUntil) this.isStateUnknown = true
-      // Whom a drain waits for may have come back, or somebody else has taken over.
+      // A drain checks again: the worker that it waits for may be back, or its jobs may have been taken over.
       if (this.hasNews || this.options.once) this.changed()
       if (this.host.keepCompleted > 0) await this.prune()
     } catch (error) {
       if (this.isClosed) return
-      this.host.logger.debug({ err: error }, 'the database did not answer when dead workers were looked for')
+      this.host.logger.debug({ err: error }, 'the database did not answer the search for dead workers')
       this.stateIsUnknown()
       if (performance.now() - this.lastContact <= this.lease) return
       this.inFlight.loseAllLeases()
@@ -307,7 +319,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
     while (!this.isClosed && !(await this.parts.jobs.prune(this.host.keepCompleted)));
   }
 
-  /** A statement whose answer was lost may still take effect later, so the state stays unknown for one lease. */
+  /** A statement without an answer may still take effect later, so the state stays unknown for one lease. */
   private stateIsUnknown(): void {
     this.isStateUnknown = true
     this.unknownUntil = performance.now() + this.lease
@@ -315,7 +327,7 @@ export class LeasedStore implements JobStore<InFlightRow> {
     this.changed()
   }
 
-  /** Compares what this worker holds with what the table says. */
+  /** Compares the jobs in flight here with those that the table shows as claimed by this worker. */
   private async reconcile(finished: readonly FinishedJob<InFlightRow>[]): Promise<void> {
     const rows = await this.parts.jobs.claimedByThisWorker()
     this.isStateUnknown = false

@@ -3,11 +3,11 @@ const SHORTEST = 10
 const JITTER = 0.1
 
 /**
- * How long to wait before the next look. Where nobody tells of new jobs: a quarter of the time since there was
- * something to do, up to `interval`. Where somebody does, a look is a precaution, and after a minute of nothing it comes
- * up to five times more rarely.
+ * How long to wait before the next poll, in ms. Without notifications, that is a quarter of the idle time, up to
+ * `interval`. With notifications, polling is only a precaution: it is done every `interval`, and after a minute without
+ * jobs ever more rarely, down to every fifth `interval`.
  * @param interval ms
- * @param idle ms since there was something to do
+ * @param idle ms since the worker last had a job
  */
 export function pollDelay(interval: number, idle: number, isListening: boolean): number {
   const delay = isListening

@@ -2,16 +2,16 @@ import type { StatementRunner } from '../../../database/sqlite/connection'
 import type { ClaimedRow } from '../claimed-row'
 import type { DUE, SqliteStatements } from './statements'
 
-/** A job as it will be once it is claimed. */
+/** A job as it will be after the claim. */
 export interface DueJob {
   readonly rowid: number
   readonly row: ClaimedRow
 }
 
-/** A due job's place in the line. */
+/** Where a due job stands in its lane. */
 type Place = Pick<ClaimedRow, 'id' | 'runAt'>
 
-/** Of the jobs whose worker has died: how many beside each other, and whether one that has to be without any other. */
+/** How many suspects may be claimed to run together, and whether one may be claimed that must run without any other. */
 export interface SuspectsWanted {
   readonly together: number
   readonly alone: boolean
@@ -21,11 +21,11 @@ interface Lane {
   readonly suspect: number
   readonly queue: string
   readonly priority: number
-  /** Of the first job in it. */
+  /** Due time of its first job, in ms since the epoch. */
   readonly runAt: number
 }
 
-/** What is due of the queues that a worker serves, found lane by lane: future jobs are never walked. */
+/** Finds the due jobs in the queues that a worker serves, lane by lane, so that jobs of the future are never read. */
 export class DueJobs {
   constructor(
     private readonly sql: SqliteStatements,
@@ -34,9 +34,9 @@ export class DueJobs {
   ) {}
 
   /**
-   * Up to `slots` jobs in the order in which they are served, and when, in ms since the epoch, the next one will be due.
-   * Those whose worker has died come first: a backlog leaves them no slot.
-   * @param lease of the claim that is to come
+   * Finds up to `slots` jobs in the order in which they are served, and when, in ms since the epoch, the next one will be
+   * due. Suspects come first, because a backlog would leave them no slot.
+   * @param lease the lease number of the claim that follows
    */
   find(
     run: StatementRunner,
@@ -89,7 +89,7 @@ export class DueJobs {
     return [...numbers].flatMap(([lane, number]) => read(lane, number)).sort(byDueTime)
   }
 
-  /** Those with waiting jobs that this worker serves. */
+  /** The lanes with waiting jobs that this worker serves. */
   private lanes(run: StatementRunner): Lane[] {
     const { sql, source, queues } = this
     const paused = new Set((run(sql.pausedQueues).all(source) as { queue: string }[]).map(({ queue }) => queue))
@@ -112,7 +112,7 @@ export class DueJobs {
   }
 }
 
-/** In the order in which they are served; lanes of one rank are served together. */
+/** Groups lanes of the same rank, which are served together, in the order in which they are served. */
 function inRanks(lanes: readonly Lane[], queues: readonly string[] | '*'): Lane[][] {
   const rank = ({ queue, priority }: Lane) => (queues === '*' ? 0 : queues.indexOf(queue)) * 1e9 + priority
   const ranks = [...new Set(lanes.map(rank))].sort((a, b) => a - b)
@@ -122,7 +122,9 @@ function inRanks(lanes: readonly Lane[], queues: readonly string[] | '*'): Lane[
 type ColumnsOf<Names extends readonly (keyof ClaimedRow)[]> = { [Index in keyof Names]: ClaimedRow[Names[Index]] }
 type DueColumns = readonly [...ColumnsOf<typeof DUE>, attempt: number, rowid: number]
 
-/** By index, and without what the lane says: with names, both driver and engine take longer. */
+/**
+ * Reads columns by index, because the driver and the engine take longer with names. The lane adds what its jobs share.
+ */
 function dueJob(columns: DueColumns, { suspect, queue, priority }: Lane, lease: number): DueJob {
   const row: ClaimedRow = {
     id: columns[0],

@@ -28,7 +28,7 @@ export class SqliteDatabase implements JobDatabase {
         transaction,
       )
     },
-    explained: withTableAdvice,
+    withAdvice: withTableAdvice,
   }
   private readonly sql: SqliteStatements
   private readonly connection: SqliteConnection
@@ -55,7 +55,7 @@ export class SqliteDatabase implements JobDatabase {
     } catch (error) {
       if (!isBusyError(error)) throw withTableAdvice(error)
       if (!connection.shared.inTransaction) return results(await insert())
-      // The writer is this very process, and may be waiting for this call: waiting for it could last for ever.
+      // The writer is this process, and may itself wait for this call, so the call does not wait for it.
       const delivered = insert().then(() => {})
       return rows.map((row) => (isRow(row) ? { state: 'deferred', delivered } : { state: 'failed', error: row }))
     }
@@ -68,13 +68,13 @@ export class SqliteDatabase implements JobDatabase {
     return resultsOf(rows, idsOf(inserted))
   }
 
-  // Workers see a commit by the file itself.
+  // Workers notice a commit in the file itself.
   committed(): void {}
   wake(): void {}
 
   open(options: BuiltInConsumeOptions): JobStore<InFlightRow> {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
-    // An acknowledgement that a power cut takes back means one more run, which is what at-least-once promises.
+    // When a power cut takes back an acknowledgement, the job runs once more, as at-least-once allows.
     return new SqliteStore(this.host, this.connect('NORMAL'), this.sql, options)
   }
 
@@ -93,11 +93,11 @@ export class SqliteDatabase implements JobDatabase {
   private connect(synchronous: 'FULL' | 'NORMAL'): SqliteConnection {
     const { dataSource } = this.host
     const isInsideTestTransaction = () => this.host.testRunner() !== undefined
-    return new SqliteConnection({ dataSource, isInsideTestTransaction, explained: withTableAdvice, synchronous })
+    return new SqliteConnection({ dataSource, isInsideTestTransaction, withAdvice: withTableAdvice, synchronous })
   }
 }
 
-/** What the insert takes: one JSON array. */
+/** The parameter of the insert statement: one JSON array. */
 function valuesOf(rows: readonly (NewRow | Error)[]): [string] {
   const now = Date.now()
   return [JSON.stringify(rows.filter(isRow).map((row) => ({ ...row, runAt: (row.runAt ?? now) + row.delay })))]

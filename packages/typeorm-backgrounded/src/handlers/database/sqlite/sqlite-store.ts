@@ -18,23 +18,23 @@ import { DueJobs, type SuspectsWanted } from './due-jobs'
 import type { SqliteStatements } from './statements'
 import { isWorkerAlive, WorkerLock } from './worker-lock'
 
-const LOOK_AROUND_EVERY = 5_000
-const LOOK_FOR_COMMITS_EVERY = 20
+const REAP_EVERY = 5_000
+const CHECK_COMMITS_EVERY = 20
 
-/** The jobs of a SQLite database, as one worker sees them. */
+/** What one worker does with the jobs of a SQLite database. */
 export class SqliteStore implements JobStore<InFlightRow> {
   readonly connections = 1
-  private readonly held: InFlightRow[] = []
+  private readonly inFlight: InFlightRow[] = []
   private readonly due: DueJobs
   private readonly checkpoints: Checkpoints
   private readonly progress: ProgressWrites<ClaimedRow>
   private lock: WorkerLock | undefined
   private worker = 'in-memory'
   private leases = 0
-  private lookedAround = -Infinity
+  private lastReap = -Infinity
   private seenVersion: unknown
   private nextDue = Infinity
-  private looks: NodeJS.Timeout | undefined
+  private reapTimer: NodeJS.Timeout | undefined
 
   constructor(
     private readonly host: BuiltInHost,
@@ -52,19 +52,19 @@ export class SqliteStore implements JobStore<InFlightRow> {
     slots: number,
   ): Promise<AcknowledgedAndClaimed<InFlightRow>> {
     await this.prepare()
-    await othersTurn() // nothing below waits for anything: without this, timers and signals would wait for the backlog
-    const dead = await this.lookAround()
+    await othersTurn() // nothing below yields, so without this, timers and signals would wait for the whole backlog
+    const dead = await this.findDeadWorkers()
     await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
     const write = (isEachAlone: boolean) =>
       this.connection.write((run) => {
         this.seenVersion = this.connection.dataVersion()
         const refused = new Map<InFlightRow, unknown>()
-        const leaseLost = this.settle(run, finished, isEachAlone, refused)
+        const leaseLost = this.applyOutcomes(run, finished, isEachAlone, refused)
         const taken = dead.flatMap((worker) => this.takeOver(run, worker))
         const isEnding = (job: InFlightRow) => finished.some((each) => each.job === job)
-        const suspects = this.held.filter((job) => job.claim.suspect > 0 && !job.died && !isEnding(job))
+        const suspects = this.inFlight.filter((job) => job.claim.suspect > 0 && !job.died && !isEnding(job))
         const { rows, nextDue } =
-          slots > 0 ? this.take(run, slots, this.suspectsWanted(suspects)) : { rows: [], nextDue: Infinity }
+          slots > 0 ? this.claim(run, slots, this.suspectsWanted(suspects)) : { rows: [], nextDue: Infinity }
         return { rows, taken, leaseLost, refused, nextDue }
       })
     const { rows, taken, leaseLost, refused, nextDue } = await write(false).catch((error: unknown) => {
@@ -72,30 +72,30 @@ export class SqliteStore implements JobStore<InFlightRow> {
       throw error
     })
     this.checkpoints.committed()
-    for (const { job } of finished) if (!refused.has(job)) removeFrom(this.held, job)
+    for (const { job } of finished) if (!refused.has(job)) removeFrom(this.inFlight, job)
     this.nextDue = nextDue
-    const claimed = [...taken.map((row) => this.hold(row, true)), ...rows.map((row) => this.hold(row, false))]
+    const claimed = [...taken.map((row) => this.add(row, true)), ...rows.map((row) => this.add(row, false))]
     return { leaseLost, refused, claimed, isAll: rows.length < slots }
   }
 
   async wait(signal: AbortSignal): Promise<void> {
     const until = Math.min(Date.now() + this.options.pollInterval, this.nextDue)
     while (!signal.aborted && Date.now() < until && this.connection.dataVersion() === this.seenVersion) {
-      await sleep(Math.min(LOOK_FOR_COMMITS_EVERY, until - Date.now()), signal)
+      await sleep(Math.min(CHECK_COMMITS_EVERY, until - Date.now()), signal)
     }
   }
 
   get hasNews(): boolean {
-    return Date.now() - this.lookedAround >= LOOK_AROUND_EVERY
+    return Date.now() - this.lastReap >= REAP_EVERY
   }
 
   onNews(changed: () => void): void {
-    this.looks = setInterval(changed, LOOK_AROUND_EVERY)
+    this.reapTimer = setInterval(changed, REAP_EVERY)
   }
 
   close(): void {
     this.progress.close()
-    clearInterval(this.looks)
+    clearInterval(this.reapTimer)
     this.lock?.release()
     this.lock = undefined
     this.connection.close()
@@ -111,11 +111,14 @@ export class SqliteStore implements JobStore<InFlightRow> {
     this.worker = this.lock.worker
   }
 
-  /** Every few seconds: who has died, and does this worker still have what it holds? Returns the dead. */
-  private async lookAround(): Promise<(string | null)[]> {
+  /**
+   * Every few seconds: checks the leases of the jobs in flight, removes old completed jobs, and returns the dead
+   * workers.
+   */
+  private async findDeadWorkers(): Promise<(string | null)[]> {
     if (!this.hasNews) return []
-    this.lookedAround = Date.now()
-    if (this.lock && !this.lock.isHeld()) await this.becomeAnotherWorker()
+    this.lastReap = Date.now()
+    if (this.lock && !this.lock.isHeld()) await this.restartAsNewWorker()
     const { workers, held } = await this.connection.read((run) => ({
       workers: run(this.sql.workers).all(this.host.source) as { worker: string | null }[],
       held: run(this.sql.held).all(this.host.source, this.worker) as { id: string; lease: number }[],
@@ -130,20 +133,23 @@ export class SqliteStore implements JobStore<InFlightRow> {
     return worker !== null && file !== undefined && isWorkerAlive(Database, file, worker)
   }
 
-  /** Somebody removed the lock file: others take this worker for dead, so it must take itself for dead too. */
-  private async becomeAnotherWorker(): Promise<void> {
+  /**
+   * The lock file was removed, so that other workers take this one for dead. It gives up its jobs, and goes on under a
+   * new id.
+   */
+  private async restartAsNewWorker(): Promise<void> {
     this.host.logger.error(
       { worker: this.worker },
       'the lock file of this worker is gone: it gives up the jobs it holds',
     )
-    for (const job of this.held) job.lose()
+    for (const job of this.inFlight) job.lose()
     this.lock?.release()
     this.lock = undefined
     await this.prepare()
   }
 
   private noticeLostLeases(leases: ReadonlySet<string>): void {
-    for (const job of this.held) if (!leases.has(`${job.id}/${job.claim.lease}`)) job.lose()
+    for (const job of this.inFlight) if (!leases.has(`${job.id}/${job.claim.lease}`)) job.lose()
   }
 
   private async prune(): Promise<void> {
@@ -156,7 +162,7 @@ export class SqliteStore implements JobStore<InFlightRow> {
         await othersTurn()
       }
     } catch (error) {
-      if (!isBusyError(error)) throw error // the next round will do
+      if (!isBusyError(error)) throw error // the next round removes the rest
     }
   }
 
@@ -170,15 +176,19 @@ export class SqliteStore implements JobStore<InFlightRow> {
     return { together: isOneAlone ? 0 : Math.max(0, most - running.length), alone: running.length === 0 }
   }
 
-  private take(run: StatementRunner, slots: number, suspects: SuspectsWanted): { rows: ClaimedRow[]; nextDue: number } {
+  private claim(
+    run: StatementRunner,
+    slots: number,
+    suspects: SuspectsWanted,
+  ): { rows: ClaimedRow[]; nextDue: number } {
     const lease = ++this.leases
     const { due, nextDue } = this.due.find(run, slots, lease, suspects)
     if (due.length > 0) run(this.sql.claim).run(this.worker, lease, JSON.stringify(due.map(({ rowid }) => rowid)))
     return { rows: due.map(({ row }) => row), nextDue }
   }
 
-  /** Returns the jobs that are not this worker's any more; those that the database does not let end are `refused`. */
-  private settle(
+  /** Returns the jobs whose lease this worker has lost. A job goes to `refused` when the database rejects its outcome. */
+  private applyOutcomes(
     run: StatementRunner,
     finished: readonly FinishedJob<InFlightRow>[],
     isEachAlone: boolean,
@@ -196,7 +206,7 @@ export class SqliteStore implements JobStore<InFlightRow> {
     }
     for (const { job, outcome } of finished) {
       if (outcome.state === 'completed' && this.host.keepCompleted === 0) completed.push(job)
-      else each(job, () => this.applyInWords(run, job, outcome))
+      else each(job, () => this.applyOrPlain(run, job, outcome))
     }
     for (const jobs of byLease(completed)) {
       if (isEachAlone || jobs.length === 1) for (const job of jobs) each(job, () => this.remove(run, job))
@@ -209,7 +219,7 @@ export class SqliteStore implements JobStore<InFlightRow> {
     return run(this.sql.remove).run(id, this.worker, lease)
   }
 
-  /** @throws NotAllRemoved, for the number of rows or the error says that there is one that stays, and not which */
+  /** @throws NotAllRemoved when some job could not be removed, because the result does not say which one */
   private removeAll(run: StatementRunner, jobs: readonly InFlightRow[]): void {
     const ids = asciiJson(jobs.map(({ id }) => id))
     try {
@@ -220,44 +230,44 @@ export class SqliteStore implements JobStore<InFlightRow> {
     }
   }
 
-  /** In plain words where the database does not take the error's own. */
-  private applyInWords(run: StatementRunner, job: InFlightRow, outcome: Outcome): { changes: number } {
-    const settlement = rowOutcomeOf(outcome, job)
+  /** Stores an outcome, without the text of its error when the database rejects that. */
+  private applyOrPlain(run: StatementRunner, job: InFlightRow, outcome: Outcome): { changes: number } {
+    const rowOutcome = rowOutcomeOf(outcome, job)
     try {
-      return this.apply(run, job, settlement)
+      return this.apply(run, job, rowOutcome)
     } catch (error) {
       if (!isRefusal(error)) throw error
-      return this.apply(run, job, plain(settlement))
+      return this.apply(run, job, plain(rowOutcome))
     }
   }
 
-  private apply(run: StatementRunner, job: InFlightRow, settlement: RowOutcome): { changes: number } {
-    const { state, error, suspect, giveBack, releasedSince, delay } = settlement
+  private apply(run: StatementRunner, job: InFlightRow, rowOutcome: RowOutcome): { changes: number } {
+    const { state, error, suspect, giveBack, releasedSince, delay } = rowOutcome
     const now = Date.now()
     const runAt = delay === null ? null : now + delay
     const finishedAt = delay === null ? now : null
     const { id, lease } = job.claim
     const values = [state, error, suspect, giveBack, releasedSince, runAt, finishedAt]
-    return run(this.sql.settle).run(...values, id, this.worker, lease)
+    return run(this.sql.applyOutcomes).run(...values, id, this.worker, lease)
   }
 
-  private hold(row: ClaimedRow, died: boolean): InFlightRow {
+  private add(row: ClaimedRow, died: boolean): InFlightRow {
     const job = new InFlightJob(row, row, died, (claim, value) => this.progress.set(claim, value))
-    this.held.push(job)
+    this.inFlight.push(job)
     return job
   }
 
   private storeProgress(values: readonly Progress<ClaimedRow>[]): Promise<void> {
     return this.connection.write((run) => {
       for (const { claim, progress } of values) run(this.sql.progress).run(progress, claim.id, this.worker, claim.lease)
-    }, LOOK_AROUND_EVERY)
+    }, REAP_EVERY)
   }
 }
 
-/** Takes the transaction back. */
+/** Rolls the transaction back. */
 class NotAllRemoved extends Error {}
 
-/** Nearly always all are of one claim. */
+/** Groups jobs by the lease of their claim. Nearly always there is only one group. */
 function byLease(jobs: readonly InFlightRow[]): InFlightRow[][] {
   const claims: InFlightRow[][] = []
   for (const job of jobs) {

@@ -5,7 +5,7 @@ import { columnCheck } from '../tables/shape'
 
 export const NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
-/** What `due` reads of a row, before the attempt that a claim begins, and the row's place. */
+/** The columns that `due` reads, before the number of the next attempt and the rowid. */
 export const DUE = [...OWN, 'releasedSince'] as const
 
 /** Every statement of the SQLite job store, by name. The index that serves each is named beside it. */
@@ -15,7 +15,7 @@ export function sqliteStatements(tables: JobTables) {
   const row = CLAIMED.map((property) => `${c[property]} AS "${property}"`).join(', ')
   const waiting = `${c.state} = 'waiting' AND ${c.source} = ?`
   const lane = `${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} = ?`
-  // `+?`: SQLite looks at a bare parameter of LIMIT when it plans, and plans anew whenever one is bound.
+  // `+?`, because SQLite looks at a bare parameter of LIMIT when it plans, and so plans again whenever one is bound.
   const due = `FROM ${table} WHERE ${waiting} AND ${lane} AND ${c.runAt} <= ? ORDER BY ${c.runAt}, ${c.id} LIMIT +?`
   const held = `${c.id} = ? AND ${c.worker} = ? AND ${c.lease} = ?`
   const first = (above: string) =>
@@ -31,18 +31,21 @@ export function sqliteStatements(tables: JobTables) {
       `ON CONFLICT (${c.id}) DO NOTHING RETURNING ${c.id} AS id`,
 
     // Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id).
-    // Three of them, since SQLite searches an index for the first column of a row value only.
+    // Three statements, because SQLite searches an index only for the first column of a row value.
     nextPriority: first(`${c.suspect} = ? AND ${c.queue} = ? AND ${c.priority} > ?`),
     nextQueue: first(`${c.suspect} = ? AND ${c.queue} > ?`),
     nextSuspect: first(`${c.suspect} > ?`),
     due: `SELECT ${DUE.map((property) => c[property]).join(', ')}, ${c.attempt} + 1, rowid ${due}`,
-    /** Without looking at the rows themselves: of many lanes, most jobs are not taken. */
+    /** Reads the index only, because most due jobs of many lanes are not claimed. */
     duePlaces: `SELECT ${c.id} AS id, ${c.runAt} AS runAt ${due}`,
     // The pauses' primary key.
     pausedQueues: `SELECT ${pauses.columns.queue} AS queue FROM ${pauses.table} WHERE ${pauses.columns.source} = ?`,
 
-    // By rowid, in the transaction that has found it: one JSON array.
-    /** OR FAIL: an error takes the whole transaction back, so that no copies are needed to take back this statement. */
+    // By rowid: one JSON array, in the transaction that has found the rows.
+    /**
+     * OR FAIL, because an error rolls back the whole transaction, and SQLite need not be able to undo this statement
+     * alone.
+     */
     claim:
       `UPDATE OR FAIL ${table} SET ${c.state} = 'running', ${c.attempt} = ${c.attempt} + 1, ${c.worker} = ?, ${c.lease} = ? ` +
       `WHERE rowid IN (SELECT value FROM json_each(?))`,
@@ -51,7 +54,7 @@ export function sqliteStatements(tables: JobTables) {
     remove: `DELETE FROM ${table} WHERE ${held}`,
     /** One JSON array. */
     removeAll: `DELETE FROM ${table} WHERE ${c.id} IN (SELECT value FROM json_each(?)) AND ${c.worker} = ? AND ${c.lease} = ?`,
-    settle:
+    applyOutcomes:
       `UPDATE ${table} SET ${c.state} = ?, ${c.error} = ?, ${c.suspect} = coalesce(?, ${c.suspect}), ${c.attempt} = ${c.attempt} - ?, ` +
       `${c.releasedSince} = ?, ${c.runAt} = coalesce(?, ${c.runAt}), ${c.finishedAt} = ?, ${free} WHERE ${held}`,
     progress: `UPDATE ${table} SET ${c.progress} = ? WHERE ${held}`,

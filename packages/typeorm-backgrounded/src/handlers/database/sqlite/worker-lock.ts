@@ -5,9 +5,9 @@ import { isBusyError } from '../../../database/errors'
 import type { SqliteConstructor, SqliteDatabase } from '../../../upstream/sqlite'
 
 /**
- * Tells that this worker lives, without writing into the user's file: it keeps an exclusive SQLite lock on a
- * small file beside it. The kernel frees the lock at death, however the worker dies, so a method that holds a
- * transaction open, or the event loop busy, for any time costs it nothing.
+ * Shows that this worker is alive without writing into the user's file: the worker keeps an exclusive SQLite lock on a
+ * small file beside it. The kernel frees the lock when the process ends, however it ends. So a method may hold a
+ * transaction open, or keep the event loop busy, for any time.
  */
 export class WorkerLock {
   private constructor(
@@ -24,13 +24,13 @@ export class WorkerLock {
       const database = tryLock(Database, path, false)
       if (!database) continue
       const lock = new WorkerLock(worker, path, database)
-      // Between creation and lock, another worker may have taken it for a dead one's and removed it.
+      // Before the file was locked, another worker may have removed it, as if it were that of a dead worker.
       if (lock.isHeld()) return lock
       database.close()
     }
   }
 
-  /** The lock file is still the one that others look at. */
+  /** Whether the lock file still exists. */
   isHeld(): boolean {
     return existsSync(this.path) && statSync(this.path).isFile()
   }
@@ -70,7 +70,7 @@ function tryLock(Database: SqliteConstructor, path: string, fileMustExist: boole
   }
 }
 
-/** What idle workers that were killed have left behind. */
+/** Removes the lock files of workers that were killed. */
 function removeDeadLocks(Database: SqliteConstructor, databaseFile: string): void {
   const prefix = `${basename(databaseFile)}-worker-`
   for (const name of readdirSync(dirname(databaseFile))) {

@@ -12,7 +12,7 @@ export interface JobTables {
   readonly dialect: Dialect
   readonly jobs: TableNames<BackgroundedJob>
   readonly pauses: TableNames<PausedQueue>
-  /** Not on SQLite, where a lock file tells that a worker lives. */
+  /** Undefined on SQLite, where a lock file shows that a worker is alive. */
   readonly workers: TableNames<BackgroundedWorker> | undefined
 }
 
@@ -43,7 +43,7 @@ export function jobTables(dialect: Dialect, dataSource: DataSource): JobTables {
   }
 }
 
-/** The error itself, or where the database can never do what it is asked for, what to do about it. */
+/** Returns the error itself, or an error with advice when waiting would not help, such as a missing table. */
 export function withTableAdvice(error: unknown): unknown {
   return withAdvice(error, {
     tables: 'job tables',

@@ -22,27 +22,27 @@ export class BackgroundedJob {
   enqueuedAt!: number | string
   /** JSON */
   meta!: string | null
-  /** Null: the method's own. */
+  /** Null when the method's own number applies. */
   attempts!: number | null
   state!: JobState
   /** Counted by the claim. */
   attempt!: number
-  /** 1: its last worker died while it ran; 2: for the second time, or it has only one attempt left. */
+  /** 1: its last worker died while it ran. 2: this has happened twice, or only one attempt is left. */
   suspect!: number
   worker!: string | null
-  /** Fresh with every claim of the worker's; every later write about the job checks both. */
+  /** A new number with every claim of the worker; every later write about the job checks both. */
   lease!: number | null
   releasedSince!: number | string | null
   /** JSON */
   progress!: string | null
-  /** Of the last failed attempt, or the reason of the last release. */
+  /** The error of the last failed attempt, or the reason of the last release. */
   error!: string | null
   finishedAt!: number | string | null
 }
 
 /**
  * The job table. Every column that plain SQL may leave out has a default.
- * @param columnName of the data source's naming strategy: TypeORM takes the condition of an index as it stands
+ * @param columnName applies the naming strategy of the data source, which TypeORM does not apply to the condition of an index
  */
 export function jobTable(
   driver: string,
@@ -58,10 +58,10 @@ export function jobTable(
   })
 }
 
-/** Every job is in one or two of them, and a waiting one in the first only. */
+/** Every job is in one or two of these indices, and a waiting job only in the first. */
 function partialIndices(state: string, finishedAt: string) {
   return [
-    // Serves every look at waiting jobs: which lanes there are, and what is due in one of them.
+    // Serves claims: which lanes have waiting jobs, and which jobs are due in a lane.
     { columns: ['source', 'suspect', 'queue', 'priority', 'runAt', 'id'], where: `${state} = 'waiting'` },
     // Serves the search for jobs of dead workers.
     { columns: ['source', 'worker'], where: `${state} = 'running'` },
@@ -70,7 +70,7 @@ function partialIndices(state: string, finishedAt: string) {
   ]
 }
 
-/** MariaDB has no partial indices: `state` stands before what they would hold. */
+/** MariaDB has no partial indices, so `state` is a column of the index. */
 const wholeIndices = [
   { columns: ['source', 'state', 'suspect', 'queue', 'priority', 'runAt', 'id'] },
   { columns: ['finishedAt'] },

@@ -2,7 +2,7 @@ import type { EntitySchema } from 'typeorm'
 import { columnTypes } from '../../../database/column-types'
 import { tableEntity } from '../../../database/table-entity'
 
-/** A queue that nobody claims from for now. */
+/** A queue that no worker claims from until it is resumed. */
 export class PausedQueue {
   source!: string
   queue!: string

@@ -6,7 +6,7 @@ import { BackgroundedJob } from './job-table'
 import { PausedQueue } from './paused-queue-table'
 import { BackgroundedWorker } from './worker-table'
 
-/** Reads nothing, and fails where a column is missing that some statement needs sooner or later. */
+/** A statement that reads no rows, and fails when a column is missing. */
 export function columnCheck({ jobs, pauses, workers }: JobTables): string {
   const tables = [jobs, pauses, ...(workers ? [workers] : [])]
   const columns = tables.flatMap((each, place) =>
@@ -16,8 +16,8 @@ export function columnCheck({ jobs, pauses, workers }: JobTables): string {
   return `SELECT ${columns.join(', ')} FROM ${aliased.join(' CROSS JOIN ')} WHERE 1 = 0`
 }
 
-/** Jobs are found without an index too, only ever more slowly: so that is said, and nothing ends with it. */
-export async function tellOfMissingIndices({ dataSource, logger }: HandlerHost): Promise<void> {
+/** Only warns, because jobs are found without an index too, but ever more slowly. */
+export async function warnOfMissingIndices({ dataSource, logger }: HandlerHost): Promise<void> {
   try {
     const entities = [BackgroundedJob, PausedQueue, BackgroundedWorker]
     const metadatas: EntityMetadata[] = entities

@@ -2,17 +2,20 @@ import type { EntitySchema } from 'typeorm'
 import { columnTypes } from '../../../database/column-types'
 import { tableEntity } from '../../../database/table-entity'
 
-/** A worker that lives, or whose end nobody has noticed yet. Times are ms since the epoch, by the database's clock. */
+/**
+ * A worker that is alive, or that no other worker has removed yet. Times are ms since the epoch, by the database's
+ * clock.
+ */
 export class BackgroundedWorker {
   id!: string
   source!: string
-  /** Host and process, for whoever looks; empty: it has stopped, and the next worker removes it. */
+  /** Host and process id, for people. Empty when the worker has stopped: then the next worker removes its row. */
   name!: string
   startedAt!: number | string
   beatAt!: number | string
   /**
-   * Since when, at its last beat, some worker or other has been in touch with the database, as if it had been so without a
-   * gap: only that time counts when a silent worker is taken for dead.
+   * `beatAt` minus this is for how long workers had been in contact with the database at the last beat of this worker,
+   * not counting the gaps in which no worker was. Only time in contact counts when a silent worker is taken for dead.
    */
   steadySince!: number | string
 }

@@ -11,7 +11,7 @@ describe('a checkpoint of a SQLite database', () => {
 
   beforeEach(async () => {
     dataSource = await inFile([]).initialize()
-    const host = { dataSource, isInsideTestTransaction: () => false, explained: (error: unknown) => error }
+    const host = { dataSource, isInsideTestTransaction: () => false, withAdvice: (error: unknown) => error }
     connection = new SqliteConnection({ ...host, synchronous: 'NORMAL' })
     await connection.prepareForWork()
     await connection.write((run) => run('CREATE TABLE numbers (number integer)').run())
@@ -57,7 +57,7 @@ describe('a checkpoint of a SQLite database', () => {
   })
 
   it("is none of the library's business on TypeORM's own connection, which a test's transaction is on", async () => {
-    const host = { dataSource, isInsideTestTransaction: () => true, explained: (error: unknown) => error }
+    const host = { dataSource, isInsideTestTransaction: () => true, withAdvice: (error: unknown) => error }
     const before = (await dataSource.query('PRAGMA wal_autocheckpoint')) as unknown
     await new SqliteConnection(host).prepareForWork()
     expect(await dataSource.query('PRAGMA wal_autocheckpoint')).to.deep.equal(before)
