@@ -18,7 +18,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(?, (TIMESTAMPDIFF(MICROSECOND, '1970
 SELECT @@max_allowed_packet AS size, @@SESSION.sql_mode AS mode;
 
 -- nextLane
--- Index: The hot index: of the next lane, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
+-- Index: The hot index, for the next lane and the time of its first job. Not GROUP BY, which may walk every job, depending on statistics.
 SELECT `suspect` AS suspect, `queue` AS queue, `priority` AS priority, `run_at` AS runAt, GREATEST(`run_at`, 0) -
     (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000) AS wait
 FROM `backgrounded_jobs`
@@ -28,8 +28,8 @@ ORDER BY `suspect`, `queue`, `priority`, `run_at`
 LIMIT 1;
 
 -- otherLanes
--- Index: The hot index: of the next lane, the first time. Step by step: whether GROUP BY walks every job depends on statistics.
--- All others at once. Walks every job of theirs.
+-- Index: The hot index, for the next lane and the time of its first job. Not GROUP BY, which may walk every job, depending on statistics.
+-- All other lanes at once. Walks every job in them.
 SELECT `suspect` AS suspect, `queue` AS queue, `priority` AS priority, MIN(`run_at`) AS runAt, GREATEST(MIN(`run_at`),
     0) - (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000) AS wait
 FROM `backgrounded_jobs`
@@ -44,7 +44,7 @@ FROM `backgrounded_pauses`
 WHERE `source` = ?;
 
 -- due
--- Index: The hot index, from the cursor on.
+-- Index: The hot index, from the cursor.
 SELECT `id` AS `id`, `entity` AS `entity`, `key` AS `key`, `method` AS `method`, `args` AS `args`, `types` AS `types`,
     `run_at` AS `runAt`, `enqueued_at` AS `enqueuedAt`, `meta` AS `meta`, `attempts` AS `attempts`, `queue` AS `queue`,
     `priority` AS `priority`, `attempt` AS `attempt`, `suspect` AS `suspect`, `lease` AS `lease`, `released_since` AS
@@ -84,7 +84,7 @@ UPDATE `backgrounded_workers` FORCE INDEX (PRIMARY)
 SET `name` = ''
 WHERE `id` = ?;
 
--- judge
+-- hasBeatenLately
 -- Index: The workers' primary key.
 SELECT 1
 FROM `backgrounded_workers`
@@ -92,7 +92,7 @@ WHERE `id` = ? AND `beat_at` > (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIM
 
 -- contact
 -- Index: The table of workers is small. These two lock nothing.
--- For how long the store has been in touch with workers, in ms: what passed from a beat to the next one, of whichever worker, counts unless it was more than so many ms. A worker has it, as of its last beat, as the difference of two times.
+-- For how long workers have been in contact with the store, in ms. The time between two successive beats, of any two workers, counts unless it is longer than `?` ms. The contact at a worker's last beat is the difference of two of its columns.
 SELECT `beat_at` - `steady_since` + CASE WHEN (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000) -
     `beat_at` BETWEEN 0 AND ? THEN (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000) - `beat_at`
     ELSE 0 END AS ms
@@ -111,7 +111,7 @@ WHERE `source` = ? AND `id` <> ? AND (`name` = '' OR (`beat_at` NOT BETWEEN (TIM
 
 -- lockGone
 -- Index: The workers' primary key.
--- Whom nobody else is about to remove.
+-- Skips workers that another worker is removing.
 SELECT `id` AS id
 FROM `backgrounded_workers` FORCE INDEX (PRIMARY)
 WHERE `id` IN (?, ?) AND (`name` = '' OR (`beat_at` NOT BETWEEN (TIMESTAMPDIFF(MICROSECOND, '1970-01-01',
@@ -126,7 +126,7 @@ FROM `backgrounded_workers` w FORCE INDEX (PRIMARY)
 WHERE w.`id` IN (?, ?) AND w.`source` = ?;
 
 -- orphans
--- Index: Running jobs: the hot index, by source and state. They lock nothing.
+-- Index: Running jobs: the hot index, by source and state. These statements lock nothing.
 SELECT j.`id` AS id
 FROM `backgrounded_jobs` j
 WHERE j.`source` = ? AND j.`state` = 'running' AND NOT EXISTS (
@@ -137,7 +137,7 @@ WHERE j.`source` = ? AND j.`state` = 'running' AND NOT EXISTS (
 LIMIT 500;
 
 -- orphan
--- Index: Running jobs: the hot index, by source and state. They lock nothing.
+-- Index: Running jobs: the hot index, by source and state. These statements lock nothing.
 SELECT 1
 FROM `backgrounded_jobs` j
 WHERE j.`source` = ? AND j.`state` = 'running' AND NOT EXISTS (
@@ -149,7 +149,7 @@ WHERE j.`source` = ? AND j.`state` = 'running' AND NOT EXISTS (
 LIMIT 1;
 
 -- held
--- Index: Running jobs: the hot index, by source and state. They lock nothing.
+-- Index: Running jobs: the hot index, by source and state. These statements lock nothing.
 SELECT j.`id` AS `id`, j.`entity` AS `entity`, j.`key` AS `key`, j.`method` AS `method`, j.`args` AS `args`, j.`types`
     AS `types`, j.`run_at` AS `runAt`, j.`enqueued_at` AS `enqueuedAt`, j.`meta` AS `meta`, j.`attempts` AS `attempts`,
     j.`queue` AS `queue`, j.`priority` AS `priority`, j.`attempt` AS `attempt`, j.`suspect` AS `suspect`, j.`lease` AS
@@ -177,7 +177,7 @@ UPDATE `backgrounded_jobs` FORCE INDEX (PRIMARY)
 SET `worker` = ?, `lease` = ?, `suspect` = LEAST(GREATEST(`suspect`, 0) + 1, 2)
 WHERE `id` IN (?, ?);
 
--- heldOf
+-- lockHeld
 -- Index: The primary key.
 SELECT j.`id` AS id, j.`lease` AS lease
 FROM `backgrounded_jobs` j FORCE INDEX (PRIMARY)
@@ -190,7 +190,7 @@ DELETE j
 FROM `backgrounded_jobs` j FORCE INDEX (PRIMARY)
 WHERE j.`worker` = ? AND ((j.`id` = ? AND j.`lease` = ?) OR (j.`id` = ? AND j.`lease` = ?));
 
--- settle
+-- applyOutcomes
 -- Index: The primary key.
 UPDATE `backgrounded_jobs` j FORCE INDEX (PRIMARY)
 SET `state` = ?, `error` = ?, `suspect` = COALESCE(?, `suspect`), `attempt` = `attempt` - ?, `released_since` = ?,
@@ -206,7 +206,7 @@ SET `progress` = ?
 WHERE j.`worker` = ? AND ((j.`id` = ? AND j.`lease` = ?));
 
 -- prunable
--- Index: Kept jobs: the index (finished_at). It locks nothing.
+-- Index: Kept jobs: the index (finished_at). This statement locks nothing.
 SELECT `id` AS id
 FROM `backgrounded_jobs`
 WHERE `finished_at` < (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000) - ? AND `source` = ? AND
@@ -232,7 +232,7 @@ WHERE 1 = 0;
 -- Inspection: src/handlers/database/inspection-statements.ts
 
 -- counts
--- Each state's index, from which all of its entries are counted; on MariaDB the one index that begins with the state.
+-- Counts all entries of each state's index; on MariaDB, of the index that begins with the state.
 SELECT 'waiting' AS state, count(*) AS number
 FROM `backgrounded_jobs`
 WHERE `source` = ? AND `state` = 'waiting'
@@ -290,7 +290,7 @@ LIMIT ?;
 
 -- visible
 -- Index: The primary key.
--- Those of the ids that are in the table as others see it.
+-- Those of the ids that are in the table and committed.
 SELECT `id` AS "id"
 FROM `backgrounded_jobs`
 WHERE `id` IN (?, ?) AND `source` = ?;
@@ -310,7 +310,7 @@ WHERE `id` IN (?, ?) AND `source` = ? AND `state` <> 'running';
 
 -- prunable
 -- Index: The index (source, state, finished_at); on MariaDB (finished_at).
--- It goes on where the page before has ended: deleted entries stay in an index for as long as an old snapshot may look at them.
+-- Starts where the previous page has ended, because deleted entries stay in an index for as long as an old snapshot may need them.
 SELECT `id` AS "id", `finished_at` AS "finishedAt"
 FROM `backgrounded_jobs`
 WHERE `source` = ? AND `state` = 'completed' AND `finished_at` >= ? AND `finished_at` < ?
@@ -319,7 +319,7 @@ LIMIT ?;
 
 -- remove
 -- Index: The index (source, state, finished_at); on MariaDB (finished_at).
--- The same index, or the primary key: one is as good as the other.
+-- The same index, or the primary key, which is as good.
 DELETE t
 FROM `backgrounded_jobs` t FORCE INDEX (PRIMARY)
 WHERE `id` IN (?, ?) AND `source` = ? AND `state` = 'completed' AND `finished_at` >= ? AND `finished_at` <= ?;

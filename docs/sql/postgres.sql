@@ -8,7 +8,7 @@
 
 -- insertFresh, one
 -- Index: The primary key.
--- For ids that nobody has used: to look for them costs a fifth of an insert.
+-- For fresh ids only: checking for duplicates costs a fifth of an insert.
 INSERT INTO "backgrounded_jobs" ("id", "source", "entity", "key", "method", "args", "types", "queue", "priority",
     "run_at", "enqueued_at", "meta", "attempts")
 VALUES ('value 1', 'value 2', 'value 3', 'value 4', 'value 5', 'value 6', 'value 7', 'value 8', 'value 9',
@@ -17,7 +17,7 @@ VALUES ('value 1', 'value 2', 'value 3', 'value 4', 'value 5', 'value 6', 'value
 
 -- insertFresh, many
 -- Index: The primary key.
--- For ids that nobody has used: to look for them costs a fifth of an insert.
+-- For fresh ids only: checking for duplicates costs a fifth of an insert.
 INSERT INTO "backgrounded_jobs" ("id", "source", "entity", "key", "method", "args", "types", "queue", "priority",
     "run_at", "enqueued_at", "meta", "attempts")
 SELECT id, source, entity, key, method, args, types, queue, priority, coalesce("runAt", (extract(epoch from
@@ -47,7 +47,7 @@ FROM json_to_recordset($1::json) AS job (id uuid, source text, entity text, key 
 ON CONFLICT ("id") DO NOTHING
 RETURNING "id" AS id;
 
--- insertAndTell, one
+-- insertAndNotify, one
 -- Index: The primary key.
 -- Returns the new ids.
 WITH inserted AS (
@@ -57,17 +57,17 @@ WITH inserted AS (
       1000)::bigint) + $11::bigint, $12, $13, $14)
   ON CONFLICT ("id") DO NOTHING
   RETURNING "id" AS id
-), told AS MATERIALIZED (
+), notified AS MATERIALIZED (
   SELECT pg_notify($15, payload)
   FROM unnest($16::text[]) AS payload
 )
 SELECT id, (
   SELECT count(*)
-  FROM told
-) AS told
+  FROM notified
+) AS notified
 FROM inserted;
 
--- insertAndTell, many
+-- insertAndNotify, many
 -- Index: The primary key.
 -- Returns the new ids.
 WITH inserted AS (
@@ -79,21 +79,21 @@ WITH inserted AS (
       text, queue text, priority int, "runAt" bigint, delay bigint, "enqueuedAt" bigint, meta text, attempts int)
   ON CONFLICT ("id") DO NOTHING
   RETURNING "id" AS id
-), told AS MATERIALIZED (
+), notified AS MATERIALIZED (
   SELECT pg_notify($2, payload)
   FROM unnest($3::text[]) AS payload
 )
 SELECT id, (
   SELECT count(*)
-  FROM told
-) AS told
+  FROM notified
+) AS notified
 FROM inserted;
 
 -- notify
--- Nobody waits for the disk: what is told is not kept.
+-- Without waiting for the disk, because notifications are not stored.
 SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2);
 
--- exchangeAnew, alone
+-- claimFromAllLanes, alone
 -- Index: The hot index, from one lane to the next.
 WITH RECURSIVE scan AS ((
     SELECT j."suspect" AS suspect, j."queue" AS queue, j."priority" AS priority, j."run_at" AS run_at, j."id" AS id
@@ -162,9 +162,10 @@ SELECT 'claimed' AS kind, NULL::bigint AS wait, claimed."id" AS "id", claimed."e
     "suspect", claimed."lease" AS "lease", claimed."released_since" AS "releasedSince"
 FROM claimed
 UNION ALL
-SELECT 'lost', NULL, lost.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM unnest($6::uuid[]) AS lost (id)
-WHERE lost.id NOT IN (
+SELECT 'leaseLost', NULL, acknowledged.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL
+FROM unnest($6::uuid[]) AS acknowledged (id)
+WHERE acknowledged.id NOT IN (
   SELECT id
   FROM done
 )
@@ -173,7 +174,7 @@ SELECT 'lane', greatest(run_at, 0) - (extract(epoch from statement_timestamp()) 
     NULL, NULL, run_at, NULL, NULL, NULL, queue, priority, NULL, suspect, NULL, NULL
 FROM lane;
 
--- exchangeAnew, withKeys: the same, followed by
+-- claimFromAllLanes, withKeys: the same, followed by
 -- Index: The hot index, from one lane to the next.
 UNION ALL
 SELECT 'keys', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -189,8 +190,8 @@ FROM (
 ) AS no_row
 WHERE left_behind IS NULL;
 
--- exchangeOnwards, alone
--- Index: The hot index, from each cursor on.
+-- claimFromCursors, alone
+-- Index: The hot index, from each cursor.
 WITH lane AS MATERIALIZED (
   SELECT known.suspect, known.queue, known.priority, first.*
   FROM unnest($8::int[], $9::text[], $10::int[], $11::bigint[], $12::uuid[]) AS known (suspect, queue, priority, run_at,
@@ -249,9 +250,10 @@ SELECT 'claimed' AS kind, NULL::bigint AS wait, claimed."id" AS "id", claimed."e
     "suspect", claimed."lease" AS "lease", claimed."released_since" AS "releasedSince"
 FROM claimed
 UNION ALL
-SELECT 'lost', NULL, lost.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM unnest($6::uuid[]) AS lost (id)
-WHERE lost.id NOT IN (
+SELECT 'leaseLost', NULL, acknowledged.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL
+FROM unnest($6::uuid[]) AS acknowledged (id)
+WHERE acknowledged.id NOT IN (
   SELECT id
   FROM done
 )
@@ -260,8 +262,8 @@ SELECT 'lane', greatest(run_at, 0) - (extract(epoch from statement_timestamp()) 
     NULL, NULL, run_at, NULL, NULL, NULL, queue, priority, NULL, suspect, NULL, NULL
 FROM lane;
 
--- exchangeOnwards, withKeys: the same, followed by
--- Index: The hot index, from each cursor on.
+-- claimFromCursors, withKeys: the same, followed by
+-- Index: The hot index, from each cursor.
 UNION ALL
 SELECT 'keys', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (
@@ -276,9 +278,9 @@ FROM (
 ) AS no_row
 WHERE left_behind IS NULL;
 
--- exchangeInOne, alone
--- Index: The hot index, from each cursor on.
--- Of one lane, of which it says nothing.
+-- claimFromCursor, alone
+-- Index: The hot index, from each cursor.
+-- Claims from one lane, and returns no lane.
 WITH due AS MATERIALIZED (
   SELECT j."id" AS id
   FROM "backgrounded_jobs" j
@@ -314,16 +316,17 @@ SELECT 'claimed' AS kind, NULL::bigint AS wait, claimed."id" AS "id", claimed."e
     "suspect", claimed."lease" AS "lease", claimed."released_since" AS "releasedSince"
 FROM claimed
 UNION ALL
-SELECT 'lost', NULL, lost.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM unnest($6::uuid[]) AS lost (id)
-WHERE lost.id NOT IN (
+SELECT 'leaseLost', NULL, acknowledged.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL
+FROM unnest($6::uuid[]) AS acknowledged (id)
+WHERE acknowledged.id NOT IN (
   SELECT id
   FROM done
 );
 
--- exchangeInOne, withKeys: the same, followed by
--- Index: The hot index, from each cursor on.
--- Of one lane, of which it says nothing.
+-- claimFromCursor, withKeys: the same, followed by
+-- Index: The hot index, from each cursor.
+-- Claims from one lane, and returns no lane.
 UNION ALL
 SELECT 'keys', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (
@@ -339,7 +342,7 @@ FROM (
 WHERE left_behind IS NULL;
 
 -- claimSuspects
--- Index: The hot index, from each cursor on.
+-- Index: The hot index, from each cursor.
 WITH lane AS (
   SELECT $9::int AS suspect, $2::text AS queue, $5::int AS priority, $6::bigint AS run_at, $7::uuid AS id
 ), due AS MATERIALIZED (
@@ -410,7 +413,7 @@ WHERE "id" = $1;
 
 -- reap
 -- Index: Running jobs: the partial index (source, worker).
--- The same step removes a worker and takes what it ran, so that one that beats in this moment keeps both.
+-- Removes dead workers and takes over their jobs in one statement, so that a worker that beats meanwhile keeps both.
 WITH contact AS (
   SELECT "beat_at" - "steady_since" + CASE WHEN (extract(epoch from statement_timestamp()) * 1000)::bigint - "beat_at"
       BETWEEN 0 AND $5::bigint THEN (extract(epoch from statement_timestamp()) * 1000)::bigint - "beat_at" ELSE 0 END AS
@@ -419,7 +422,7 @@ WITH contact AS (
   WHERE "source" = $4::text
   ORDER BY "beat_at" - "steady_since" DESC, "beat_at" DESC
   LIMIT 1
-), judge AS (
+), reaper AS (
   SELECT contact.ms - $3::bigint AS dead_until
   FROM contact
   WHERE contact.ms >= $3::bigint AND EXISTS (
@@ -434,7 +437,7 @@ WITH contact AS (
       statement_timestamp()) * 1000)::bigint - $3::bigint AND (extract(epoch from statement_timestamp()) * 1000)::bigint
       + $3::bigint AND "beat_at" - "steady_since" <= (
         SELECT dead_until
-        FROM judge
+        FROM reaper
       )
     )
   )
@@ -451,7 +454,7 @@ UPDATE "backgrounded_jobs" j
 SET "worker" = $1, "lease" = $2, "suspect" = least(greatest(j."suspect", 0) + 1, 2)
 WHERE j."state" = 'running' AND j."source" = $4 AND EXISTS (
   SELECT
-  FROM judge
+  FROM reaper
 ) AND (j."worker" IN (
     SELECT id
     FROM dead
@@ -487,7 +490,7 @@ SELECT j."id" AS "id", j."entity" AS "entity", j."key" AS "key", j."method" AS "
 FROM "backgrounded_jobs" j
 WHERE j."state" = 'running' AND j."source" = $1 AND j."worker" = $2;
 
--- settle
+-- applyOutcomes
 -- Index: The primary key.
 UPDATE "backgrounded_jobs" j
 SET "state" = fence.state, "error" = fence.error, "suspect" = coalesce(fence.suspect, j."suspect"), "attempt" =
@@ -535,7 +538,7 @@ WHERE current_setting('backgrounded.statement_timeout', true) <> '';
 -- Inspection: src/handlers/database/inspection-statements.ts
 
 -- counts
--- Each state's index, from which all of its entries are counted; on MariaDB the one index that begins with the state.
+-- Counts all entries of each state's index; on MariaDB, of the index that begins with the state.
 SELECT 'waiting' AS state, count(*) AS number
 FROM "backgrounded_jobs"
 WHERE "source" = ? AND "state" = 'waiting'
@@ -594,7 +597,7 @@ LIMIT ?;
 
 -- visible
 -- Index: The primary key.
--- Those of the ids that are in the table as others see it.
+-- Those of the ids that are in the table and committed.
 SELECT "id" AS "id"
 FROM "backgrounded_jobs"
 WHERE "id" IN (?, ?) AND "source" = ?;
@@ -613,7 +616,7 @@ WHERE "id" IN (?, ?) AND "source" = ? AND "state" <> 'running';
 
 -- prunable
 -- Index: The index (source, state, finished_at); on MariaDB (finished_at).
--- It goes on where the page before has ended: deleted entries stay in an index for as long as an old snapshot may look at them.
+-- Starts where the previous page has ended, because deleted entries stay in an index for as long as an old snapshot may need them.
 SELECT "id" AS "id", "finished_at" AS "finishedAt"
 FROM "backgrounded_jobs"
 WHERE "source" = ? AND "state" = 'completed' AND "finished_at" IS NOT NULL AND "finished_at" >= ? AND "finished_at" < ?
@@ -622,7 +625,7 @@ LIMIT ?;
 
 -- remove
 -- Index: The index (source, state, finished_at); on MariaDB (finished_at).
--- The same index, or the primary key: one is as good as the other.
+-- The same index, or the primary key, which is as good.
 DELETE FROM "backgrounded_jobs"
 WHERE "id" IN (?, ?) AND "source" = ? AND "state" = 'completed' AND "finished_at" IS NOT NULL AND "finished_at" >= ? AND
     "finished_at" <= ?;
@@ -641,7 +644,7 @@ WHERE "source" = ? AND "queue" = ?;
 -- Outbox: src/outbox/postgres-outbox.ts
 
 -- insert
--- Of a JSON array of rows.
+-- Inserts a JSON array of rows.
 INSERT INTO "backgrounded_outbox" ("id", "source", "destination", "payload", "written_at", "available_at")
 SELECT job.id, 'value 1', 'value 2', job.payload, (extract(epoch from clock_timestamp()) * 1000)::bigint, (extract(epoch
     from clock_timestamp()) * 1000)::bigint + 'value 3'::bigint
@@ -656,7 +659,7 @@ VALUES ('value 4'::uuid, 'value 1', 'value 2', 'value 5'::text, (extract(epoch f
 ON CONFLICT DO NOTHING;
 
 -- take
--- Index: The index (source, destination, available_at). Materialized: otherwise the limit may be applied more than once.
+-- Index: The index (source, destination, available_at). Materialized, because the limit may otherwise be applied more than once.
 WITH own AS MATERIALIZED (
   SELECT "id" AS id
   FROM "backgrounded_outbox"

@@ -27,7 +27,7 @@ ON CONFLICT ("id") DO NOTHING
 RETURNING "id" AS id;
 
 -- nextPriority
--- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three of them, since SQLite searches an index for the first column of a row value only.
+-- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three statements, because SQLite searches an index only for the first column of a row value.
 SELECT "suspect" AS suspect, "queue" AS queue, "priority" AS priority, "run_at" AS runAt
 FROM "backgrounded_jobs"
 WHERE "state" = 'waiting' AND "source" = ? AND "suspect" = ? AND "queue" = ? AND "priority" > ?
@@ -35,7 +35,7 @@ ORDER BY "suspect", "queue", "priority", "run_at"
 LIMIT 1;
 
 -- nextQueue
--- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three of them, since SQLite searches an index for the first column of a row value only.
+-- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three statements, because SQLite searches an index only for the first column of a row value.
 SELECT "suspect" AS suspect, "queue" AS queue, "priority" AS priority, "run_at" AS runAt
 FROM "backgrounded_jobs"
 WHERE "state" = 'waiting' AND "source" = ? AND "suspect" = ? AND "queue" > ?
@@ -43,7 +43,7 @@ ORDER BY "suspect", "queue", "priority", "run_at"
 LIMIT 1;
 
 -- nextSuspect
--- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three of them, since SQLite searches an index for the first column of a row value only.
+-- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three statements, because SQLite searches an index only for the first column of a row value.
 SELECT "suspect" AS suspect, "queue" AS queue, "priority" AS priority, "run_at" AS runAt
 FROM "backgrounded_jobs"
 WHERE "state" = 'waiting' AND "source" = ? AND "suspect" > ?
@@ -51,7 +51,7 @@ ORDER BY "suspect", "queue", "priority", "run_at"
 LIMIT 1;
 
 -- due
--- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three of them, since SQLite searches an index for the first column of a row value only.
+-- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three statements, because SQLite searches an index only for the first column of a row value.
 SELECT "id", "entity", "key", "method", "args", "types", "run_at", "enqueued_at", "meta", "attempts", "released_since",
     "attempt" + 1, rowid
 FROM "backgrounded_jobs"
@@ -60,8 +60,8 @@ ORDER BY "run_at", "id"
 LIMIT +?;
 
 -- duePlaces
--- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three of them, since SQLite searches an index for the first column of a row value only.
--- Without looking at the rows themselves: of many lanes, most jobs are not taken.
+-- Index: Waiting jobs: the partial index (source, suspect, queue, priority, run_at, id). Three statements, because SQLite searches an index only for the first column of a row value.
+-- Reads the index only, because most due jobs of many lanes are not claimed.
 SELECT "id" AS id, "run_at" AS runAt
 FROM "backgrounded_jobs"
 WHERE "state" = 'waiting' AND "source" = ? AND "suspect" = ? AND "queue" = ? AND "priority" = ? AND "run_at" <= ?
@@ -75,8 +75,8 @@ FROM "backgrounded_pauses"
 WHERE "source" = ?;
 
 -- claim
--- Index: By rowid, in the transaction that has found it: one JSON array.
--- OR FAIL: an error takes the whole transaction back, so that no copies are needed to take back this statement.
+-- Index: By rowid: one JSON array, in the transaction that has found the rows.
+-- OR FAIL, because an error rolls back the whole transaction, and SQLite need not be able to undo this statement alone.
 UPDATE OR FAIL "backgrounded_jobs"
 SET "state" = 'running', "attempt" = "attempt" + 1, "worker" = ?, "lease" = ?
 WHERE rowid IN (
@@ -98,7 +98,7 @@ WHERE "id" IN (
   FROM json_each(?)
 ) AND "worker" = ? AND "lease" = ?;
 
--- settle
+-- applyOutcomes
 -- Index: The primary key.
 UPDATE "backgrounded_jobs"
 SET "state" = ?, "error" = ?, "suspect" = coalesce(?, "suspect"), "attempt" = "attempt" - ?, "released_since" = ?,
@@ -146,7 +146,7 @@ WHERE "id" IN (
 -- Inspection: src/handlers/database/inspection-statements.ts
 
 -- counts
--- Each state's index, from which all of its entries are counted; on MariaDB the one index that begins with the state.
+-- Counts all entries of each state's index; on MariaDB, of the index that begins with the state.
 SELECT 'waiting' AS state, count(*) AS number
 FROM "backgrounded_jobs"
 WHERE "source" = ? AND "state" = 'waiting'
@@ -205,7 +205,7 @@ LIMIT ?;
 
 -- visible
 -- Index: The primary key.
--- Those of the ids that are in the table as others see it.
+-- Those of the ids that are in the table and committed.
 SELECT "id" AS "id"
 FROM "backgrounded_jobs"
 WHERE "id" IN (?, ?) AND "source" = ?;
@@ -224,7 +224,7 @@ WHERE "id" IN (?, ?) AND "source" = ? AND "state" <> 'running';
 
 -- prunable
 -- Index: The index (source, state, finished_at); on MariaDB (finished_at).
--- It goes on where the page before has ended: deleted entries stay in an index for as long as an old snapshot may look at them.
+-- Starts where the previous page has ended, because deleted entries stay in an index for as long as an old snapshot may need them.
 SELECT "id" AS "id", "finished_at" AS "finishedAt"
 FROM "backgrounded_jobs"
 WHERE "source" = ? AND "state" = 'completed' AND "finished_at" IS NOT NULL AND "finished_at" >= ? AND "finished_at" < ?
@@ -233,7 +233,7 @@ LIMIT ?;
 
 -- remove
 -- Index: The index (source, state, finished_at); on MariaDB (finished_at).
--- The same index, or the primary key: one is as good as the other.
+-- The same index, or the primary key, which is as good.
 DELETE FROM "backgrounded_jobs"
 WHERE "id" IN (?, ?) AND "source" = ? AND "state" = 'completed' AND "finished_at" IS NOT NULL AND "finished_at" >= ? AND
     "finished_at" <= ?;

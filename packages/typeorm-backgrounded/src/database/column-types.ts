@@ -1,7 +1,7 @@
 import type { EntitySchemaColumnOptions } from 'typeorm'
 import { dialectOf, type Dialect } from './dialect'
 
-/** What the columns of the plugin's tables are made of. */
+/** The types of the columns of the plugin's tables. */
 export interface ColumnTypes {
   /** A UUID. */
   readonly id: EntitySchemaColumnOptions
@@ -16,7 +16,7 @@ export interface ColumnTypes {
   readonly integer: EntitySchemaColumnOptions
   /** ms since the epoch, by the database's clock. */
   readonly time: EntitySchemaColumnOptions
-  /** A fresh id, for rows that are written by hand; absent: they must bring their own. */
+  /** An expression for a new id, for rows that are written by hand. When absent, such rows must have their own. */
   readonly randomId?: string
   /** The time now, for rows that are written by hand. */
   readonly now: string
@@ -25,7 +25,7 @@ export interface ColumnTypes {
 /** Characters of a queue, an entity or a method. */
 export const LONGEST_NAME = 191
 
-// Names are compared byte by byte, whatever the collation of the schema.
+// Names are compared byte by byte, in spite of the collation of the schema.
 const ASCII = { charset: 'ascii', collation: 'ascii_bin' }
 const UNICODE = { charset: 'utf8mb4', collation: 'utf8mb4_bin' }
 
@@ -51,7 +51,7 @@ export const COLUMN_TYPES: Readonly<Record<Dialect, ColumnTypes>> = {
     text: { type: 'text' },
     integer: { type: 'integer' },
     time: { type: 'bigint' },
-    // A plain gen_random_uuid() TypeORM takes for its own.
+    // TypeORM would take a plain gen_random_uuid() for its own default.
     randomId: 'uuid_in(textout(md5(uuid_send(gen_random_uuid()))))',
     now: "(date_part('epoch', clock_timestamp()) * (1000))",
   },
@@ -71,6 +71,6 @@ export const COLUMN_TYPES: Readonly<Record<Dialect, ColumnTypes>> = {
 /** @param driver the data source's `type`, of a database that has a dialect */
 export function columnTypes(driver: string): ColumnTypes {
   const types = COLUMN_TYPES[dialectOf(driver) as Dialect]
-  // MySQL takes expressions as defaults in parentheses only, and hands them out without.
+  // MySQL accepts an expression as a default only in parentheses, and returns it without them.
   return driver === 'mysql' ? { ...types, randomId: undefined, now: '0' } : types
 }

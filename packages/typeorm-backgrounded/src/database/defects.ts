@@ -8,16 +8,16 @@ import {
 import { BackgroundedError, MissingTableError, OutdatedTableError, StoreRefusedError } from '../errors'
 
 interface Subject {
-  /** Which tables a statement was about, as in "the job tables". */
+  /** The tables of the statement, as in "the job tables". */
   readonly tables: string
-  /** What is to be done where one of them is missing. */
+  /** Advice for when one of them is missing. */
   readonly missing: string
 }
 
 const HOW_TO_UPDATE =
   'generate and run a migration (typeorm migration:generate), or print what is missing with typeorm-backgrounded schema --check'
 
-/** The error itself, or where the database can never do what it is asked for, what to do about it. */
+/** Returns the error itself, or an error with advice when waiting would not help, such as a missing table. */
 export function withAdvice(error: unknown, { tables, missing }: Subject): unknown {
   if (error instanceof BackgroundedError) return error
   const options = { cause: error }
@@ -36,7 +36,7 @@ export function withAdvice(error: unknown, { tables, missing }: Subject): unknow
     )
   }
   if (!isDefectError(error) || isPreparedStatementError(error)) return error
-  // No message: of a statement that the server cannot read it shows a part, and there may be arguments in it.
+  // Without the database's message, which shows a part of a statement with a syntax error, and so perhaps arguments.
   return new StoreRefusedError(
     `The database refuses a statement on the ${tables} (${codeOf(error)}): see that its version is supported ` +
       `(Postgres 13, MariaDB 10.6, MySQL 8), that its name is right, and that the tables are as typeorm-backgrounded schema prints them.`,

@@ -1,4 +1,4 @@
-/** The kinds of database that tables of the plugin work on. MySQL is MariaDB's elder sister. */
+/** The kinds of database that tables of the plugin work on. MySQL counts as MariaDB. */
 export type Dialect = 'sqlite' | 'postgres' | 'mariadb'
 
 const DIALECTS: Readonly<Record<string, Dialect>> = {

@@ -1,4 +1,7 @@
-/** Sorts the errors of database drivers, whatever wrapped them. What a method throws gets here too: nothing in here throws. */
+/**
+ * Classifies the errors of database drivers, also wrapped ones. Nothing here throws, because a job's method may throw
+ * anything.
+ */
 import { errorMessage } from '../reporting/safe-error'
 import { attempt, isError } from '../reporting/text-of'
 
@@ -42,7 +45,7 @@ const CANCELLED_CODES = new Set([
   'ER_STATEMENT_TIMEOUT', // MariaDB
   'ER_QUERY_TIMEOUT', // MySQL
 ])
-/** The prepared statements of the session are not what this process takes them for. */
+/** The session has other prepared statements than this process expects. */
 const PREPARED_CODES = new Set([
   '26000', // no such prepared statement
   '42P05', // there is one of that name
@@ -83,7 +86,7 @@ const DENIED_CODES = new Set([
 const CONNECTION_MESSAGES =
   /Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|^timeout expired$|Driver not Connected|Connection is not established|closed state/
 
-/** The database cannot be reached just now: worth trying again, whoever asked. */
+/** The database cannot be reached now, so it is worth trying again. */
 export function isConnectionError(error: unknown): boolean {
   return causes(error).some(
     ({ code, message, syscall }) =>
@@ -94,12 +97,12 @@ export function isConnectionError(error: unknown): boolean {
   )
 }
 
-/** Another transaction stood in the way: deadlock, serialization failure, SQLite's lock. */
+/** A conflict with another transaction: deadlock, serialization failure, SQLite's lock. */
 export function isConflictError(error: unknown): boolean {
   return causes(error).some(({ code }) => CONFLICT_CODES.has(code)) || isBusyError(error)
 }
 
-/** SQLite's one writer is somebody else just now. */
+/** Another connection writes to the SQLite database now. */
 export function isBusyError(error: unknown): boolean {
   return causes(error).some(({ code }) => code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
 }
@@ -109,7 +112,7 @@ export function isDataError(error: unknown): boolean {
   return causes(error).some(({ code }) => /^22[0-9A-Z]{3}$/.test(code))
 }
 
-/** The server answers, and accepts no writes: another one may be the primary by now. */
+/** The server answers, but accepts no writes, because another one may be the primary by now. */
 export function isReadOnlyError(error: unknown): boolean {
   return causes(error).some(({ code }) => READ_ONLY_CODES.has(code))
 }
@@ -119,19 +122,19 @@ export function isPreparedStatementError(error: unknown): boolean {
   return causes(error).some(({ code, message }) => PREPARED_CODES.has(code) && /prepared statement/i.test(message))
 }
 
-/** A statement that was prepared answers otherwise since its table has changed. */
+/** A prepared statement returns other columns than before, because its table has changed. */
 export function isStalePlanError(error: unknown): boolean {
   return causes(error).some(({ code, message }) => code === '0A000' && message.includes('cached plan'))
 }
 
-/** The server has ended the statement before its end, and has done nothing of it. */
+/** The server has cancelled the statement, and has done nothing of it. */
 export function isCancelledError(error: unknown): boolean {
   return causes(error).some(({ code }) => CANCELLED_CODES.has(code))
 }
 
 /**
- * The store understands and refuses: a missing table or column, a permission, a password, a statement that it cannot
- * read. No outage, and no waiting helps.
+ * The store answers and refuses: a missing table or column, a missing permission, a wrong password, a syntax error.
+ * Waiting does not help.
  */
 export function isDefectError(error: unknown): boolean {
   return (
@@ -162,14 +165,14 @@ export function isAccessDeniedError(error: unknown): boolean {
   )
 }
 
-/** A statement of this Postgres transaction has failed before, so that the server takes no other one. */
+/** A statement of this Postgres transaction has failed before, so the server accepts no other one. */
 export function isAbortedTransactionError(error: unknown): boolean {
   return causes(error).some(({ code }) => code === '25P02')
 }
 
 /**
- * The server has refused a statement, and said so. After every other error (a lost connection, the driver's own timeout)
- * nobody knows what was executed.
+ * The server has answered that it has refused a statement. After any other error (a lost connection, the driver's own
+ * timeout), it is unknown what was executed.
  */
 export function isServerAnswer(error: unknown): boolean {
   return causes(error).some(({ code }) => /^[0-9A-Z]{5}$/.test(code)) && !isConnectionError(error)

@@ -3,17 +3,17 @@ import { dialectOf } from './dialect'
 import { StoreUnavailableError } from '../errors'
 
 export interface Patience {
-  /** ms to wait for a connection of the pool: those who hold the others may be waiting for this very work. */
+  /** How long to wait for a connection of the pool, in ms, because those that hold all of them may wait for this work. */
   readonly connect: number
-  /** ms to wait for the answers on it. */
+  /** How long to wait for the answers on it, in ms. */
   readonly answer: number
-  /** What has not been done, for the message of the error. */
+  /** What could not be done, for the error message. */
   readonly subject: string
 }
 
 /**
- * Does `work` over a connection of the application's pool to the primary. One that does not answer, since a firewall has
- * forgotten it, is given up, so that nobody gets it again.
+ * Does `work` over a connection of the application's pool to the primary. A connection that does not answer, because a
+ * firewall has forgotten it, is destroyed, so that it is not used again.
  * @throws StoreUnavailableError, or what `work` throws
  */
 export async function withPoolRunner<T>(
@@ -74,6 +74,6 @@ async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promi
     return await Promise.race([work, passed])
   } finally {
     clearTimeout(timer)
-    work.catch(() => {}) // of one that was given up
+    work.catch(() => {}) // the connection was destroyed
   }
 }

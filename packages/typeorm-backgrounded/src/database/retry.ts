@@ -4,9 +4,8 @@ import { sleep } from '../concurrency/sleep'
 const TRIES = 5
 
 /**
- * Runs `work` again where another transaction stood in its way: a deadlock, a lock that took too long, a serialization
- * failure.
- * @param timeout ms; after half of it, it is not begun again
+ * Runs `work`, and again after a conflict with another transaction: a deadlock, a lock timeout, a serialization failure.
+ * @param timeout ms; after half of it, `work` is not started again
  */
 export async function retried<T>(work: () => Promise<T>, timeout: number): Promise<T> {
   const start = performance.now()

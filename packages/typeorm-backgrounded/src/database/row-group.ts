@@ -5,7 +5,7 @@ const MOST_ROWS = 500
 /** Bytes of a row's texts. */
 export type SizeOf<Row> = (row: Row) => number
 
-/** Rows that travel in one statement: it is short enough for others to have their turn. */
+/** Rows that are written by one statement, which is short enough not to hold up others. */
 export class RowGroup<Row> {
   readonly rows: Row[] = []
   private size = 0
@@ -20,7 +20,7 @@ export class RowGroup<Row> {
     return rows >= MOST_ROWS || bytes >= LARGEST_GROUP
   }
 
-  /** False: it goes with the next group. */
+  /** Adds a row. Returns false when the row must go into the next group. */
   take(row: Row): boolean {
     const size = this.size + this.sizeOf(row)
     if (this.rows.length > 0 && (this.rows.length >= MOST_ROWS || size > this.largest)) return false

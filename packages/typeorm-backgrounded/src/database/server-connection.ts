@@ -11,38 +11,41 @@ import { sleep } from '../concurrency/sleep'
 
 /** How connections of one kind of server are made and ended. */
 export interface Connector<Client> {
-  /** @param lost to be called when the connection is gone */
+  /** @param onLoss must be called when the connection is lost */
   connect(lost: () => void): Promise<Client>
-  /** Makes a new connection what it has to be. */
+  /** Sets up a new connection. */
   prepare(client: Client): Promise<void>
-  /** Ends what the server is doing for this connection, and resolves when the server has been told. */
+  /** Cancels the statement of this connection. Resolves when the server has the request. */
   cancel(client: Client): Promise<void>
-  /** Takes leave of the server. */
+  /** Closes the connection in order. */
   end(client: Client): Promise<void>
-  /** At once; what waits for it must be rejected. */
+  /** Closes the connection at once. Statements that wait for it must be rejected. */
   destroy(client: Client): void
 }
 
 export interface ConnectionListener {
-  /** The connection is gone, and nobody asked for it. */
+  /** Called when the connection was lost unexpectedly. */
   readonly onLoss?: () => void
-  /** The server is not what it was for this connection, which is given up for a new one. */
+  /**
+   * Called when the server accepts no writes, or the session is not the same any more. A new connection replaces this
+   * one.
+   */
   readonly onStale?: (error: unknown) => void
 }
 
 const PATIENCE_AT_THE_END = 500
 const PREPARED_WITHIN = 10_000
-/** How long the server has for ending a statement, in ms. */
+/** How long the server may take to cancel a statement, in ms. */
 const CANCELLED_WITHIN = 1_000
 
 /**
- * One connection of the library's own, made when it is first needed, and made again after it broke. One piece of work
- * after the other. A statement that nobody waits for any more is ended on the server, which would otherwise go on
- * waiting for a lock, holding a connection, and do in the end what has long been done otherwise.
+ * A connection of the library's own, which is made when it is first needed, and again after it was lost. It does one piece
+ * of work at a time. A statement that has timed out is cancelled on the server, which would otherwise go on waiting for a
+ * lock, and in the end do what may have been done by a later statement.
  */
 export class ServerConnection<Client> {
   private opened: Promise<Client> | undefined
-  /** The work before, ended in any way. */
+  /** Resolves when the previous work has ended in any way. */
   private last: Promise<unknown> = Promise.resolve()
   private isWorking = false
 
@@ -52,7 +55,7 @@ export class ServerConnection<Client> {
   ) {}
 
   /**
-   * @param timeout ms; after that the work is ended on the server, and whether it was done is unknown
+   * @param timeout ms; after that the work is cancelled on the server, and it is unknown whether it was done
    * @throws StoreUnavailableError, or the driver's error
    */
   use<T>(work: (client: Client) => Promise<T>, timeout: number): Promise<T> {
@@ -60,7 +63,7 @@ export class ServerConnection<Client> {
     let isLate = false
     const done = this.last.then(async () => {
       for (let isRetry = false; ; isRetry = true) {
-        // Nobody waits for it any more, and would take it for undone.
+        // The caller does not wait any more, and takes the work for undone.
         if (isLate) throw tooBusy()
         const isNew = this.opened === undefined
         connection = this.open()
@@ -74,7 +77,7 @@ export class ServerConnection<Client> {
           if (!isStale(error)) throw sorted(error)
           this.listener.onStale?.(error)
           this.abandon(connection)
-          // The server has done nothing. Another one may be behind the same address by now.
+          // The server has done nothing, and another server may have the same address by now.
           if (isRetry || (isNew && isReadOnlyError(error))) throw sorted(error)
         } finally {
           this.isWorking = false
@@ -102,7 +105,7 @@ export class ServerConnection<Client> {
     await within(PATIENCE_AT_THE_END, ended, () => this.abandon(opened)).catch(() => {})
   }
 
-  /** The connection is kept if the server has ended what it did for it, and the next piece of work waits for that. */
+  /** Keeps the connection if the server has cancelled the statement. The next piece of work waits for that. */
   private async giveUp(connection: Promise<Client>, done: Promise<unknown>): Promise<void> {
     let isOver = false
     const over = done.catch(() => {}).then(() => (isOver = true))
@@ -121,7 +124,7 @@ export class ServerConnection<Client> {
     return opening
   }
 
-  /** One that cannot be prepared is not left behind. */
+  /** A connection that cannot be set up is closed. */
   private async prepared(connection: Promise<Client>): Promise<Client> {
     const client = await connection
     try {
@@ -145,12 +148,12 @@ export class ServerConnection<Client> {
   }
 }
 
-/** mysql2 tells nobody but the statement that was under way. */
+/** mysql2 reports some errors only to the statement that was running. */
 function isBroken(error: unknown): boolean {
   return isConnectionError(error) || (error as { fatal?: unknown })?.fatal === true
 }
 
-/** It is the connection's own trouble, and stays with it for as long as it is open. */
+/** An error that this connection would have again and again, and a new one may not have. */
 function isStale(error: unknown): boolean {
   return isReadOnlyError(error) || isPreparedStatementError(error) || isStalePlanError(error)
 }

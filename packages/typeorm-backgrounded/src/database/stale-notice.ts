@@ -1,10 +1,10 @@
 import { isPreparedStatementError, isReadOnlyError } from './errors'
 import type { Logger } from '../logger'
 
-/** ms without it, after which it is said again */
+/** How long there must be no such error, in ms, before the next one is logged again. */
 const QUIET = 60_000
 
-/** Says once, not with each attempt and each connection, that a server is not what it should be. */
+/** Warns once, not at each attempt and for each connection, that a server accepts no writes or changes sessions. */
 export class StaleNotice {
   private lastReadOnly = -Infinity
   private hasToldOfPooler = false
@@ -19,7 +19,7 @@ export class StaleNotice {
     if (isPreparedStatementError(error)) this.isPooled(error)
   }
 
-  /** Somebody hands the sessions of the server around. */
+  /** A pooler gives the sessions of the server to other clients. */
   isPooled(error?: unknown): void {
     if (this.hasToldOfPooler) return
     this.hasToldOfPooler = true

@@ -7,7 +7,7 @@ import {
   type TableIndex,
 } from 'typeorm'
 
-/** What a table of the database lacks, and how TypeORM would add it. What it has beyond that is its owner's. */
+/** What a table of the database lacks, and how TypeORM would add it. Additional columns and indices are ignored. */
 export interface TableDifference {
   readonly table: string
   readonly lacks: 'itself' | { readonly column: string } | { readonly index: readonly string[] }

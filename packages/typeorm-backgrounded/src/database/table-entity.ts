@@ -3,8 +3,8 @@ import { EntitySchema, type EntitySchemaOptions } from 'typeorm'
 type Class<Row> = new () => Row
 
 /**
- * An entity of the library's own, under its own name whatever a bundler or a minifier makes of its class: TypeORM finds it
- * by the name that the class has.
+ * An entity of this library. Its class gets a fixed name, because TypeORM finds entities by the names of their classes, and
+ * a bundler or a minifier may change those.
  */
 export function tableEntity<Row extends object>(
   target: Class<Row>,

@@ -79,14 +79,14 @@ export class AfterCommit {
     if (!transaction.hasRowEvent(rowEvent)) await this.dispatcher.submitInside(transaction, envelope, rowEvent)
   }
 
-  /** `insert()` has no transaction of its own: the row is there already, and no commit will follow that TypeORM tells of. */
+  /** `insert()` has no transaction of its own, so the row is there already, and there will be no event of a commit. */
   private async enqueueOutside(envelope: JobEnvelope, { entity, queryRunner }: RowChange): Promise<void> {
     const { handler, outbox } = this.dispatcher.host
     const mayBeInHandmade = this.plainInserts.get(entity)?.mayBeInHandmade ?? false
     if (mayBeInHandmade && (await this.dispatcher.keepInHandmade(queryRunner, [envelope]))) return
     if (outbox) return this.dispatcher.deliverThroughOutbox([envelope], queryRunner)
     if (!handler.capabilities.transactional) return this.dispatcher.deliver([envelope], queryRunner)
-    // On the same connection: waiting here for another one of the pool could wait for ever.
+    // On the same connection, because waiting here for another one of the pool could last for ever.
     const [result] = await handler.enqueue([envelope], queryRunner)
     if (result?.state === 'failed') throw result.error
     this.dispatcher.host.events.emit('enqueued', { job: summaryOf(envelope) })
@@ -130,7 +130,7 @@ function isWanted(change: RowChange, { entity, property, afterCommit }: MarkedMe
     updatedColumns,
   })
   if (!isThenable(answer)) return Boolean(answer)
-  Promise.resolve(answer).catch(() => {}) // nobody waits for it
+  Promise.resolve(answer).catch(() => {}) // the answer is not awaited
   throw new InvalidOptionError(
     `The "when" of ${entity.name}.${property} returned a promise, which would count as true: return true or false at once, ` +
       `and look up in the method itself what takes time.`,

@@ -20,7 +20,7 @@ import { TransactionBuffer } from './transaction-buffer'
 
 /** What a background call returns. */
 export interface JobReceipt {
-  /** UUIDv7; exists from the call on, before any commit. */
+  /** UUIDv7; known at the call, before any commit. */
   readonly id: string
   /**
    * `'enqueued'`: the store has it. `'deferred'`: it waits for the caller's commit, or in the outbox for a store
@@ -38,7 +38,7 @@ export interface DispatcherHost {
   readonly events: BackgroundedEvents
   readonly logger: Logger
   readonly now: () => number
-  /** Whether a job of this data source is what the current code runs in. */
+  /** Whether the current code runs in a job of this data source. */
   readonly runsCurrentJob: () => boolean
   /** Keeps jobs in the database until the handler has them. */
   readonly outbox?: Outbox
@@ -49,20 +49,20 @@ export interface DispatcherHost {
 /** The databases on which TypeORM has one query runner for everything. */
 const ONE_CONNECTION = /sqlite|sqljs|expo|capacitor|cordova|nativescript|react-native/
 
-/** What a call follows: a transaction, or a runner that may be in one. */
+/** What a call belongs to: a transaction, or a runner that may be in one. */
 interface Whereabouts {
   readonly transaction?: OpenTransaction
   readonly runner?: QueryRunner
 }
 
-/** How long a call waits behind others that fail, in ms. */
+/** How long a call may wait behind others that fail, in ms. */
 const PATIENCE = 5_000
 
-/** Takes the calls of one data source to its handler, at once or after the caller's commit. */
+/** Sends the calls of one data source to its handler, at once or after the caller's commit. */
 export class Dispatcher {
   readonly transactions: TransactionBuffer
   readonly envelopes: EnvelopeMaker
-  /** All code of the process is on one connection. */
+  /** Whether all code of the process uses one connection. */
   readonly sharesRunner: boolean
   private readonly batcher: Batcher<JobEnvelope, EnqueueResult>
   private readonly deliveries = new Set<Promise<void>>()
@@ -99,12 +99,12 @@ export class Dispatcher {
     const { transactions } = this
     if (!transactions.mayBeOpen) return
     const open = transactions.openRunner(runner)
-    if (!open && touch === 'merge') return // it asks no database
+    if (!open && touch === 'merge') return // a merge does not use the database
     for (const entity of touchedEntities(this.host.methods, entities, touch)) transactions.moveTo(open, entity)
   }
 
   /**
-   * Takes a job to the handler, or leaves it with the transaction that it follows.
+   * Sends a job to the handler, or adds it to the transaction that it belongs to.
    * @throws EnqueueError when the store refuses it; with an inline handler, the method's own error
    */
   submit(envelope: JobEnvelope, { transaction, runner }: Whereabouts): Promise<JobReceipt> {
@@ -132,9 +132,9 @@ export class Dispatcher {
   }
 
   /**
-   * Writes jobs with a transaction that was begun with a statement. Nobody tells of its end, so only the database can keep
-   * them for it: workers take them from there, or from the outbox.
-   * @returns false: the runner is in no such transaction
+   * Writes jobs within a transaction that was begun with a statement. There is no event at its end, so the jobs must be in
+   * the database: workers claim them there, or relays push them from the outbox.
+   * @returns false when the runner is not in such a transaction
    * @throws EnqueueError
    */
   async keepInHandmade(runner: QueryRunner, envelopes: readonly JobEnvelope[]): Promise<boolean> {
@@ -171,7 +171,9 @@ export class Dispatcher {
     }
   }
 
-  /** Sends in the background, once TypeORM has let go of `runner`; a failure is an event, a log line, and `settled`'s. */
+  /**
+   * Sends in the background, once TypeORM has released `runner`. A failure is emitted, logged, and thrown by `settled`.
+   */
   deliver(envelopes: readonly JobEnvelope[], runner: QueryRunner): void {
     const isFree = this.lastDelivery.then(async () => {
       await nextMacrotask()
@@ -179,13 +181,13 @@ export class Dispatcher {
     })
     const delivery = isFree.then(() => outsideAmbientScopes(() => this.sendAll(envelopes)))
     this.track(delivery)
-    // In the order of the commits; only jobs that run inside the delivery wait for each other's end.
+    // In the order of the commits. Only jobs that run inside the delivery wait for each other.
     this.lastDelivery = this.runsInline ? delivery : isFree
   }
 
   /**
    * Writes jobs to the outbox through a runner that is in no transaction, and pushes them in the background.
-   * @throws what kept a job from being written
+   * @throws the error that kept a job from being written
    */
   async deliverThroughOutbox(envelopes: readonly JobEnvelope[], runner: QueryRunner): Promise<void> {
     const outbox = this.host.outbox as Outbox
@@ -196,7 +198,7 @@ export class Dispatcher {
   }
 
   /**
-   * Resolves when everything that waited for a commit that has happened is with the handler.
+   * Resolves when the handler has all jobs whose transactions have committed.
    * @throws the first error since the last call
    */
   async settled(): Promise<void> {
@@ -207,7 +209,7 @@ export class Dispatcher {
     if (failure) throw failure.error
   }
 
-  /** Like `settled`, for a process that is about to end: what failed has been logged. */
+  /** Like `settled`, for a process that is about to end, but without errors, because they were logged. */
   async flush(): Promise<void> {
     await this.settled().catch(() => {})
   }
@@ -232,7 +234,7 @@ export class Dispatcher {
     }
   }
 
-  /** What the handler cannot be reached for is safe in the outbox. */
+  /** Stores jobs in the outbox when the handler cannot be reached. */
   private async store(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     const { outbox } = this.host
     const results = await this.storeInHandler(envelopes)
@@ -249,7 +251,7 @@ export class Dispatcher {
     return results.map((result) => (isUnreached(result) ? (kept.shift() as EnqueueResult) : result))
   }
 
-  /** Those who wait behind a store that does not answer learn of it soon, however many they are. */
+  /** Rejects calls that wait behind a store that does not answer, so that each fails soon. */
   private shedLoad(results: readonly EnqueueResult[]): void {
     const [first] = results
     if (this.host.outbox || first?.state !== 'failed' || !isConnectionError(first.error)) return
@@ -259,7 +261,7 @@ export class Dispatcher {
     this.batcher.dismiss(PATIENCE, { state: 'failed', error })
   }
 
-  /** One bad job does not keep the others out. */
+  /** A job that fails does not keep the others from being sent. */
   private storeInHandler(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     const isHopeless = (error: unknown) => isConnectionError(error) || isConflictError(error)
     return runInHalves(
@@ -301,7 +303,7 @@ export class Dispatcher {
     if (unsent.length > 0) this.rescue(unsent, runner)
   }
 
-  /** Their transaction is committed, and they should have been part of it: late is better than never. */
+  /** Sends jobs that should have been part of a committed transaction: late is better than never. */
   private rescue(unsent: readonly JobEnvelope[], runner: QueryRunner): void {
     this.host.logger.error(
       { jobs: unsent.map(summaryOf) },
@@ -319,7 +321,7 @@ export class Dispatcher {
     if (jobs.length > 0) this.host.logger.warn({ jobs: jobs.map(({ envelope }) => summaryOf(envelope)) }, why)
   }
 
-  /** The commit rejects with the reason. An application that swallows that rejection still finds the reason in the log. */
+  /** Logs the reason with which the commit rejects, for applications that ignore the rejection. */
   private refused(envelope: JobEnvelope, error: unknown): void {
     this.reportFailure(envelope, error)
     this.host.logger.error(

@@ -2,7 +2,7 @@ import type { QueryRunner } from 'typeorm'
 
 /**
  * Whether a runner is in a transaction that was begun with `query('BEGIN')`, of which TypeORM knows nothing: only its
- * connection does. Undefined where that cannot be asked.
+ * connection does. Undefined when that cannot be found out.
  * @throws the database's error, as in a transaction that has failed
  */
 export async function isInHandmadeTransaction(runner: QueryRunner): Promise<boolean | undefined> {

@@ -3,25 +3,25 @@ import { shared } from '../metadata/registry'
 import { inAmbientScope, type OpenScope, type TransactionCallback } from './ambient-transaction'
 import type { Touch } from './touched-entities'
 
-/** What the managers of a data source tell of. */
+/** What the managers of a data source report. */
 export interface ManagerListener {
   readonly openScope: OpenScope
   /** A plain `insert()` of these rows; runs `work` and returns its result. */
   duringInsert<T>(rows: unknown, runner: QueryRunner | undefined, work: () => Promise<T>): Promise<T>
-  /** A write of entities, or what it returned; TypeORM's events tell of rows that change only. */
+  /** A write of entities, or what it returned, because TypeORM emits events only for rows that change. */
   touched(entities: unknown, touch: Touch, runner: QueryRunner | undefined): void
 }
 
 type Method = (...args: unknown[]) => unknown
-/** Calls a manager's own method, and tells the listener of it. */
+/** Calls a manager's own method, and reports it to the listener. */
 type Telling = (listener: ManagerListener, manager: EntityManager, own: Method, args: unknown[]) => unknown
 
 const listeners = shared('manager-listeners', () => new WeakMap<DataSource, ManagerListener>())
 const telling = shared('telling-managers', () => new WeakSet<object>())
 
 /**
- * Follows the transactions and writes of every manager of one data source. Some were made before: repositories hold
- * theirs, and so do query runners. So the methods of their class tell, and those of other data sources tell nobody.
+ * Follows the transactions and writes of every manager of one data source. Repositories and query runners may have managers
+ * that were made before, so the methods of the class are wrapped. Managers of other data sources report nothing.
  */
 export function trackManagers(dataSource: DataSource, listener: ManagerListener): void {
   listeners.set(dataSource, listener)

@@ -14,23 +14,22 @@ interface Failure {
 }
 
 export interface TransactionHost {
-  /** How jobs are written inside their transaction; undefined: they wait for its commit. */
+  /** How jobs are written inside their transaction. Undefined when they wait for its commit. */
   rows(): TransactionRows<unknown> | undefined
   /** TypeORM's runner sends the statements at a transaction's edges through its own `query`. */
   sendsEdges(): boolean
-  /** A job could not be written. */
+  /** Called when a job could not be written. */
   refused(envelope: JobEnvelope, error: unknown): void
   committed(jobs: readonly HeldJob[], runner: QueryRunner): void
-  /** The database has answered the COMMIT of a transaction in which a statement had failed with ROLLBACK. */
+  /** Called when the database has answered a COMMIT with ROLLBACK, because a statement had failed before. */
   rolledBackByCommit(jobs: readonly HeldJob[]): void
-  /** These were called while the COMMIT was on its way, which has succeeded. */
+  /** Called with jobs that were enqueued during a COMMIT that has succeeded. */
   cameLate(envelopes: readonly JobEnvelope[], runner: QueryRunner): void
 }
 
 /**
- * The jobs of one outermost transaction of one query runner. They are held in memory. A store in the same database gets
- * them through this runner, together, at the next edge: a savepoint, its release, the commit. For every other one they are
- * held until after the commit.
+ * The jobs of one outermost transaction of one query runner, in memory. A store in the same database gets them through this
+ * runner, together, at the next edge: a savepoint, its release or the commit. Any other store gets them after the commit.
  */
 export class OpenTransaction {
   private jobs: HeldJob[] = []
@@ -60,8 +59,8 @@ export class OpenTransaction {
   }
 
   /**
-   * @returns something to wait for, if there is
-   * @throws what is wrong with the job itself, which also keeps the transaction from committing
+   * @returns a promise when there is something to wait for
+   * @throws an error of the job itself, which also keeps the transaction from committing
    */
   add(envelope: JobEnvelope, rowEvent?: string): Promise<void> | undefined {
     if (this.isCommitting && this.pending) {
@@ -107,27 +106,27 @@ export class OpenTransaction {
     return this.host.sendsEdges() ? undefined : this.writeLevel()
   }
 
-  /** A savepoint was released: what was made in it belongs to the level around it. */
+  /** A savepoint was released, so its jobs belong to the level around it. */
   merge(): void {
     const depth = depthOf(this.runner)
     for (const each of [...this.jobs, ...this.failures]) each.depth = Math.min(each.depth, depth)
   }
 
-  /** A savepoint was rolled back: what was made in it goes with it. */
+  /** A savepoint was rolled back, and its jobs with it. */
   rollBack(): void {
     const depth = depthOf(this.runner)
     this.forget((each) => each.depth > depth)
   }
 
-  /** Over, one way or the other; returns the jobs that it held. */
+  /** The transaction has ended. Returns the jobs that it held. */
   end(): readonly HeldJob[] {
     this.hasEnded = true
     this.interception?.stop()
     return this.takeJobs()
   }
 
-  /** Tells what has become of these jobs now that the COMMIT is answered. */
-  tell(jobs: readonly HeldJob[]): void {
+  /** Reports what has become of these jobs after the COMMIT. */
+  report(jobs: readonly HeldJob[]): void {
     if (this.wasRolledBackByCommit) this.host.rolledBackByCommit(jobs)
     else this.host.committed(jobs, this.runner)
   }
@@ -188,7 +187,7 @@ export class OpenTransaction {
     this.isCommitting = true
     try {
       const answer = await (this.pending ? this.pending.commit(sql, () => this.checkFailures(1)) : send(sql))
-      if (!this.isEndedByTypeOrm) this.tell(this.takeJobs()) // written by hand: no event will tell of it
+      if (!this.isEndedByTypeOrm) this.report(this.takeJobs()) // the statement was written by hand, so there will be no event
       if (this.late.length > 0 && !this.wasRolledBackByCommit) this.host.cameLate(this.late, this.runner)
       return answer
     } finally {
@@ -197,7 +196,7 @@ export class OpenTransaction {
     }
   }
 
-  /** TypeORM's events tell of its own savepoints once they are rolled back. */
+  /** TypeORM emits events when its own savepoints are rolled back. */
   private async rollBackTo(name: string, sql: string, send: Send): Promise<unknown> {
     const around = levelAround(name)
     if (around !== undefined) {
@@ -211,7 +210,7 @@ export class OpenTransaction {
     return answer
   }
 
-  /** So that no group of rows crosses a savepoint's edge. */
+  /** Writes the rows before a savepoint, so that no group of rows crosses its edge. */
   private async writeLevel(level = depthOf(this.runner)): Promise<void> {
     await this.pending?.write((job) => job.depth === level)
   }
@@ -235,7 +234,10 @@ export class OpenTransaction {
   }
 }
 
-/** It was in a transaction when its connection was lost: that is rolled back, and will never be told of its end. */
+/**
+ * Whether the runner was in a transaction when its connection was lost. The transaction is rolled back, without an
+ * event.
+ */
 export function isLost(runner: QueryRunner): boolean {
   return runner.isReleased && runner.isTransactionActive
 }

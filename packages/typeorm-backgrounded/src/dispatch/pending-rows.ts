@@ -17,15 +17,15 @@ export class PendingRows<Row> {
 
   constructor(
     private readonly runner: QueryRunner,
-    /** Sends a statement past what waits for the edges of the transaction. */
+    /** Sends a statement without passing it to the interception of the transaction's edges. */
     private readonly send: Send,
     private readonly rows: TransactionRows<Row>,
     private readonly refuse: (job: HeldJob, error: unknown) => void,
   ) {}
 
   /**
-   * @returns something to wait for when there are so many that some are written now
-   * @throws what is wrong with the job itself
+   * @returns a promise when there are so many rows that some are written now
+   * @throws an error of the job itself
    */
   add(job: HeldJob): Promise<void> | undefined {
     const row = this.rows.rowOf(job.envelope)
@@ -36,22 +36,22 @@ export class PendingRows<Row> {
     return RowGroup.isFull(this.waiting.length, this.bytes) ? this.write((each) => each.depth === job.depth) : undefined
   }
 
-  /** Writes those that belong to a level; resolves when it is done, also for what the database refuses. */
+  /** Writes the rows of a level. Resolves when it is done, even when the database refuses some. */
   write(belongs: (job: HeldJob) => boolean): Promise<void> {
     const written = this.arrived().then(() => this.writeAll(belongs))
     this.writing = written
     return written
   }
 
-  /** Those that belong to a level that is rolled back are never written. Resolves when what is on its way has arrived. */
+  /** Drops the rows of a level that is rolled back. Resolves when no write is under way. */
   async drop(belongs: (job: HeldJob) => boolean): Promise<void> {
     this.keep(({ job }) => !belongs(job))
     await this.arrived()
   }
 
   /**
-   * Sends the COMMIT with all that is left to write: in one text where the database takes several statements in one, and
-   * so without a round trip of its own.
+   * Sends the COMMIT with the rows that are still to be written. They go in one text, without an additional round trip,
+   * when the database accepts several statements in one text.
    * @param check throws when a job was refused before
    * @throws EnqueueError when a job is refused; the server's or driver's own error when the commit itself fails
    */
@@ -73,7 +73,7 @@ export class PendingRows<Row> {
     try {
       await this.send(`${statement}; ${sql}`)
     } catch (error) {
-      // The transaction was broken before. What the database says to its COMMIT then is the application's to hear.
+      // The transaction was broken before, so the application gets the database's answer to its COMMIT.
       if (isAbortedTransactionError(error)) return this.send(sql)
       throw await this.whyNotCommitted(error, group, sql)
     }
@@ -81,7 +81,7 @@ export class PendingRows<Row> {
     return [] // as TypeORM answers a COMMIT
   }
 
-  /** What is on its way is there, or has been refused. */
+  /** Resolves when writes under way have ended, also when they were refused. */
   private async arrived(): Promise<void> {
     await this.writing?.catch(() => {})
   }
@@ -92,7 +92,7 @@ export class PendingRows<Row> {
     }
   }
 
-  /** False: the transaction is broken already, so that its next statement, whatever it is, says why. */
+  /** Returns false when the transaction is broken already, so that its next statement fails with the reason. */
   private async writeGroup(group: readonly Pending<Row>[]): Promise<boolean> {
     if (group.length === 0) return true
     const statement = this.statementOf(group)
@@ -109,7 +109,7 @@ export class PendingRows<Row> {
         this.waiting.unshift(...group)
         return false
       }
-      if (isConflictError(error)) throw error // it is the transaction that has lost, and its code says so
+      if (isConflictError(error)) throw error // the conflict ends the whole transaction, and the application retries by its code
       await this.send(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}`).catch(() => {})
       this.refuseAll(group, error)
       return true
@@ -130,12 +130,12 @@ export class PendingRows<Row> {
     }
   }
 
-  /** Undefined: this database, or this client of it, takes one statement at a time. */
+  /** Undefined when the database or its client accepts only one statement at a time. */
   private statementOf(group: readonly Pending<Row>[]): string | undefined {
     return group.length > 0 ? this.rows.statement?.(group) : undefined
   }
 
-  /** The text has failed at the rows or at the COMMIT: the server says which by whether the transaction is still open. */
+  /** Whether the rows or the COMMIT has failed: the transaction is still open only when the rows have. */
   private async whyNotCommitted(error: unknown, group: readonly Pending<Row>[], sql: string): Promise<unknown> {
     const isOurs = isServerAnswer(error) && !isConflictError(error) && (await isBroken(this.send))
     if (!isOurs) return Object.assign(error as Error, 'query' in (error as Error) && { query: sql })
@@ -171,7 +171,7 @@ interface Pending<Row> extends HeldCall<Row> {
   readonly bytes: number
 }
 
-/** A statement in the transaction has failed, and it has not ended. */
+/** Whether a statement of the transaction has failed, and the transaction has not ended. */
 async function isBroken(send: Send): Promise<boolean> {
   try {
     await send('SELECT 1')

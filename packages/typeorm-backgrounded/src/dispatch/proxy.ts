@@ -22,7 +22,7 @@ type Plain =
   | readonly unknown[]
   | ((...args: never) => unknown)
 
-/** References to what may be entities among `P`; a dictionary is none, and recursive JSON types end here. */
+/** References to entities in `P`. A dictionary is not an entity, and recursive JSON types end here. */
 type ReferenceTo<P> = P extends Plain
   ? never
   : P extends object
@@ -48,7 +48,7 @@ type Call<F, Result> = F extends (...args: infer P) => unknown ? (...args: CallP
  */
 export type InBackground<F extends (...args: never[]) => unknown> = Call<F, JobReceipt>
 
-/** Names that TypeORM gave to a class, and nobody marks. */
+/** Names of TypeORM's own methods on a class, which are never marked. */
 type InheritedNames<T> = T extends BaseEntity
   ? keyof BaseEntity
   : T extends EntityClass<BaseEntity>
@@ -104,7 +104,7 @@ export function backgrounded(target: object, options: CallOptions = {}): object 
     : (property: string, args: unknown[]) => enqueueCall(target, property, args, options)
   return new Proxy(Object.create(null) as object, {
     get(_, property) {
-      // Whoever awaits or prints the proxy must not call anything.
+      // Code that awaits or prints the proxy must not call anything.
       if (typeof property === 'symbol' || property === 'then') return undefined
       return { [property]: async (...args: unknown[]) => await call(property, args) }[property]
     },

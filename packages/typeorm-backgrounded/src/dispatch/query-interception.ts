@@ -4,7 +4,7 @@ import { edgeOf, type Edge } from './savepoints'
 /** Sends a statement as the runner would have sent it by itself. */
 export type Send = (sql: string) => Promise<unknown>
 
-/** Is given the statements at a transaction's edges instead of the database. */
+/** Gets the statements at a transaction's edges instead of the database. */
 export type AtEdge = (edge: Edge, sql: string, send: Send) => Promise<unknown>
 
 export interface Interception {
@@ -13,8 +13,8 @@ export interface Interception {
 }
 
 /**
- * From now on, what this one runner is asked to send at an edge of its transaction goes through `atEdge`; all other
- * statements pass by. Neither the driver's client nor any other runner is touched.
+ * From now on, the statements of this one runner at the edges of its transaction go through `atEdge`. All its other
+ * statements are sent as before. Neither the driver's client nor any other runner is changed.
  */
 export function interceptEdges(runner: QueryRunner, atEdge: AtEdge): Interception {
   const own = Object.getOwnPropertyDescriptor(runner, 'query')
@@ -31,7 +31,7 @@ export function interceptEdges(runner: QueryRunner, atEdge: AtEdge): Interceptio
     enumerable: false,
   })
   const stop = () => {
-    if ((runner.query as unknown) !== intercepting) return // somebody has wrapped it since, and calls this one still
+    if ((runner.query as unknown) !== intercepting) return // other code has wrapped it since, and still calls this one
     if (own) Object.defineProperty(runner, 'query', own)
     else delete (runner as { query?: unknown }).query
   }

@@ -8,10 +8,10 @@ import { classOf, notAttached, type Receiver } from './envelope-maker'
 import { checkConnected } from './lost-transaction'
 import type { OpenTransaction } from './open-transaction'
 
-/** Where a call goes. */
+/** Which data source and transaction a call belongs to. */
 export interface Route {
   readonly dispatcher: Dispatcher
-  /** The transaction that it follows; absent: it goes out at once. */
+  /** The transaction that the call belongs to. Absent when it is sent at once. */
   readonly transaction?: OpenTransaction
   /** The call named this runner, which is in no transaction that TypeORM knows of, and may be in one begun with a statement. */
   readonly runner?: QueryRunner

@@ -9,7 +9,7 @@ type ColumnMetadata = EntityMetadata['columns'][number]
  */
 export function rowAfter(change: RowChange): object {
   const { entity, metadata } = change
-  // Virtual ones are their relations'.
+  // Virtual columns belong to their relations.
   const columns = metadata.columns.filter(({ isVirtual }) => !isVirtual)
   const isWhole = columns.every((column) => valueAfter(column, change) === column.getEntityValue(entity))
   if (isWhole && isInstance(entity, metadata)) return entity
@@ -27,13 +27,13 @@ export function rowAfter(change: RowChange): object {
   return row
 }
 
-/** What was given, else what was there before. */
+/** The given value, or the value before the change. */
 function valueAfter(column: ColumnMetadata, { type, entity, databaseEntity, updatedColumns }: RowChange): unknown {
   if (column.isDeleteDate && type === 'recover') return null
   const given: unknown = column.getEntityValue(entity)
   const before: unknown = databaseEntity && column.getEntityValue(databaseEntity)
   if (given === undefined) return before
-  // TypeORM has filled the nullable columns that were not given with null: what was not updated is what it was.
+  // TypeORM sets nullable columns that were not given to null, so a column that was not updated keeps its value.
   const isFilled = given === null && before !== undefined && !column.isDeleteDate
   return isFilled && !updatedColumns?.some(({ propertyPath }) => propertyPath === column.propertyPath) ? before : given
 }
@@ -46,11 +46,11 @@ function newInstance(metadata: EntityMetadata): ObjectLiteral {
   try {
     return metadata.create()
   } catch {
-    return Object.create((metadata.target as { prototype: object }).prototype) as ObjectLiteral // it needs arguments
+    return Object.create((metadata.target as { prototype: object }).prototype) as ObjectLiteral // the constructor needs arguments
   }
 }
 
-/** What the application put beside the columns; nothing of it hides what the class has under that name. */
+/** Properties that the application has added beside the columns. They never hide a member of the class. */
 function copyOtherProperties(entity: object, row: ObjectLiteral, metadata: EntityMetadata): void {
   const known = new Set<string>()
   for (const { propertyName } of [...metadata.columns, ...metadata.relations, ...metadata.embeddeds])

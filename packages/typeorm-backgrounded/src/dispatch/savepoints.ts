@@ -16,12 +16,15 @@ const NAMED = [
   ['release', starting(`RELEASE\\s+(?:SAVEPOINT\\s+)?${NAME}`)],
   ['rollbackTo', starting(`ROLLBACK\\s+(?:(?:WORK|TRANSACTION)\\s+)?TO\\s+(?:SAVEPOINT\\s+)?${NAME}`)],
 ] as const
-/** MariaDB and MySQL commit before these, whatever the application believes. */
+/** MariaDB and MySQL commit before these, even when the application does not expect it. */
 const DEFINITION = starting(
   '(?:BEGIN|START|CREATE|ALTER|DROP|TRUNCATE|RENAME|GRANT|REVOKE|LOCK|SET\\s+(?:SESSION\\s+|@@)?autocommit)\\b',
 )
 
-/** Of TypeORM's own statements and of those that the application writes by hand. Undefined for every other statement. */
+/**
+ * The effect of a statement on its transaction, whether TypeORM or the application sends it. Undefined when it has
+ * none.
+ */
 export function edgeOf(sql: unknown): Edge | undefined {
   if (typeof sql !== 'string' || !ANY.test(sql)) return undefined
   if (COMMIT.test(sql)) return { kind: 'commit' }
@@ -35,7 +38,8 @@ export function edgeOf(sql: unknown): Edge | undefined {
 
 /**
  * The level around one of TypeORM's own savepoints: 1 is the transaction itself. Undefined for a savepoint that was set by
- * hand. The runner's own depth does not tell: TypeORM up to 0.3.20 changes it before it sends the statement, later versions after.
+ * hand. Not by the runner's own depth, which TypeORM up to 0.3.20 changes before it sends the statement, and later versions
+ * after.
  */
 export function levelAround(name: string): number | undefined {
   const number = /^typeorm_(\d+)$/.exec(name)?.[1]
@@ -55,7 +59,7 @@ export class HandmadeSavepoints {
     if (index >= 0) this.marks.length = index
   }
 
-  /** How many calls were made before the savepoint; one that nobody has seen set is older than all of them. */
+  /** How many calls were made before the savepoint; 0 for a savepoint that is not known. */
   callsBefore(name: string): number {
     return this.marks.findLast((mark) => mark.name === name)?.calls ?? 0
   }

@@ -44,7 +44,7 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
   if (!/postgres|cockroach/.test(dataSource.options.type)) return edges
   return {
     ...edges,
-    // Postgres answers the COMMIT of a transaction with a failed statement with ROLLBACK, and TypeORM does not look.
+    // Postgres answers the COMMIT of a transaction with a failed statement with ROLLBACK, and TypeORM does not check that.
     afterQuery: ({ query, rawResults, queryRunner }) => {
       if (query === 'COMMIT')
         buffer.commitAnswered(queryRunner, (rawResults as { command?: string } | undefined)?.command)
@@ -72,7 +72,7 @@ function memorySubscriber(root: Class, buffer: TransactionBuffer): EntitySubscri
   }
 }
 
-/** Tells of every change of a row, for `@AfterCommitBackgrounded`. */
+/** Reports every change of a row, for `@AfterCommitBackgrounded`. */
 function changeSubscriber(root: Class, touched: Touched): EntitySubscriberInterface<object> {
   return {
     listenTo: () => root,
@@ -102,7 +102,7 @@ function changeSubscriber(root: Class, touched: Touched): EntitySubscriberInterf
   }
 }
 
-/** The classes among these without an ancestor among them: a subscriber hears of its class and all below it. */
+/** The classes without an ancestor among them, because a subscriber gets the events of all subclasses too. */
 function rootsOf(entities: readonly MarkedEntity[]): Class[] {
   const targets = new Set(entities.map((entity) => entity.target))
   return [...targets].filter((target) => {

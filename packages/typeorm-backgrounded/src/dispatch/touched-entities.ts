@@ -30,7 +30,7 @@ export function touchedEntities(methods: MethodTable, given: unknown, touch: Tou
       if (!entity) continue
       if (entity.methods.size > 0) marked.add(value)
       for (const relation of entity.metadata.relations) {
-        // A lazy one shows what it has loaded, and loads nothing.
+        // A lazy relation shows what it has loaded, without loading anything.
         if (REACHES[touch](relation)) waiting.push(relation.getEntityValue(value as ObjectLiteral) as unknown)
       }
     }

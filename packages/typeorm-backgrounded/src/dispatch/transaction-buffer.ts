@@ -33,7 +33,7 @@ class Begun {
   }
 }
 
-/** The open transactions of one data source that have, or may get, jobs. Told of every edge by the subscriber. */
+/** The open transactions of one data source that have, or may get, jobs. The subscriber reports every edge. */
 export class TransactionBuffer {
   /**
    * As many as the pool has connections. An array: every transaction comes and goes here, and V8's maps and
@@ -71,7 +71,7 @@ export class TransactionBuffer {
     if (this.hasLostOne) this.seenIn.delete(entity)
   }
 
-  /** A manager wrote this entity in the transaction of `runner`, or in none: a call on it follows no other any more. */
+  /** A manager wrote this entity in the transaction of `runner`, or in none, so a call on it belongs to no other one. */
   moveTo(runner: QueryRunner | undefined, entity: object): void {
     for (const begun of this.begun) if (begun.runner !== runner) begun.seen.remove(entity)
     this.seenIn.delete(entity)
@@ -93,7 +93,7 @@ export class TransactionBuffer {
     return begun && this.following(begun.runner)
   }
 
-  /** Whether there is such a transaction, be its connection lost or not. */
+  /** Whether there is such a transaction, even if its connection was lost. */
   isHolding(entity: object): boolean {
     return this.seeing(entity) !== undefined
   }
@@ -138,7 +138,7 @@ export class TransactionBuffer {
     const transaction = this.find(runner)?.transaction
     if (isInside(runner)) return transaction?.merge()
     const jobs = this.forget(runner)
-    transaction?.tell(jobs)
+    transaction?.report(jobs)
   }
 
   rolledBack(runner: QueryRunner): void {
@@ -146,7 +146,7 @@ export class TransactionBuffer {
     else this.forget(runner)
   }
 
-  /** What the database said to the COMMIT of a transaction. */
+  /** Called with the database's answer to the COMMIT of a transaction. */
   commitAnswered(runner: QueryRunner, command: string | undefined): void {
     const transaction = this.find(runner)?.transaction
     if (transaction) transaction.wasRolledBackByCommit = command === 'ROLLBACK'
@@ -168,7 +168,10 @@ export class TransactionBuffer {
     return undefined
   }
 
-  /** Its connection was lost: what was seen in it is remembered, since a call on that must be refused. */
+  /**
+   * The connection was lost. The entities that were seen in the transaction are remembered, because calls on them must
+   * fail.
+   */
   private lose(begun: Begun): readonly HeldJob[] {
     const jobs = this.forget(begun.runner)
     begun.hasEnded = false
@@ -198,7 +201,7 @@ export class TransactionBuffer {
  * under test counts as outside any transaction, and its savepoints count as transactions.
  */
 export function declareTestTransaction(runner: QueryRunner): void {
-  tests.hasAny = true // a process without such tests asks no more than this
+  tests.hasAny = true // in a process without such tests, only this is checked
   tests.depths.set(runner, depthOf(runner))
 }
 

@@ -14,47 +14,47 @@ export interface DeliveryHost {
   readonly source: string
   readonly handler: Handler
   readonly logger: Logger
-  /** A job of this or another process is with the handler now. */
+  /** Called when the handler has a job of this or another process. */
   delivered(job: JobEnvelope): void
-  /** The handler does not want a job that has been committed; it is tried again, ever more slowly. */
+  /** Called when the handler refuses a committed job, which is tried again after ever longer delays. */
   refused(job: JobEnvelope, error: unknown): void
 }
 
-/** How long whoever has rows in hand may push them, in ms; what it has not pushed by then is anybody's. */
+/** How long a process that has leased rows may push them, in ms. After that, any relay may take them. */
 export const LEASE = 5_000
-/** A push counts from before it was decided upon: it must have arrived well before the lease ends. */
+/** A push must arrive this much before the lease ends, in ms. */
 const MARGIN = 1_000
 const MAX_RETRY_DELAY = 5 * 60_000
 const BATCH = 500
-/** So often in a row a late push is tried again; then relays have to do it. */
+/** How often in a row late pushes may fail before they are left to the relays. */
 const MOST_FAILURES = 4
 /** ms */
 const FORGIVE_AFTER = 30_000
 
 /** By `performance.now()`. */
 export interface PushTimes {
-  /** A delay counts from it. */
+  /** When the call was made: a delay counts from then. */
   readonly calledAt: number
-  /** Or a bit earlier, since the lease of the row begins then. */
+  /** When the row was written, or a bit earlier: its lease counts from then. */
   readonly writtenAt: number
 }
 
-/** Without the job itself: its row has it. */
+/** Without the job itself, which is in its row. */
 interface LateJob {
   readonly id: string
-  /** When it may be taken, by `performance.now()`. */
+  /** When its row may be leased again, by `performance.now()`. */
   readonly from: number
-  /** A process that has taken the row by then may keep it. */
+  /** After this try, the row is left to the process that has leased it, or to the relays. */
   readonly isLastTry: boolean
 }
 
-/** Takes jobs from the outbox to the handler: each once, whoever dies on the way, and whoever else is at it. */
+/** Pushes jobs from the outbox to the handler, each once, even when processes die on the way or push at the same time. */
 export class Delivery {
   private readonly pushTimes = new WeakMap<JobEnvelope, PushTimes>()
   private readonly pushes: Batcher<JobEnvelope, void | Promise<void>>
   private readonly latePushes: Batcher<LateJob, Promise<void>>
   private readonly underWay = new Set<Promise<void>>()
-  /** Of late pushes, one after the other. */
+  /** How many late pushes have failed in a row. */
   private failures = 0
   /** By `performance.now()`. */
   private failedAt = -Infinity
@@ -72,13 +72,13 @@ export class Delivery {
     this.pushTimes.set(job, times)
   }
 
-  /** Pushes jobs that this process wrote, and whose transaction has committed; what fails stays for the relays. */
+  /** Pushes committed jobs that this process has written. Jobs that fail are left to the relays. */
   async push(jobs: readonly JobEnvelope[]): Promise<void> {
     await Promise.all(jobs.map((job) => this.pushes.add(job)))
   }
 
   /**
-   * Pushes what others have left, in this process or in one that is gone.
+   * Pushes jobs that this or another process has left in the outbox.
    * @returns whether the handler was reached for everything
    */
   async relay(): Promise<boolean> {
@@ -89,7 +89,7 @@ export class Delivery {
     }
   }
 
-  /** Waits for what is on its way. */
+  /** Waits for pushes under way. */
   async close(): Promise<void> {
     await this.pushes.idle()
     while (this.underWay.size > 0) await Promise.all(this.underWay)
@@ -106,36 +106,36 @@ export class Delivery {
         this.deliver(jobsNow, until).then((reached) => (isReached = reached)),
         own.size,
       )
-      // The handler had not the time to answer.
+      // The handler had no time to answer.
       if (!isReached && performance.now() >= until - MARGIN) for (const job of own) late.add(job)
     }
-    // Others need not wait for it.
+    // Other processes need not wait until the lease ends.
     const lateEnd = late.size > 0 ? this.track(this.noteFailure(this.pushLate([...late]), late.size)) : undefined
     return jobs.map((job) => (late.has(job) ? lateEnd : undefined))
   }
 
   /**
-   * What could not be pushed while its rows were this process's own, since the transaction took long or has made many
-   * calls: the rows are in anybody's hand, and are taken again, one batch after the other.
+   * Pushes jobs whose leases have ended before the push, because the transaction took long or made many calls. Their rows
+   * are leased again, one batch after the other.
    */
   private async pushLate(jobs: readonly JobEnvelope[]): Promise<void> {
     if (performance.now() - this.failedAt > FORGIVE_AFTER) this.failures = 0
-    // The rows' own end is a bit later, by as much as it took to write them.
+    // The leases of the rows end a bit later, by the time that it took to write them.
     const from = performance.now() + Math.max(0, ...jobs.map((job) => this.timeLeft(job))) + 50
     await Promise.all(jobs.map(({ id }) => this.latePushes.add({ id, from, isLastTry: false })))
   }
 
-  /** One promise a job, which another try may stand behind. */
+  /** Returns one promise for each job, which may include another try. */
   private async takeAndDeliver(late: readonly LateJob[]): Promise<Promise<void>[]> {
     await sleep(Math.max(0, ...late.map(({ from }) => from - performance.now())))
-    // A relay will find them later, because the handler or the database has failed again and again.
+    // The handler or the database has failed again and again, so a relay pushes them later.
     if (this.failures >= MOST_FAILURES) return late.map(() => Promise.resolve())
     const ids = new Set(late.map(({ id }) => id))
     try {
       const taken = await this.take(ids.size, [...ids])
       if (taken.jobs.length > 0 && !(await this.deliver(taken.jobs, taken.until))) return this.tryAllAgain(late)
       this.failures = 0
-      // The others are, or were, in somebody's hand, who may have had them for the last time.
+      // Other processes have or had leases on the other rows, and may have died since, so these rows are tried once more.
       const from = performance.now() + 500
       const again = ({ id, isLastTry }: LateJob) =>
         isLastTry || taken.ids.has(id) ? Promise.resolve() : this.addLate({ id, from, isLastTry: true })
@@ -166,7 +166,10 @@ export class Delivery {
     return { jobs: await this.read(rows), ids: taken, until, isLast: rows.length < limit }
   }
 
-  /** Pushes jobs that this process has in hand until then, and removes their rows. False: the handler could not be reached. */
+  /**
+   * Pushes jobs that this process has leased until `until`, and removes their rows. Returns false when the handler
+   * cannot be reached.
+   */
   private async deliver(jobs: readonly JobEnvelope[], until: number): Promise<boolean> {
     const results = await this.pushAll(jobs, until)
     const pairs = jobs.map((job, index) => ({ job, result: results[index] as EnqueueResult }))
@@ -198,7 +201,7 @@ export class Delivery {
     return runInHalves(jobs, pushChecked, (_, error) => ({ state: 'failed', error }), isConnectionError)
   }
 
-  /** Removes the rows of jobs that the handler has, and only then lets it forget that it has them. */
+  /** Removes the rows of jobs that the handler has, and then lets the handler forget their ids. */
   private async removeRows(ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return
     await this.store.remove(ids)
@@ -210,7 +213,7 @@ export class Delivery {
     )
   }
 
-  /** What nobody can read, since somebody else wrote it, is put aside: the rows behind it are relayed. */
+  /** Reads rows. A row that is malformed is put aside, so that the rows behind it are relayed. */
   private async read(rows: readonly TakenRow[]): Promise<JobEnvelope[]> {
     const jobs: JobEnvelope[] = []
     const malformed: string[] = []
@@ -229,7 +232,7 @@ export class Delivery {
     return jobs
   }
 
-  /** A job that the handler does not want stays, and is tried again after as long as it has been there already. */
+  /** A job that the handler refuses stays in the outbox. It is tried again after as long as it has been there already. */
   private async putOff(job: JobEnvelope, error: unknown): Promise<void> {
     const age = Date.now() - Date.parse(job.enqueuedAt) || 0
     await this.store.release([job.id], Math.min(Math.max(age, 1_000), MAX_RETRY_DELAY))
@@ -261,8 +264,8 @@ export class Delivery {
 }
 
 /**
- * A handler of one's own may answer with anything.
- * @throws TypeError for what does not say of each job whether it has it
+ * Checks results, because a handler of the application may return anything.
+ * @throws TypeError unless there is a result for each job
  */
 function checked(results: unknown, jobs: number, { name }: Handler): readonly EnqueueResult[] {
   const isOne = (result: unknown) => attempt(() => typeof (result as EnqueueResult).state === 'string', false)

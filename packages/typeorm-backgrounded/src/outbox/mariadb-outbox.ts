@@ -65,13 +65,13 @@ export class MariaDbOutbox implements OutboxStore {
 
   private insertion(rows: readonly NewRow[], lease: number, isEscaped: boolean): [sql: string, parameters: unknown[]] {
     const { source, destination } = this.host
-    // As bytes, which no charset of the application's connection changes.
+    // As bytes, because the charset of the application's connection does not change them.
     const name = isAscii(destination) ? destination : Buffer.from(destination)
     const values = rows.flatMap(({ id, payload }) => [id, source, name, payload, lease])
     return [this.sql.insert(rows.length), isEscaped ? values : values.map(withoutEscapes)]
   }
 
-  /** Asked once: a pool's connections are all set up in the same way. */
+  /** Read once, because all connections of a pool are set up in the same way. */
   private async isEscaped(runner: QueryRunner): Promise<boolean> {
     if (this.knownEscapes === undefined) {
       const [row] = (await runner.query(SQL_MODE)) as { mode: string }[]
@@ -80,7 +80,7 @@ export class MariaDbOutbox implements OutboxStore {
     return this.knownEscapes
   }
 
-  /** Those for this destination first. */
+  /** Rows for this destination come first. */
   private async find(runner: QueryRunner, limit: number): Promise<FoundRow[]> {
     const { source, destination } = this.host
     const own = (await runner.query(this.sql.find, [source, destination, limit])) as FoundRow[]
@@ -95,7 +95,7 @@ export class MariaDbOutbox implements OutboxStore {
     })
   }
 
-  /** By hand: TypeORM's own would tell the application's subscribers of a transaction that is none of theirs. */
+  /** With statements, because TypeORM would notify the application's subscribers of a transaction that is not theirs. */
   private inTransaction<T>(work: (runner: QueryRunner) => Promise<T>): Promise<T> {
     return this.connection.use(async (runner) => {
       await runner.query(READ_COMMITTED)
@@ -116,14 +116,14 @@ interface FoundRow extends NewRow {
   readonly age: string | number
 }
 
-/** For the next transaction only. At REPEATABLE READ, locks on gaps would stand in the way of the callers' inserts. */
+/** For the next transaction only. At REPEATABLE READ, gap locks would block the callers' inserts. */
 const READ_COMMITTED = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED'
 /**
- * Otherwise MariaDB scans a small table, and waits for the rows of every open transaction that has made a call. A DELETE
- * needs a condition on a second column too: with the key alone it is a scan all the same.
+ * Without this, MariaDB scans a small table, and waits for the rows of every open transaction that has made a call. A
+ * DELETE needs a condition on a second column too, because MariaDB still scans when it has a condition on the key alone.
  */
 const BY_KEY = 'FORCE INDEX (PRIMARY)'
-/** Not UNIX_TIMESTAMP(NOW(3)): it is off by an hour when clocks are set back. */
+/** Not UNIX_TIMESTAMP(NOW(3)), which is off by an hour when daylight saving time ends. */
 const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)"
 
 /** Every statement, by name. */

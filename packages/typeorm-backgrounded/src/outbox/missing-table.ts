@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm'
 import { withAdvice } from '../database/defects'
 import { isMissingTableError } from '../database/errors'
 
-/** The error itself, or where the database can never do what it is asked for, what to do about it. */
+/** Returns the error itself, or an error with advice when waiting would not help, such as a missing table. */
 export function withTableAdvice(error: unknown): unknown {
   return withAdvice(error, {
     tables: 'outbox tables',
@@ -13,7 +13,7 @@ export function withTableAdvice(error: unknown): unknown {
   })
 }
 
-/** Whether the table may be about to come: migrations have yet to run, or TypeORM's own CLI is at work on one. */
+/** Whether the table may still be created: migrations are pending, or this process is TypeORM's own CLI. */
 export async function mayStillCome(dataSource: DataSource): Promise<boolean> {
   return isTypeOrmCli(process.argv[1] ?? '') || (await hasPendingMigrations(dataSource))
 }
@@ -22,7 +22,7 @@ export function isTypeOrmCli(program: string): boolean {
   return /[\\/](typeorm|typeorm-ts-node-(commonjs|esm)|typeorm[\\/]cli(-ts-node-(commonjs|esm))?\.js)$/.test(program)
 }
 
-/** Asked without TypeORM's own executor, which would create its table. */
+/** Without TypeORM's own executor, which would create the table of migrations. */
 async function hasPendingMigrations(dataSource: DataSource): Promise<boolean> {
   const { migrations } = dataSource
   if (migrations.length === 0) return false

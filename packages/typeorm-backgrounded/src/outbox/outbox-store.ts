@@ -1,13 +1,13 @@
 import type { QueryRunner } from 'typeorm'
 
-/** A job on its way into the outbox. */
+/** A row that is still to be inserted. */
 export interface NewRow {
   readonly id: string
   /** The envelope, as JSON. */
   readonly payload: string
 }
 
-/** A job that this process alone may push for now. */
+/** A row that this process has leased, so that no other process pushes its job. */
 export interface TakenRow extends NewRow {
   /** ms since it was written. */
   readonly age: number
@@ -19,14 +19,14 @@ export interface OutboxStore {
   insertInTransaction(rows: readonly NewRow[], lease: number, transaction: QueryRunner): Promise<void>
   /** What `write` does, as one statement without parameters, where database and client take several in one text. */
   readonly statement?: (rows: readonly NewRow[], lease: number) => string
-  /** Writes outside of any transaction, for relays to take at once. */
+  /** Writes outside any transaction. Relays may take the rows at once. */
   insertCommitted(rows: readonly NewRow[]): Promise<void>
   /**
-   * Takes rows for this destination, or for any, that nobody has in hand, the oldest first, for `lease` ms.
+   * Leases rows for this destination, or for any, whose leases have ended, the oldest first, for `lease` ms.
    * @param ids only these
    */
   take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]>
-  /** Lets relays have rows after `delay` ms. */
+  /** Lets relays take rows after `delay` ms. */
   release(ids: readonly string[], delay: number): Promise<void>
   remove(ids: readonly string[]): Promise<void>
   /** Another destination for which rows have been waiting for longer than `age` ms. */
@@ -38,9 +38,9 @@ export interface OutboxStore {
 
 export interface OutboxStoreHost {
   readonly source: string
-  /** Of the handler: rows of another one, which another application may have written, are left alone. */
+  /** Destination of the handler. Rows for another one, which another application may have written, are left alone. */
   readonly destination: string
-  /** Names the fix where the database's error alone would not. */
+  /** Adds advice to an error of the database. */
   withAdvice(error: unknown): unknown
   isInsideTestTransaction(): boolean
 }

@@ -8,12 +8,12 @@ export class BackgroundedOutboxRow {
   /** The job's own id. */
   id!: string
   source!: string
-  /** Of the handler that it is for: others leave it alone. Empty, as in a row that was written by hand: for any. */
+  /** Destination of the handler that it is for. Empty for any handler, as in a row that was written by hand. */
   destination!: string
   /** The envelope, as JSON. */
   payload!: string
   writtenAt!: number | string
-  /** Until then, somebody who has it in hand may push it; after that, any relay may take it. */
+  /** When the lease of the row ends. After that, any relay may take the row. */
   availableAt!: number | string
 }
 
@@ -37,7 +37,7 @@ function table(dialect: Dialect): EntitySchema<BackgroundedOutboxRow> {
       availableAt: { ...time, name: 'available_at' },
       destination: { ...name, default: '' },
     },
-    // Serves the relays' search for leftovers.
+    // Serves relays, which search for rows whose leases have ended.
     indices: [{ columns: ['source', 'destination', 'availableAt'] }],
   })
 }

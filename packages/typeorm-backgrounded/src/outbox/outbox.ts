@@ -29,7 +29,7 @@ const STORES: Readonly<Record<Dialect, new (dataSource: DataSource, host: Outbox
 
 /**
  * Keeps the jobs of a transaction in the database, committed or rolled back with it, until the handler has them.
- * A row is in somebody's hand for a few seconds at a time: first the process that wrote it, then any relay.
+ * A row is leased for a few seconds at a time: first to the process that wrote it, then to any relay.
  */
 export class Outbox {
   /** How the jobs of a transaction are written. */
@@ -84,24 +84,24 @@ export class Outbox {
     })
   }
 
-  /** Keeps jobs that the handler could not be reached for: relays take them. */
+  /** Stores jobs while the handler cannot be reached. Relays push them later. */
   keep(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     return insertInGroups(jobs, (pairs) => this.store.insertCommitted(rowsOf(pairs)).catch(rethrow))
   }
 
-  /** Pushes jobs that were written and committed; what fails stays for the relays. Never rejects. */
+  /** Pushes committed jobs. Jobs that fail are left to the relays. Never rejects. */
   push(jobs: readonly JobEnvelope[]): Promise<void> {
     return this.delivery.push(jobs)
   }
 
-  /** Pushes what others have left. False: the handler could not be reached. */
+  /** Pushes jobs that other processes have left. Returns false when the handler cannot be reached. */
   async relay(): Promise<boolean> {
     const isReached = await this.delivery.relay()
     await this.noteStranded()
     return isReached
   }
 
-  /** Rows for a handler that has another address now wait for ever, unless somebody is told. */
+  /** Warns about rows for another destination, which wait for ever when the handler has a new one. */
   private async noteStranded(): Promise<void> {
     if (performance.now() < this.nextLook) return
     this.nextLook = performance.now() + STRANDED_AFTER
@@ -115,7 +115,7 @@ export class Outbox {
     )
   }
 
-  /** From now on, this process has these rows in hand; a delay counts from the call. */
+  /** From now on, this process has leased the rows of these jobs. A delay counts from the call. */
   private rowsNow(calls: readonly HeldCall<Pair>[]): NewRow[] {
     const now = performance.now()
     return calls.map(({ row, since }) => {
@@ -124,7 +124,7 @@ export class Outbox {
     })
   }
 
-  /** Waits for what is on its way. */
+  /** Waits for pushes under way. */
   async close(): Promise<void> {
     await this.delivery.close()
     this.store.close()

@@ -8,7 +8,7 @@ import { textOf } from '../reporting/text-of'
 /** 100 years, in ms. */
 const LONGEST_DELAY = 100 * 365 * 24 * 60 * 60 * 1000
 
-/** A job as a row keeps it, or why it cannot. */
+/** Turns a job into the payload of a row, or returns the error that says why it cannot be stored. */
 export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
   const payload = asciiJson(job)
   const bytes = Buffer.byteLength(payload)
@@ -17,14 +17,14 @@ export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
     : PayloadTooLargeError.of(`${job.entity}.${job.method}`, bytes, LARGEST_PAYLOAD)
 }
 
-/** What a row keeps of a job that is written `ms` after its call. */
+/** The payload of a job that is written `ms` after its call. */
 export function payloadAfter({ job, payload }: { job: JobEnvelope; payload: string }, ms: number): string {
   return job.delay === undefined ? payload : asciiJson(withElapsedDelay(job, Math.round(ms)))
 }
 
 /**
- * What a row holds, with the defaults of a job that was written by hand: anybody may have written it.
- * @throws MalformedJobError for a member that is of another kind than a handler takes it to be
+ * Reads the job of a row. A row that was written by hand may lack members, which get their defaults.
+ * @throws MalformedJobError for a member of the wrong type
  */
 export function jobOf(id: string, payload: string, source: string): JobEnvelope {
   const stored = parsed(payload)
@@ -64,7 +64,7 @@ const MEMBERS: Readonly<Record<string, (value: unknown) => boolean>> = {
   delay: (value) => isAbsent(value) || (typeof value === 'number' && value >= 0 && value <= LONGEST_DELAY),
 }
 
-/** A delay counts from the call, however long the job has waited in the outbox. */
+/** Subtracts the time since the call from a delay, because a delay counts from the call. */
 export function withElapsedDelay(job: JobEnvelope, age: number): JobEnvelope {
   return job.delay === undefined ? job : { ...job, delay: Math.max(0, job.delay - age) }
 }

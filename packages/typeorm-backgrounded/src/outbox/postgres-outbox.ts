@@ -90,13 +90,13 @@ export function statements({ table, columns: c }: ReturnType<typeof tableNames<B
     `(SELECT ${c.destination} AS destination FROM ${table} WHERE ${c.source} = $1 AND ${condition} ` +
     `AND ${c.availableAt} <= ${NOW} - $3::bigint LIMIT 1)`
   return {
-    /** Of a JSON array of rows. */
+    /** Inserts a JSON array of rows. */
     insert: (source: string, destination: string, lease: string, rows: string) =>
       `${into} SELECT job.id, ${values(source, destination, 'job.payload', lease)} FROM json_to_recordset(${rows}::json) AS job (id uuid, payload text) ON CONFLICT DO NOTHING`,
     /** A plain row takes the server less time to plan. */
     insertOne: (source: string, destination: string, lease: string, id: string, payload: string) =>
       `${into} VALUES (${id}::uuid, ${values(source, destination, `${payload}::text`, lease)}) ON CONFLICT DO NOTHING`,
-    // The index (source, destination, available_at). Materialized: otherwise the limit may be applied more than once.
+    // The index (source, destination, available_at). Materialized, because the limit may otherwise be applied more than once.
     take:
       `WITH own AS MATERIALIZED ${due('$4')}, unaddressed AS MATERIALIZED ${due("''")}, ` +
       `due AS MATERIALIZED (SELECT id FROM own UNION ALL SELECT id FROM unaddressed LIMIT $2) ` +

@@ -3,7 +3,7 @@ import type { Logger } from '../logger'
 
 const DEFAULT = 10
 
-/** TypeORM has one connection for all code of a process there, and so one transaction. */
+/** Here TypeORM has one connection, and so one transaction, for all code of a process. */
 const ONE_CONNECTION = new Set<string>([
   'better-sqlite3',
   'sqlite',
@@ -18,14 +18,14 @@ const ONE_CONNECTION = new Set<string>([
 /** Where a worker's jobs run. */
 export interface Surroundings {
   readonly dataSource: DataSource
-  /** A test's own transaction is open: every job is inside it. */
+  /** A test's own transaction is open, and every job runs inside it. */
   readonly isInsideTestTransaction: boolean
   readonly logger: Logger
 }
 
 /**
- * How many jobs run at a time. It depends on the connections that the methods have, whatever store the jobs are in:
- * methods that share a connection share a transaction, and one's rollback would take back what another has done.
+ * How many jobs run at a time. It depends on the connections of the methods, not on the store of the jobs: methods that
+ * share a connection share a transaction, and a rollback by one would undo what another has done.
  */
 export function concurrencyOf(asked: number | undefined, where: Surroundings): number {
   const isShared = ONE_CONNECTION.has(where.dataSource.options.type)

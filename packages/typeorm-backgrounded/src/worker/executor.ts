@@ -40,19 +40,19 @@ export interface ExecutorHost {
   readonly now: () => number
 }
 
-/** Is told how far the run of a job has come. */
+/** Notified of the steps of a job's run. */
 export interface RunListener {
-  /** First of all: what the job is, as far as it can be read. */
+  /** Called first, with what the job is, as far as it can be read. */
   begun(summary: RunningJobSummary): void
   ended(): void
 }
 
-/** No later attempt would load the row. */
+/** Errors after which no later attempt would load the row either. */
 const FINAL_LOAD_ERRORS = ['MALFORMED_JOB', 'INVALID_KEY', 'ROW_CHANGED_CLASS'] as const
 const COMPLETED: Outcome = { state: 'completed' }
 const NOBODY: RunListener = { begun() {}, ended() {} }
 
-/** A job on its way through the steps. */
+/** A job between two steps of its run. */
 interface Run {
   readonly job: ClaimedJob
   readonly received: ReceivedJob
@@ -61,13 +61,13 @@ interface Run {
 }
 
 /**
- * Runs claimed jobs, the same way for every handler, and says what became of each. Never rejects, whatever a store hands
- * out and whatever a method throws or returns: foreign values are looked at through `text-of.ts` only.
+ * Runs claimed jobs in the same way for every handler, and returns what became of each. Never rejects, whatever a store
+ * returns and whatever a method throws or returns, because foreign values are read only through `text-of.ts`.
  */
 export class Executor {
   constructor(private readonly host: ExecutorHost) {}
 
-  /** One asynchronous function for all steps: each costs every job a promise or two. */
+  /** One asynchronous function for all steps, because each such function costs every job one or two promises. */
   async execute(job: ClaimedJob, listener = NOBODY): Promise<Outcome> {
     let run: Run
     try {
@@ -105,13 +105,13 @@ export class Executor {
         return outcomeOfMethod(run, error)
       }
     } catch (error) {
-      return { state: 'failed', error } // an outcome could not be found: a store of one's own hands out odd jobs
+      return { state: 'failed', error } // a store of the application may return odd jobs
     } finally {
       listener.ended()
     }
   }
 
-  /** Of the rows that the next jobs are likely to need. */
+  /** A query for the rows that the next jobs are likely to need. */
   prefetchQuery(): PrefetchQuery | undefined {
     return this.host.loader.prefetchQuery
   }
@@ -148,7 +148,7 @@ export class Executor {
     return this.host.loader.loadFor(job, method.entity, key, method.options)
   }
 
-  /** The same job for a row whose class has changed: with that class's method, and loaded as it asks for. */
+  /** The same job for a row whose class has changed: with that class's method, loaded as that method requires. */
   private async ofAnotherClass(run: Run, key: JsonObject): Promise<{ run: Run; row: ObjectLiteral | undefined }> {
     const { entity, options } = run.method
     const row = await rowOfAnyClass(this.host, entity, key, options.withDeleted)
@@ -202,20 +202,20 @@ export class Executor {
     return retryOrFail(run, error)
   }
 
-  /** Back for a newer worker; for a week, since a deploy may be slow, but not for ever. */
+  /** Releases a job for a newer worker, for up to a week, because a deploy may be slow. */
   private releaseUnknown(job: ClaimedJob, error: unknown): Outcome {
     const waited = this.host.now() - this.releasedSince(job)
     return waited >= UNKNOWN_FAILS_AFTER ? { state: 'failed', error } : this.release(job, error)
   }
 
-  /** Back for as long again as it has waited already: the delay doubles without anybody counting. */
+  /** Releases a job for as long as it has waited already, so that the delay doubles without a counter. */
   private release(job: ClaimedJob, error: unknown): Outcome {
     const since = this.releasedSince(job)
     const delay = Math.min(Math.max(this.host.now() - since, SECOND), LONGEST_RELEASE)
     return { state: 'released', delay, reason: errorMessage(error), since, error }
   }
 
-  /** Anybody may have written any time into the store. */
+  /** Checks a time, because anyone may have written any time into the store. */
   private releasedSince({ releasedSince }: ClaimedJob): number {
     const now = this.host.now()
     const isTime = typeof releasedSince === 'number' && releasedSince >= 0 && releasedSince <= now
@@ -256,7 +256,7 @@ function outcomeOfMissing(run: Run, error: Error): Outcome {
 }
 
 function retryOrFail({ job, method, summary }: Run, error: unknown): Outcome {
-  // Said this way, an attempt that is not a number ends the job too.
+  // In this form, an attempt that is not a number ends the job too.
   if (!(job.attempt < summary.attempts)) return { state: 'failed', error }
   const { backoff } = method.options
   const attemptsLeft = summary.attempts - job.attempt
@@ -278,7 +278,7 @@ function isThenable(result: unknown): boolean {
   return typeof (result as { then?: unknown } | undefined)?.then === 'function'
 }
 
-/** Whatever is wrong with stored arguments, no later attempt will read them better. */
+/** Errors in stored arguments, which a later attempt would have too. */
 function decode(
   args: JsonValue[],
   types: Readonly<Record<string, string>>,

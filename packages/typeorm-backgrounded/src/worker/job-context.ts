@@ -18,10 +18,10 @@ export interface CurrentJob {
   readonly attempts: number
   readonly enqueuedAt: Date
   readonly manager: EntityManager
-  /** Aborts when the worker stops or has lost the job; `reason` says which. */
+  /** Aborts when the worker stops or has lost its lease on the job; `reason` says which. */
   readonly signal: AbortSignal
   /**
-   * Stores how far the job has come, where the handler keeps it: the latest value, as JSON. It may be told often.
+   * Stores how far the job has come, if the handler keeps progress: the latest value, as JSON. It may be called often.
    * @throws InvalidOptionError for what JSON cannot show
    */
   progress(value: unknown): void
@@ -29,7 +29,7 @@ export interface CurrentJob {
   readonly log: Logger
 }
 
-/** Where a running job has the chain of after-commit events that led to it, itself included. */
+/** The key under which a running job has the chain of after-commit events that led to it, itself included. */
 export const EVENT_CHAIN = Symbol.for('typeorm-backgrounded/event-chain')
 
 const storage = shared('job-context', () => new AsyncLocalStorage<CurrentJob | undefined>())
@@ -41,7 +41,7 @@ export function currentJob(): CurrentJob {
   return job
 }
 
-/** The running job, or nothing in the foreground. */
+/** The running job, or undefined outside a job. */
 export function currentJobOrUndefined(): CurrentJob | undefined {
   return storage.getStore()
 }

@@ -3,7 +3,7 @@ import { attempt } from '../reporting/text-of'
 
 const BRAND = Symbol.for('typeorm-backgrounded.outcome')
 
-/** Thrown by a method: the job is over, never retried, its reason kept. */
+/** Thrown by a method to discard its job: it is not retried, and the reason is kept. */
 export class DiscardJob extends Error {
   constructor(reason = 'discarded by the method') {
     super(reason)
@@ -11,7 +11,7 @@ export class DiscardJob extends Error {
   }
 }
 
-/** Thrown by a method: run again after `delay` (ms or '5m') without using an attempt. */
+/** Thrown by a method to run its job again after `delay` (ms or '5m') without using an attempt. */
 export class SnoozeJob extends Error {
   /** ms */
   readonly delay: number
@@ -27,15 +27,15 @@ Object.defineProperty(DiscardJob.prototype, BRAND, { value: 'discard' })
 Object.defineProperty(SnoozeJob.prototype, BRAND, { value: 'snooze' })
 
 /**
- * Which of the two a method has thrown. By a mark and not by `instanceof`, so that those of a second copy of the library
- * count, and a revoked proxy does no harm.
+ * Which of the two a method has thrown. Recognised by a symbol and not by `instanceof`, so that those of a second copy of
+ * the library count, and a revoked proxy does no harm.
  */
 export function thrownOutcome(thrown: unknown): 'discard' | 'snooze' | undefined {
   const brand = attempt(() => (thrown as { readonly [BRAND]?: unknown } | null | undefined)?.[BRAND], undefined)
   return brand === 'discard' || brand === 'snooze' ? brand : undefined
 }
 
-/** Not at once: a job whose delay cannot be read would run again and again without a pause. */
+/** The delay of a job whose own cannot be read, because without a delay it would run again and again. */
 const UNREADABLE_DELAY = 1_000
 
 /** How long a `SnoozeJob` asks for, in ms. */

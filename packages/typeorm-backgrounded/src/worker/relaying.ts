@@ -5,14 +5,14 @@ import { sleep } from '../concurrency/sleep'
 export interface Relay {
   /** @throws MissingTableError */
   check(): Promise<void>
-  /** Takes to the handler what was left; false: it could not be reached. */
+  /** Pushes jobs that were left in the outbox. Resolves with false when the handler cannot be reached. */
   relay(): Promise<boolean>
 }
 
 const EVERY = 1_000
 const LONGEST_PAUSE = 5_000
 
-/** Relays, again and again, what processes that are gone or a handler that was down have left in the outbox. */
+/** Relays at intervals the jobs that are left in the outbox after a process died or the handler was down. */
 export class Relaying {
   private readonly stopping = new AbortController()
   private readonly loop: Promise<void>
@@ -24,7 +24,7 @@ export class Relaying {
     this.loop = this.run()
   }
 
-  /** Resolves when what is on its way has arrived, or failed. */
+  /** Resolves when no push is under way. */
   stop(): Promise<void> {
     this.stopping.abort()
     return this.loop

@@ -11,11 +11,11 @@ interface RunningJobParts {
   readonly enqueuedAt: number
   readonly manager: EntityManager
   readonly logger: Logger
-  /** Asked by the few jobs whose events start others. */
+  /** Called by the few jobs whose events start other jobs. */
   readonly eventChain: () => EventChain
 }
 
-/** What a method sees of its job: made for each, so that whatever few methods ask for comes to be when they do. */
+/** What a method sees of its job. Members that few methods use are made when they are used. */
 export class RunningJob implements CurrentJob {
   readonly id: string
   readonly entity: string
@@ -68,7 +68,7 @@ export class RunningJob implements CurrentJob {
     return (this.#log ??= childLogger(this.#logger, { job: id, entity, method }))
   }
 
-  /** A function of its own, that code may take out of the job. */
+  /** A bound function, because code may take it out of the job. */
   get progress(): (value: unknown) => void {
     return (value) => this.#job.progress?.(value)
   }

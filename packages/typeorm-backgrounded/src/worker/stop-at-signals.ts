@@ -7,15 +7,15 @@ interface Stoppable {
 }
 
 export interface SignalWatch {
-  /** A signal has come. */
+  /** Whether a signal has come. */
   readonly isStopping: boolean
-  /** Leaves the signals to others again. */
+  /** Stops listening for signals. */
   end(): void
 }
 
 /**
- * The first SIGTERM or SIGINT stops the worker in order, the second one ends the process at once. A method that does not
- * end in time is handed back, and ends with the process: it must not run on beside its next run.
+ * The first SIGTERM or SIGINT stops the worker in order, the second one ends the process at once. A job that does not end
+ * in time is released, and the process exits, because the method must not go on beside its next run.
  */
 export function stopAtSignals(worker: Stoppable, logger: Logger, stopped: () => void = () => {}): SignalWatch {
   let isStopping = false

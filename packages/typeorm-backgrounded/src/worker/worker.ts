@@ -19,14 +19,13 @@ export interface WorkerOptions {
   readonly queues?: readonly string[]
   /** Jobs at a time; default 1 on SQLite, 10 elsewhere. */
   readonly concurrency?: number
-  /** How often to look where the store does not say when there is work; default 1 s. */
+  /** How often to poll a store that does not notify workers of jobs; default 1 s. */
   readonly pollInterval?: Duration
   /** How long `stop()` waits for running methods; default 30 s. Their `signal` aborts 5 s, or half of it, before. */
   readonly shutdownTimeout?: Duration
   /**
-   * How long one method may keep the event loop from turning before the process counts as hung, and ends itself with
-   * SIGKILL, so that its jobs run elsewhere; default 5 minutes, `false`: however long. Not while a debugger is attached,
-   * and not on SQLite.
+   * How long one method may block the event loop before the process counts as hung, and ends itself with SIGKILL so that
+   * its jobs run elsewhere; default 5 minutes, `false` for any time. Not while a debugger is attached, and not on SQLite.
    */
   readonly maxSilence?: Duration | false
 }
@@ -45,11 +44,11 @@ export interface WorkerHost {
   readonly events: BackgroundedEvents
   readonly logger: Logger
   readonly outbox?: Relay
-  /** Asked once, when the worker begins to work. */
+  /** Called once, when the worker starts. */
   concurrency(asked: number | undefined): number
-  /** The workers that run, to be stopped with their data source; those that have ended are let go of. */
+  /** The running workers, which are stopped with their data source. */
   readonly running?: Set<Worker>
-  /** The data source is closed: there is nothing to work on. */
+  /** Whether the data source is closed, so that the worker cannot run. */
   isClosed?(): boolean
 }
 
@@ -64,7 +63,7 @@ export interface WorkCounts {
 
 /** What `stop()` could not end. */
 export interface StopReport {
-  /** Methods that still run; this process keeps their lease until they settle. */
+  /** Methods that still run; this process keeps their leases until they end. */
   readonly stillRunning: readonly RunningJobSummary[]
 }
 
@@ -85,7 +84,7 @@ export class Worker {
   readonly counts: WorkCounts = { completed: 0, retried: 0, failed: 0, discarded: 0, released: 0 }
   /** The first error of a job that failed for good. */
   firstFailure: { error: unknown } | undefined
-  /** Until the store has confirmed the outcome. */
+  /** Jobs whose outcome the store has not confirmed yet. */
   private readonly runs: JobRun[] = []
   private readonly contact = withResolver()
   private readonly stopped = withResolver()
@@ -113,7 +112,7 @@ export class Worker {
     return this.consumption?.connections
   }
 
-  /** ms since the epoch, while it stops: when running methods are given up. */
+  /** Until when a stop waits for running methods, in ms since the epoch. */
   get stopsAt(): number | undefined {
     return this.deadline
   }
@@ -124,8 +123,8 @@ export class Worker {
   }
 
   /**
-   * Works until `stop()`; a drain until nothing is due.
-   * @throws NotConsumableError, or what keeps the handler from working at all
+   * Runs jobs until `stop()`; a drain until no job is due.
+   * @throws NotConsumableError, or the error that keeps the handler from working at all
    */
   async run(options: RunOptions = {}): Promise<void> {
     checkKnown(options, RUN_OPTIONS, 'run')
@@ -169,7 +168,7 @@ export class Worker {
     const { ready, finished } = this.consumption
     if (ready) void ready.then(this.contact.resolve)
     else this.contact.resolve()
-    // A stop that is over is over for `run` too: what the store does not answer goes on behind it.
+    // `run` ends with the stop too, even when the store has not answered yet.
     await Promise.race([finished, this.stopped.promise])
   }
 
@@ -194,7 +193,7 @@ export class Worker {
     return { stillRunning: this.running.map(({ summary }) => summary as RunningJobSummary) }
   }
 
-  /** In time also where a handler of one's own does not heed the deadline. */
+  /** Ends in time even when a handler ignores the deadline. */
   private async stopConsumption(consumption: Consumption, deadline: number, exiting: boolean): Promise<void> {
     const late = withResolver()
     const callOff = after(deadline + GRACE - Date.now(), late.resolve)
@@ -243,7 +242,7 @@ export class Worker {
     emitOutcome(this.host, summary, outcome, duration)
   }
 
-  /** A job that was handed back may still be running, or not have begun. */
+  /** A job that was released may still be running, or not have started. */
   private ended(job: ClaimedJob): { summary: RunningJobSummary; duration: number } {
     const run = this.runs.find((each) => each.job === job)
     if (run && !run.isRunning) removeFrom(this.runs, run)
@@ -251,7 +250,7 @@ export class Worker {
   }
 }
 
-/** Tells events and log what became of a job. `duration` is in ms. */
+/** Emits and logs what became of a job. `duration` is in ms. */
 export function emitOutcome(
   { events, logger }: Pick<WorkerHost, 'events' | 'logger'>,
   job: RunningJobSummary,

@@ -1,4 +1,4 @@
-/** Of a MariaDB or MySQL session: where it is set, a backslash in a text is only that, and mysql2 escapes with it all the same. */
+/** Whether a session of MariaDB or MySQL takes a backslash literally, although mysql2 escapes with backslashes. */
 export const SQL_MODE = 'SELECT @@SESSION.sql_mode AS mode'
 
 export function lacksBackslashEscapes(mode: unknown): boolean {

@@ -20,7 +20,7 @@ interface Options extends Credentials {
 
 const CONNECT_WITHIN = 10_000
 
-/** What a connection to the primary is made of, as TypeORM makes its own. */
+/** The options of a connection to the primary, as TypeORM makes them for its own. */
 export function connectionOptions({ options, driver }: DataSource): object {
   const all = options as unknown as Options
   const { url, host, port, username, password, database, socketPath } = { ...all, ...all.replication?.master }
@@ -40,9 +40,9 @@ export function connectionOptions({ options, driver }: DataSource): object {
     connectTimeout: all.connectTimeout ?? CONNECT_WITHIN,
     enableKeepAlive: true,
     ...all.extra,
-    // Of the connection, not of the tables: names of queues and texts of jobs may hold anything.
+    // The charset of the connection, because names of queues and texts of jobs may hold any character.
     charset: 'utf8mb4',
-    // ms since the epoch are no big numbers.
+    // Times in ms since the epoch fit into JavaScript's numbers.
     supportBigNumbers: true,
     bigNumberStrings: false,
   }

@@ -2,13 +2,13 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { SessionKey } from '../../upstream/pg'
 
-/** Of the protocol: it stands where other messages have its version. */
+/** The code of a cancel request, which stands where a startup message has the version of the protocol. */
 const CANCEL = 80_877_102
 
 /**
- * Asks the server to end what a session is doing, in Postgres' own way: on a connection of its own, which needs no free
- * slot, since the server reads this one message and hangs up. Resolves when it has, which is after it has told the
- * session. As libpq did until 17 whatever `sslmode` is, unencrypted: the key is of no use once the session has ended.
+ * Asks the server to cancel the statement of a session, over a separate connection. That needs no free slot, because the
+ * server reads this one message, signals the session and closes the connection. Resolves when it is closed. The message is
+ * not encrypted, as in libpq before version 17, because its key is of no use once the session has ended.
  */
 export function requestCancel({ host = 'localhost', port = 5432, processID, secretKey }: SessionKey): Promise<void> {
   if (typeof processID !== 'number' || typeof secretKey !== 'number') return Promise.resolve()

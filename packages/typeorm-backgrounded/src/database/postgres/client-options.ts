@@ -19,7 +19,7 @@ interface Options extends Credentials {
 
 const CONNECT_WITHIN = 10_000
 
-/** What a connection to the primary is made of, as TypeORM makes its own. */
+/** The options of a connection to the primary, as TypeORM makes them for its own. */
 export function clientOptions({ options }: DataSource): object {
   const all = options as unknown as Options
   const { url, host, port, username, password, database, ssl } = { ...all, ...all.replication?.master }
@@ -34,7 +34,7 @@ export function clientOptions({ options }: DataSource): object {
     connectionTimeoutMillis: all.connectTimeoutMS ?? CONNECT_WITHIN,
     application_name: all.applicationName,
     keepAlive: true,
-    // Before a firewall forgets a connection that is idle. The system's own default is two hours.
+    // Early enough for firewalls, which forget idle connections. The system's default is two hours.
     keepAliveInitialDelayMillis: 30_000,
     ...all.extra,
   }

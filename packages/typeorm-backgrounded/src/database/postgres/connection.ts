@@ -7,38 +7,41 @@ import { statementName } from './statement-name'
 /** The answers to two statements that were sent together. */
 export interface BothRows<Row> {
   readonly rows: Row[]
-  /** Or why the second one has failed, which the first one does not care about. */
+  /** The rows of the second statement, or its error, which does not affect the first one. */
   readonly read: readonly object[] | Error
 }
 
 export interface PostgresConnectionOptions {
   readonly Client: ClientConstructor
-  /** pg's own. */
+  /** pg's connection options. */
   readonly client: object
   readonly session: PostgresSession
-  /** What a statement may take, in ms: the server ends it a little before those who wait for it give up. */
+  /** How long a statement may take, in ms. The server cancels it a little before the caller gives up. */
   readonly patience: number
-  /** Few statements are ever the same: each is parsed and planned for its own values. */
+  /** Statements are rarely repeated, so each is planned for its own values. */
   readonly isAdHoc?: boolean
-  /** Statements may be sent without waiting for the answers to those before, where pg can. */
+  /** Statements may be sent without waiting for the answers to previous ones, where pg supports that. */
   readonly pipelines?: boolean
   /** Run on every new connection, before anything else. */
   readonly prepare?: (client: PostgresClient) => Promise<void>
-  /** The connection is gone, and nobody asked for it. */
+  /** Called when the connection was lost unexpectedly. */
   readonly onLoss?: () => void
-  /** The server accepts no writes, or the session is not this connection's own. */
+  /** Called when the server accepts no writes, or the session is not the connection's own. */
   readonly onStale?: (error: unknown) => void
 }
 
-/** What the connections of one handler know of their sessions. */
+/** What the connections of one handler have found out about their sessions. */
 export interface PostgresSession {
-  /** Statements are parsed once, and the session may be changed; not behind a pooler that hands sessions around. */
+  /**
+   * Statements may be prepared, and the session may be changed. False behind a pooler that gives sessions to other
+   * clients.
+   */
   isOwned: boolean
 }
 
 /**
- * A table that was empty when the statement was planned may hold a million rows now: the index is always right. And
- * planning takes longer than running.
+ * Makes plans use indices, and be kept: a table that was empty when a statement was planned may hold a million rows now,
+ * and planning takes longer than running.
  */
 export const SESSION = [
   'enable_seqscan = off',
@@ -50,12 +53,12 @@ export const SESSION = [
   .map((setting) => `SET ${setting}`)
   .join('; ')
 
-/** Also where nobody can ask for it any more, the server ends a statement that nobody waits for. */
+/** Lets the server end a statement that takes too long, even when the request to cancel it does not arrive. */
 function timeoutFor(patience: number): string {
   return `SET statement_timeout = ${Math.max(1, Math.round(patience * 0.9))}`
 }
 
-/** One connection to Postgres, for one statement after the other. */
+/** A connection to Postgres, which runs one statement at a time. */
 export class PostgresConnection {
   private readonly connection: ServerConnection<PostgresClient>
 
@@ -79,8 +82,8 @@ export class PostgresConnection {
   }
 
   /**
-   * The same, and two more statements behind it, without waiting for its answer: one that reads what the first has done,
-   * and one that cleans up. Undefined: this version of pg sends one at a time, and nothing was sent.
+   * The same with two more statements, which are sent without waiting for the first answer: one that reads what the first
+   * has done, and one that cleans up. Returns undefined, and sends nothing, when pg sends only one statement at a time.
    */
   async queryAndRead<Row>(
     text: string,

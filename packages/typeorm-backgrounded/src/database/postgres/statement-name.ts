@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 
 const names = new Map<string, string>()
 
-/** Under this name a connection parses and plans a statement once, whoever else uses the connection. */
+/** The name of a prepared statement, which depends on its text, so that no other user of the connection has the same. */
 export function statementName(text: string): string {
   let name = names.get(text)
   if (!name) {

@@ -12,7 +12,10 @@ interface SqliteOptions {
 
 export interface SqliteHost {
   readonly dataSource: DataSource
-  /** A test's own transaction, never to be committed, is open: what it wrote is seen through it only. */
+  /**
+   * Whether a test's own transaction is open, which is never committed. Only TypeORM's connection sees what it has
+   * written.
+   */
   isInsideTestTransaction(): boolean
   withAdvice(error: unknown): unknown
   /** Whether a power cut may take back what was committed last; default `'FULL'`: it may not. */
@@ -20,23 +23,23 @@ export interface SqliteHost {
 }
 
 const LONGEST_PAUSE = 50
-/** Pages: from then on SQLite does not wait for `checkpoint`. */
+/** At this size of the log, in pages, SQLite itself makes a checkpoint. */
 const LONGEST_LOG = 8_000
 
 /**
- * A connection of the library's own, beside TypeORM's one: what it writes is in nobody's transaction. It
- * never waits inside SQLite, which would stop the event loop, and with it the very transaction it waits for.
+ * A connection of the library's own, beside TypeORM's, so that its writes are in no transaction of the application. It
+ * never waits inside SQLite, which would block the event loop, and with it the transaction that it waits for.
  * An in-memory database has TypeORM's connection only; writes there wait until no transaction is open.
  */
 export class SqliteConnection {
   private own: SqliteDatabase | undefined
-  /** Commits go to a write-ahead log, for whoever calls `checkpoint` from time to time. */
+  /** Whether commits go to a write-ahead log. Then `checkpoint` must be called from time to time. */
   hasLog = false
   private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
 
   /**
-   * Under its own name, whatever links lead to it and wherever the process goes: processes that use it find each other
-   * by what is beside it. Not in memory.
+   * Absolute path with all links resolved, because processes that use the same file find each other's lock files beside it.
+   * Undefined for an in-memory database.
    */
   readonly file: string | undefined
 
@@ -59,7 +62,7 @@ export class SqliteConnection {
     return this.shared.memory
   }
 
-  /** Changes when another connection has committed something. */
+  /** A number that changes when another connection has committed something. */
   dataVersion(): unknown {
     return this.own && this.runner(this.own)('PRAGMA data_version').pluck().get()
   }
@@ -67,29 +70,29 @@ export class SqliteConnection {
   /** Opens the connection and switches the file to write-ahead logging, so that readers and the writer do not wait for each other. */
   async prepareForWork(): Promise<void> {
     const database = await this.open()
-    if (database !== this.own) return // how TypeORM's connection works is the application's affair
+    if (database !== this.own) return // the settings of TypeORM's connection belong to the application
     try {
       this.hasLog = database.pragma('journal_mode = WAL', { simple: true }) === 'wal'
       database.pragma(`wal_autocheckpoint = ${LONGEST_LOG}`)
     } catch (error) {
-      if (!isBusyError(error)) throw error // somebody uses it right now; WAL is faster, not necessary
+      if (!isBusyError(error)) throw error // another connection uses the file now; WAL is faster, but not necessary
     }
   }
 
-  /** Moves what no reader needs any more from the write-ahead log into the database, and waits for the disk. */
+  /** Moves data from the write-ahead log into the database, as far as no reader needs the log, and waits for the disk. */
   checkpoint(): void {
     this.own?.pragma('wal_checkpoint(PASSIVE)')
   }
 
   /**
    * Runs `work` in a write transaction. `work` must not await.
-   * @param patience ms to go on trying while somebody else writes; then the SQLITE_BUSY error
+   * @param patience how long to go on trying while another connection writes, in ms; then rejects with SQLITE_BUSY
    */
   write<T>(work: (run: StatementRunner) => T, patience = Infinity): Promise<T> {
     return this.patiently(() => this.tryWrite(work), patience)
   }
 
-  /** Like `write`, but only once, with SQLITE_BUSY when somebody else writes. */
+  /** Like `write`, but tries only once, and rejects with SQLITE_BUSY when another connection writes. */
   async tryWrite<T>(work: (run: StatementRunner) => T): Promise<T> {
     const database = await this.open()
     const isTest = this.host.isInsideTestTransaction()
@@ -109,7 +112,7 @@ export class SqliteConnection {
 
   /**
    * Reads outside any transaction.
-   * @param patience ms, as for `write`: without write-ahead logging, a commit of somebody else is in the way
+   * @param patience ms, as for `write`, because without write-ahead logging a commit of another connection blocks reads
    */
   read<T>(work: (run: StatementRunner) => T, patience = 0): Promise<T> {
     return this.patiently(async () => work(this.runner(await this.open())), patience)

@@ -12,7 +12,7 @@ import { RowsByKey, type LoadOptions } from './rows-by-key'
 
 const PATIENCE: Patience = { connect: 15_000, answer: 15_000, subject: 'The rows of jobs have not been loaded' }
 
-/** The row that a key names, nothing where it is gone, or why nobody knows. */
+/** The row of a key, undefined when it is gone, or the error that kept it from being loaded. */
 export type Found = { readonly entity: ObjectLiteral | undefined } | { readonly error: unknown }
 
 /** Rows of one class, loaded with the same options. */
@@ -23,8 +23,8 @@ interface Kind {
 }
 
 /**
- * Loads rows by key, batched: one `find` per class and options is on its way, what is asked for meanwhile goes
- * with the next. Reads the primary, past every cache, and gives every request an object of its own.
+ * Loads rows by key, in batches: one `find` per class and options runs at a time, and keys that come meanwhile go with the
+ * next one. Reads the primary, past every cache, and gives every request an object of its own.
  */
 export class EntityLoader {
   private readonly kinds = new Map<string, Kind>()
@@ -38,7 +38,7 @@ export class EntityLoader {
     private readonly testManager: () => EntityManager | undefined = () => undefined,
   ) {}
 
-  /** Of the rows that were loaded for a job last, for a store that can read them along with its claim. */
+  /** A query for rows like those that a job has loaded last, for a store that can prefetch them with a claim. */
   get prefetchQuery(): PrefetchQuery | undefined {
     return this.testManager() ? undefined : this.last?.prefetchQuery
   }
@@ -51,7 +51,7 @@ export class EntityLoader {
     return this.kind(entity, options).batcher.add(readKey(entity.metadata, key))
   }
 
-  /** The same, of the row that `job` is about: it may have come along with the claim. */
+  /** The same for the row of `job`, which may have been prefetched. */
   loadFor(
     { prefetched: read }: PrefetchedJob,
     entity: MarkedEntity,
@@ -77,7 +77,7 @@ export class EntityLoader {
   }
 
   private newKind({ name, metadata }: MarkedEntity, options: LoadOptions): Kind {
-    // Two jobs on one row must not share an object: the second goes with the next batch.
+    // Two jobs on one row must not share an object, so the second goes with the next batch.
     const admission = () => {
       const keys = new Set<string>()
       return ({ text }: ReadKey) => !keys.has(text) && Boolean(keys.add(text))
@@ -103,7 +103,7 @@ export class EntityLoader {
       const matched = isShownAsStored(metadata) ? byKey(metadata, await rows.find(manager, keys)) : undefined
       const found: Found[] = []
       for (const key of keys) {
-        // Databases compare and print keys in their own ways: no batch declares a row gone.
+        // Databases compare and print keys in their own ways, so a row missing in a batch is loaded again by itself.
         const entity = matched?.get(key.text) ?? theRowOf(metadata, key, await rows.find(manager, [key]))
         found.push({ entity })
       }
@@ -133,7 +133,7 @@ async function takeOrLoad({ prefetched: read, batcher }: Kind, rows: PrefetchedR
   return entity ? { entity } : batcher.add(key)
 }
 
-/** Without those that show one key: which is which, only the database knows. */
+/** Leaves out rows that show the same key, because only the database can tell them apart. */
 function byKey(metadata: EntityMetadata, rows: readonly ObjectLiteral[]): Map<string, ObjectLiteral> {
   const matched = new Map<string, ObjectLiteral>()
   const ambiguous = new Set<string>()

@@ -47,7 +47,7 @@ export class RepeatedFind {
     return query.getMany()
   }
 
-  /** The same find, as SQL for keys that the database itself has: nothing where it cannot be said in that way. */
+  /** The same find as SQL, for keys that the database itself has. Undefined when it cannot be written that way. */
   selectByKeys(): ((keys: string) => string) | undefined {
     const [column] = this.metadata.primaryColumns
     const type = column && this.list.castOf?.(this.dataSource.driver.normalizeType(column))
@@ -59,7 +59,7 @@ export class RepeatedFind {
     return (keys) => sql.replace('$1', () => `ARRAY(SELECT (${value})::${type} FROM unnest(${keys}) AS key)`)
   }
 
-  /** What `run` makes of these rows. */
+  /** The entities that `run` makes of these rows. */
   hydrate(runner: QueryRunner, rows: readonly object[]): Promise<ObjectLiteral[]> {
     const { builder, sql } = this.query(1)
     this.dataSource.logger.logQuery(sql, undefined, runner)

@@ -5,7 +5,7 @@ import type { Condition, KeyPart } from '../../job/key-kinds/key-kind'
 import type { ResolvedMethodOptions } from '../../metadata/options'
 import { RepeatedFind } from './repeated-find'
 
-/** How rows of one kind are loaded; loads of the same kind travel together. */
+/** How rows of one kind are loaded; loads of the same kind share a batch. */
 export type LoadOptions = Pick<ResolvedMethodOptions, 'relations' | 'withDeleted'>
 
 /** Finds rows of one kind by their keys, past every cache. */
@@ -38,13 +38,13 @@ export class RowsByKey {
     return this.findEach(manager, keys)
   }
 
-  /** A reading of such rows for the jobs of `entity`, where one statement with plain keys is all that it takes. */
+  /** A query that prefetches such rows for the jobs of `entity`. Undefined unless one statement with plain keys does. */
   prefetchQuery(entity: string): PrefetchQuery | undefined {
     const select = this.repeated?.selectByKeys()
     return select && { entity, select }
   }
 
-  /** @param raw what the database answered to a reading of these rows */
+  /** @param raw the rows that the database has returned to that query */
   hydrate(manager: EntityManager, raw: readonly object[]): Promise<ObjectLiteral[]> {
     const { repeated } = this
     return repeated ? repeated.hydrate(manager.queryRunner as QueryRunner, raw) : Promise.resolve([])

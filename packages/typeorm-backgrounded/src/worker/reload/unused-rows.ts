@@ -1,10 +1,10 @@
 import type { ObjectLiteral } from 'typeorm'
 import type { PrefetchedRows } from '../../handlers/contract/built-in'
 
-/** ms: what has waited for longer than this to be used is read again. */
+/** How long a prefetched row may wait, in ms, before it is read again. */
 const FRESH = 100
 
-/** The entities among rows that came along with a claim, each for one job. */
+/** The entities of prefetched rows, each for one job. */
 export class UnusedRows {
   private readonly hydrated = new WeakMap<PrefetchedRows, Promise<Map<string, ObjectLiteral>>>()
 
@@ -14,7 +14,7 @@ export class UnusedRows {
   async take(read: PrefetchedRows, key: string): Promise<ObjectLiteral | undefined> {
     if (performance.now() - read.at > FRESH) return undefined
     let hydrated = this.hydrated.get(read)
-    // What is wrong with them, a load by itself will tell.
+    // A normal load will have the same error.
     if (!hydrated) this.hydrated.set(read, (hydrated = this.hydrate(read.rows).catch(() => new Map<string, never>())))
     const entities = await hydrated
     const entity = entities.get(key)
