@@ -12,7 +12,7 @@ import { sleep } from '../concurrency/sleep'
 /** How connections of one kind of server are made and ended. */
 export interface Connector<Client> {
   /** @param onLoss must be called when the connection is lost */
-  connect(lost: () => void): Promise<Client>
+  connect(onLoss: () => void): Promise<Client>
   /** Sets up a new connection. */
   prepare(client: Client): Promise<void>
   /** Cancels the statement of this connection. Resolves when the server has the request. */

@@ -127,10 +127,10 @@ function connector({
   prepare,
 }: PostgresConnectionOptions): Connector<PostgresClient> {
   return {
-    async connect(lost) {
+    async connect(onLoss) {
       const client = new Client({ ...options, pipeline: pipelines })
-      client.on('error', lost)
-      client.on('end', lost)
+      client.on('error', onLoss)
+      client.on('end', onLoss)
       await client.connect()
       return client
     },
