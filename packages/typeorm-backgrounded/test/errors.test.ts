@@ -6,7 +6,7 @@ import { repositoryFile } from './support/repository-file'
 type ErrorClass = new (...args: unknown[]) => errors.BackgroundedError
 
 const classes = Object.entries(errors as unknown as Record<string, ErrorClass>).filter(
-  ([name]) => name !== 'BackgroundedError',
+  ([name]) => /^[A-Z]/.test(name) && name !== 'BackgroundedError',
 )
 const made = classes.map(([name, Class]) => ({ name, error: new Class('something', 'else') }))
 const documented = [...repositoryFile('docs/errors.md').matchAll(/^### `([A-Z_]+)` \(`(\w+)`\)\n([^#]*)/gm)].map(
