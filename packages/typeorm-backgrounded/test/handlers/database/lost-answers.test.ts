@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
 import { Backgrounded, createWorker, drain, withBackgrounded } from '../../../src'
@@ -98,6 +99,25 @@ for (const { store, jobs } of SERVERS) {
       await suspect()
       await suspect()
       await working(() => until(() => ran.length === 2))
+    })
+
+    it('do not run, when their claim took longer than its lease and somebody else has had them since', async () => {
+      let claims = 0
+      jobs.acknowledgeAndClaim = async function (this: LeasedJobs, request) {
+        const reply = await acknowledgeAndClaim.call(this, request)
+        if (reply.claimed.length === 0 || claims++ > 0) return reply
+        await dataSource.query('DELETE FROM backgrounded_jobs')
+        await sleep(1_100)
+        return reply
+      }
+      await insert('attempt', '0')
+      await working(async () => {
+        await until(() => claims === 1)
+        await sleep(1_100)
+        await insert('attempt', '0')
+        await until(() => claims === 2)
+      })
+      expect(ran).to.have.length(1)
     })
 
     it('run no more at a time than there are slots, when the answers to several claims were lost', async () => {
