@@ -3,6 +3,7 @@ import { backgrounded } from '../../src'
 import { programsOfSuite } from '../support/bull-processes'
 import { requirePostgres } from '../support/postgres'
 import { requireRedis, uniquePrefix } from '../support/redis'
+import { expectPunctual } from '../support/punctual'
 import { until } from '../support/worker-process'
 
 /** A lease so short that a test need not wait for it. */
@@ -53,8 +54,7 @@ describe('workers on Redis', function () {
       await backgrounded(task, { runAt: new Date(Date.now() + delay) }).tellLateness(Date.now() + delay)
     }
     await until(() => program.lines.length === 10)
-    const lateness = program.lines.map((line) => Number(line.split(' ')[2]))
-    for (const late of lateness) expect(late, lateness.join()).to.be.within(-5, 100)
+    expectPunctual(program.lines.map((line) => Number(line.split(' ')[2])))
   })
 
   it('take over the job of one that was killed within 30 s, and count its death', async () => {

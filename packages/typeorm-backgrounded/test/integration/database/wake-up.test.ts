@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { backgrounded } from '../../../src'
 import { type DatabaseProgram, programsOfSuite } from '../../support/database-processes'
 import { mariaDb, postgres } from '../../support/stores'
+import { expectPunctual } from '../../support/punctual'
 import { until } from '../../support/worker-process'
 
 describe('an idle worker on Postgres', function () {
@@ -75,8 +76,7 @@ for (const store of [postgres, mariaDb]) {
         await backgrounded(task, { runAt: new Date(Date.now() + delay) }).tellLateness(Date.now() + delay)
       }
       await until(() => program.lines.length === 10)
-      const lateness = latenessOf(program)
-      for (const late of lateness) expect(late, lateness.join()).to.be.within(-5, 100)
+      expectPunctual(latenessOf(program))
     })
   })
 }
