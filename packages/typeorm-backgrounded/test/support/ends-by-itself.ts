@@ -8,7 +8,9 @@ const WITHIN = 60_000
 export const mochaHooks = {
   afterAll(): void {
     setTimeout(() => {
-      console.error(`Something keeps the process alive after its tests: ${process.getActiveResourcesInfo().join(', ')}.`)
+      console.error(
+        `Something keeps the process alive after its tests: ${process.getActiveResourcesInfo().join(', ')}.`,
+      )
       process.exit()
     }, WITHIN).unref()
   },
