@@ -18,7 +18,7 @@ export const ROOMS = {
     knows: [],
     because: 'It says what dependencies do not promise, and knows nothing of what it is used for.',
   },
-  reporting: { knows: ['logger.ts'], because: 'It puts foreign values into words, whoever asks.' },
+  reporting: { knows: ['logger.ts'], because: 'It puts foreign values into words for every other room.' },
   'errors.ts': { knows: ['reporting'], because: 'The public vocabulary knows nobody: everything else stands on it.' },
   database: {
     knows: ['concurrency', 'errors.ts', 'logger.ts', 'reporting', 'upstream'],
