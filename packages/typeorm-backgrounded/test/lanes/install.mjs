@@ -16,15 +16,15 @@ export async function pack(directory) {
 }
 
 /**
- * The smoke program, compiled, with the lane's Node, the lane's versions and the tarball installed beside it.
+ * The programs, compiled, with the lane's Node, the lane's versions and the tarball installed beside it.
  *
  * @returns its directory, the environment that finds the lane's Node, and what was installed
  * @throws Unavailable
  */
-export async function installSmoke(lane, tarball, parent) {
+export async function installPrograms(lane, tarball, parent) {
   const env = await installNode(lane.node, join(parent, `node-${lane.name}`))
   const directory = join(parent, lane.name)
-  cpSync(join(import.meta.dirname, 'smoke'), directory, { recursive: true })
+  cpSync(join(import.meta.dirname, 'programs'), directory, { recursive: true })
   const versions = Object.entries({ ...lane.packages, '@types/node': 'here' }).map(([name, version]) => [
     name,
     version === 'here' ? installedVersion(repository, name) : version,

@@ -31,19 +31,52 @@ const oldestForServers = { ...oldest }
 delete oldestForServers['better-sqlite3']
 delete oldestForServers.sqlite3
 
-/** The smoke program (smoke/) on each store, with the packed tarball and these versions installed. */
-export const smokeLanes = [
-  { name: 'newest-node-20', node: '20.19.0', packages: newest, stores: ['better-sqlite3', ...servers, ...pooled] },
-  { name: 'newest-node-22', node: '22.13.0', packages: newest, stores: ['better-sqlite3', ...servers] },
-  { name: 'newest-node-24', node: '24.11.0', packages: newest, stores: ['better-sqlite3', ...servers] },
-  {
-    name: 'oldest-node-20',
-    node: '20.19.0',
-    packages: oldest,
-    stores: ['better-sqlite3', 'sqlite3', ...servers, ...pooled],
-  },
-  { name: 'oldest-node-24', node: '24.11.0', packages: oldestForServers, stores: servers },
+/** Postgres and Redis alone. */
+const newestForPostgres = { ...newest }
+delete newestForPostgres['better-sqlite3']
+delete newestForPostgres.mysql2
+
+const oldestPg = { ...newestForPostgres, pg: oldest.pg }
+
+const agents = {
+  // One release of each that npm can install beside the others.
+  '@opentelemetry/api': '~1.9.0',
+  '@opentelemetry/instrumentation': '^0.214.0',
+  '@opentelemetry/instrumentation-pg': '^0.66.0',
+  '@opentelemetry/sdk-trace-node': '^2.12.0',
+  'dd-trace': '^6.21.0',
+}
+
+const conditions = ['opentelemetry', 'dd-trace', 'copying-wrapper', 'discard-all']
+
+/**
+ * A program (programs/) with the packed tarball and these versions installed: `smoke` on each store, `conditions` on
+ * Postgres while something stands between the application and its database, with the jobs in Redis where `+bull` is said.
+ */
+export const programLanes = [
+  smoke('newest-node-20', '20.19.0', newest, ['better-sqlite3', ...servers, ...pooled]),
+  smoke('newest-node-22', '22.13.0', newest, ['better-sqlite3', ...servers]),
+  smoke('newest-node-24', '24.11.0', newest, ['better-sqlite3', ...servers]),
+  smoke('oldest-node-20', '20.19.0', oldest, ['better-sqlite3', 'sqlite3', ...servers, ...pooled]),
+  smoke('oldest-node-24', '24.11.0', oldestForServers, [...servers]),
+  // The newest agents do not run on Node 20.
+  underConditions('conditions', '24.11.0', { ...newestForPostgres, ...agents }, [
+    ...conditions,
+    ...conditions.map((condition) => `${condition}+bull`),
+    'pgbouncer',
+    'pgbouncer-discard-all',
+  ]),
+  underConditions('conditions-oldest-pg', '20.19.0', oldestPg, ['postgres', 'copying-wrapper', 'discard-all']),
+  underConditions('conditions-pg-native', '20.19.0', { ...newestForPostgres, 'pg-native': '^3.9.0' }, ['pg-native']),
 ]
+
+function smoke(name, node, packages, stores) {
+  return { name, program: 'smoke', node, packages, stores }
+}
+
+function underConditions(name, node, packages, stores) {
+  return { name, program: 'conditions', node, packages, stores }
+}
 
 /**
  * The package's own suite with the TypeORM that this repository has installed under another name. The whole suite would

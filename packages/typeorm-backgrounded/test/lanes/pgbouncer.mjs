@@ -8,12 +8,17 @@ import { pgBouncerCommand } from './services.mjs'
 
 const { PGHOST = '127.0.0.1', PGPORT = '5432', PGUSER = 'postgres', PGPASSWORD = 'postgres' } = process.env
 
-/** A PgBouncer in transaction mode, in front of the tests' Postgres. @returns {Promise<{ port: number, stop(): void }>} */
-export async function startPgBouncer(directory) {
+/**
+ * A PgBouncer in transaction mode, in front of the tests' Postgres. With `discardsAll` it sends DISCARD ALL after each
+ * transaction.
+ *
+ * @returns {Promise<{ port: number, stop(): Promise<void> }>}
+ */
+export async function startPgBouncer(directory, { discardsAll }) {
   const port = await freePort()
   const file = join(directory, 'pgbouncer.ini')
   mkdirSync(directory, { recursive: true })
-  writeFileSync(file, settings(port))
+  writeFileSync(file, settings(port, discardsAll))
   const child = spawn(pgBouncerCommand(), [file], ownerOf(directory, file))
   let said = ''
   child.stderr.on('data', (text) => (said += text))
@@ -32,7 +37,7 @@ export async function startPgBouncer(directory) {
   }
 }
 
-function settings(port) {
+function settings(port, discardsAll) {
   return `[databases]
 * = host=${PGHOST} port=${PGPORT} user=${PGUSER} password=${PGPASSWORD}
 [pgbouncer]
@@ -41,6 +46,7 @@ listen_port = ${port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
+server_reset_query_always = ${Number(discardsAll)}
 default_pool_size = 10
 server_idle_timeout = 1
 `

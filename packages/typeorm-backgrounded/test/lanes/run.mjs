@@ -5,11 +5,11 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { installSmoke, pack, Unavailable } from './install.mjs'
-import { smokeLanes, suiteLanes } from './lanes.mjs'
+import { installPrograms, pack, Unavailable } from './install.mjs'
+import { programLanes, suiteLanes } from './lanes.mjs'
 import { startPgBouncer } from './pgbouncer.mjs'
 import { missingFor } from './services.mjs'
-import { runSmoke } from './smoke.mjs'
+import { runProgram } from './program.mjs'
 import { runSuite } from './suite.mjs'
 import { Tally } from './tally.mjs'
 
@@ -29,8 +29,8 @@ console.log(`\n${total}`)
 if (total.failed > 0 || total.passed === 0) process.exitCode = 1
 
 async function main() {
-  const chosen = smokeLanes.filter(isWanted)
-  for (const [lane, installed] of await installAll(chosen)) await runSmokeLane(lane, installed)
+  const chosen = programLanes.filter(isWanted)
+  for (const [lane, installed] of await installAll(chosen)) await runProgramLane(lane, installed)
   for (const lane of suiteLanes.filter(isWanted)) await runSuiteLane(lane)
 }
 
@@ -42,23 +42,23 @@ async function installAll(lanes) {
   const waiting = [...lanes]
   const installer = async () => {
     for (let lane = waiting.shift(); lane; lane = waiting.shift()) {
-      results.set(lane, await installSmoke(lane, tarball, directory).catch((error) => error))
+      results.set(lane, await installPrograms(lane, tarball, directory).catch((error) => error))
     }
   }
   await Promise.all(Array.from({ length: INSTALLS_AT_A_TIME }, installer))
   return lanes.map((lane) => [lane, results.get(lane)])
 }
 
-async function runSmokeLane({ name, stores }, installed) {
+async function runProgramLane({ name, program, stores }, installed) {
   const tally = new Tally()
   console.log(`\n${name}: ${installed.versions ?? ''}`)
   if (installed instanceof Unavailable) cannotBeHad(tally, name, installed.message)
   else if (installed instanceof Error) fail(tally, name, installed.message)
-  else for (const store of stores) tally.add(await runStore(installed, store))
+  else for (const store of stores) tally.add(await runStore(program, installed, store))
   finish(name, tally)
 }
 
-async function runStore(installed, store) {
+async function runStore(program, installed, store) {
   const tally = new Tally()
   const missing = await missingFor(store)
   if (missing) {
@@ -66,8 +66,10 @@ async function runStore(installed, store) {
     return tally
   }
   const isPooled = store.startsWith('pgbouncer')
-  const pgBouncer = isPooled ? await startPgBouncer(join(directory, 'pgbouncer')) : undefined
-  const { output, ...counts } = await runSmoke(installed, store, { PGBOUNCER_PORT: String(pgBouncer?.port) })
+  const discardsAll = store === 'pgbouncer-discard-all'
+  const pgBouncer = isPooled ? await startPgBouncer(join(directory, 'pgbouncer'), { discardsAll }) : undefined
+  const environment = { PGBOUNCER_PORT: String(pgBouncer?.port) }
+  const { output, ...counts } = await runProgram(program, installed, store, environment)
   await pgBouncer?.stop()
   tally.add(counts)
   if (counts.failed > 0) console.log(output)

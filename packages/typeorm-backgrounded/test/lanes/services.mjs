@@ -3,12 +3,18 @@ import { delimiter, join } from 'node:path'
 import { run } from './commands.mjs'
 import { repository } from './repository.mjs'
 
-/** What a store cannot do without. */
+/** What a store, or a condition on Postgres, cannot do without. */
 const needs = {
-  postgres: ['postgres'],
+  'better-sqlite3': [],
+  sqlite3: [],
   mariadb: ['mariadb'],
   bull: ['postgres', 'redis'],
+  'opentelemetry+bull': ['postgres', 'redis'],
+  'dd-trace+bull': ['postgres', 'redis'],
+  'copying-wrapper+bull': ['postgres', 'redis'],
+  'discard-all+bull': ['postgres', 'redis'],
   pgbouncer: ['postgres', 'pgbouncer'],
+  'pgbouncer-discard-all': ['postgres', 'pgbouncer'],
   'pgbouncer-with-listen': ['postgres', 'pgbouncer'],
 }
 
@@ -16,7 +22,7 @@ const answers = new Map()
 
 /** Why a store cannot be had on this machine, or undefined. */
 export async function missingFor(store) {
-  for (const service of needs[store] ?? []) {
+  for (const service of needs[store] ?? ['postgres']) {
     if (!answers.has(service)) answers.set(service, await missing(service))
     if (answers.get(service)) return answers.get(service)
   }

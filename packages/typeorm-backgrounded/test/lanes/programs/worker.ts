@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** The installed command, as a user starts it. */
 export class Worker {
@@ -33,4 +34,10 @@ export class Worker {
     clearTimeout(timer)
     assert.equal(actual ?? signal, code, this.output)
   }
+}
+
+/** Waits for a condition, at most 30 s. */
+export async function until(condition: () => boolean | Promise<boolean>, worker: Worker): Promise<void> {
+  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(20)) if (await condition()) return
+  throw new Error(`waited 30 s in vain; the worker says:\n${worker.output}`)
 }

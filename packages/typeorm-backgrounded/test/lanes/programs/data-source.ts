@@ -8,12 +8,14 @@ import { Task } from './task'
 
 const store = JSON.parse(process.env.STORE as string) as Store
 
+export const handler = createHandler()
+
 export const dataSource = withBackgrounded(
   new DataSource({ ...store.connection, entities: [Task], synchronize: store.isNew } as unknown as DataSourceOptions),
-  { handler: handler() },
+  { handler },
 )
 
-function handler() {
+function createHandler() {
   switch (store.handler) {
     case 'database':
       return new DatabaseHandler({ listen: store.listen })

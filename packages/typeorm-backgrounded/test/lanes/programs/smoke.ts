@@ -1,19 +1,19 @@
 import 'reflect-metadata'
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { DataSource } from 'typeorm'
 import { settled } from 'typeorm-backgrounded'
+import { RunLog } from './run-log'
 import { creators, type CreatedStore } from './stores'
 import { Task } from './task'
-import { Worker } from './worker'
+import { until, Worker } from './worker'
 
 const name = process.argv[2] as string
 const directory = mkdtempSync(join(tmpdir(), 'typeorm-backgrounded-smoke-'))
-const runLog = (process.env.RUN_LOG = join(directory, 'runs.log'))
+const log = new RunLog(directory)
 
 const workers: Worker[] = []
 
@@ -52,12 +52,12 @@ describe(name, () => {
     )
     await settled(dataSource)
     if (created.store.handler === 'synchronous') {
-      assert.deepEqual(runs(), ['committed in a transaction'])
+      assert.deepEqual(log.runs, ['committed in a transaction'])
       return
     }
     await dataSource.manager.update(Task, task.id, { title: 'renamed' })
     await worker('--once').endsWith(0)
-    assert.deepEqual(runs(), ['renamed in a transaction'])
+    assert.deepEqual(log.runs, ['renamed in a transaction'])
   })
 
   if (name === 'sqlite3') return // its handler runs jobs by itself
@@ -68,14 +68,14 @@ describe(name, () => {
     const task = await dataSource.manager.save(Object.assign(new Task(), { title: 'second' }))
     await task.reportBackgrounded('outside of a transaction')
     await dataSource.transaction(() => task.reportBackgrounded('in a transaction'))
-    await until(() => runs().length === 3, running)
+    await until(() => log.runs.length === 3, running)
     running.terminate()
     await running.endsWith(0)
   })
 
   it('has run each call once', async () => {
     await worker('--once').endsWith(0)
-    assert.deepEqual(runs().toSorted(), [
+    assert.deepEqual(log.runs.toSorted(), [
       'renamed in a transaction',
       'second in a transaction',
       'second outside of a transaction',
@@ -87,13 +87,4 @@ function worker(...flags: string[]): Worker {
   const started = new Worker(...flags)
   workers.push(started)
   return started
-}
-
-function runs(): string[] {
-  return existsSync(runLog) ? readFileSync(runLog, 'utf8').split('\n').filter(Boolean) : []
-}
-
-async function until(condition: () => boolean, worker: Worker): Promise<void> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(20)) if (condition()) return
-  throw new Error(`waited 30 s in vain; runs: ${runs().join()}; the worker says:\n${worker.output}`)
 }

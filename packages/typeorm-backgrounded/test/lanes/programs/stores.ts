@@ -70,6 +70,7 @@ export const creators: Record<string, (directory: string) => Promise<CreatedStor
     }
   },
   pgbouncer: () => createBehindPgBouncer(false),
+  'pgbouncer-discard-all': () => createBehindPgBouncer(false),
   'pgbouncer-with-listen': () => createBehindPgBouncer(true),
 }
 
