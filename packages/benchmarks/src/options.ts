@@ -44,6 +44,6 @@ export function selected(figures: readonly Figure[], { only, store }: Options): 
 
 function positiveNumber(value: string): number {
   const number = Number(value)
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a whole number from 1 on.')
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a whole number of 1 or more.')
   return number
 }

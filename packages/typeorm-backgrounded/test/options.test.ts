@@ -39,30 +39,48 @@ describe('options', () => {
 
   /** Everything that takes an object of options, and the names that it knows. */
   const takers: Record<string, { take: (options: never) => unknown; known: RegExp; names?: string[] }> = {
-    DatabaseHandler: { take: (options) => new DatabaseHandler(options), known: /there are .*\blease\b.*\blisten\b/ },
-    SynchronousHandler: { take: (options) => new SynchronousHandler(options), known: /there are ignoreDelay/ },
-    NullHandler: { take: (options) => new NullHandler(options), known: /there are none/ },
-    createWorker: { take: (options) => createWorker(dataSource, options), known: /there are queues, concurrency/ },
-    'run()': { take: (options) => createWorker(dataSource).run(options), known: /there are signals/ },
-    drain: { take: (options) => drain(dataSource, options), known: /there are queues, concurrency, throwOnFailure/ },
-    'backgrounded()': { take: (options) => backgrounded(letter, options).send(), known: /there are delay, runAt/ },
-    'backgrounded([])': { take: (options) => backgrounded([letter], options).send(), known: /there are delay, runAt/ },
+    DatabaseHandler: {
+      take: (options) => new DatabaseHandler(options),
+      known: /the options are .*\blease\b.*\blisten\b/,
+    },
+    SynchronousHandler: { take: (options) => new SynchronousHandler(options), known: /the options are ignoreDelay/ },
+    NullHandler: { take: (options) => new NullHandler(options), known: /it takes no options/ },
+    createWorker: {
+      take: (options) => createWorker(dataSource, options),
+      known: /the options are queues, concurrency/,
+    },
+    'run()': { take: (options) => createWorker(dataSource).run(options), known: /the options are signals/ },
+    drain: {
+      take: (options) => drain(dataSource, options),
+      known: /the options are queues, concurrency, throwOnFailure/,
+    },
+    'backgrounded()': {
+      take: (options) => backgrounded(letter, options).send(),
+      known: /the options are delay, runAt/,
+    },
+    'backgrounded([])': {
+      take: (options) => backgrounded([letter], options).send(),
+      known: /the options are delay, runAt/,
+    },
     '@Backgrounded on a method': {
       take: (options) => Backgrounded(options)(Letter.prototype, 'send', descriptor),
-      known: /there are queue, priority/,
+      known: /the options are queue, priority/,
     },
-    '@BackgroundedEntity': { take: (options) => BackgroundedEntity(options), known: /there are name/ },
+    '@BackgroundedEntity': { take: (options) => BackgroundedEntity(options), known: /the options are name/ },
     '@AfterCommitBackgrounded': {
       take: (options) => AfterCommitBackgrounded(options)(Letter.prototype, 'send', descriptor as never),
-      known: /there are queue, priority/,
+      known: /the options are queue, priority/,
     },
     defaults: {
       take: (defaults) => withBackgrounded(inMemory([]), { handler: new NullHandler(), defaults }),
-      known: /there are queue, priority/,
+      known: /the options are queue, priority/,
     },
-    assertEnqueued: { take: (options) => assertEnqueued(Letter, 'send', options), known: /there are key, args/ },
-    assertNotEnqueued: { take: (options) => assertNotEnqueued(Letter, 'send', options), known: /there are key, args/ },
-    handlerConformance: { take: (options) => handlerConformance(options), known: /there are describe, it/ },
+    assertEnqueued: { take: (options) => assertEnqueued(Letter, 'send', options), known: /the options are key, args/ },
+    assertNotEnqueued: {
+      take: (options) => assertNotEnqueued(Letter, 'send', options),
+      known: /the options are key, args/,
+    },
+    handlerConformance: { take: (options) => handlerConformance(options), known: /the options are describe, it/ },
   }
   for (const [title, { take, known }] of Object.entries(takers)) {
     it(`of ${title} are refused where one is unknown, with the names of the others`, async () => {
@@ -85,7 +103,7 @@ describe('options', () => {
     const attach = (options: unknown) => withBackgrounded(inMemory([]), options as BackgroundedOptions)
     for (const options of [undefined, ...nothingElse, {}]) await refusal(() => attach(options))
     expect((await refusal(() => attach({ handler: new NullHandler(), soruce: 'x' }))).message).to.match(
-      /"soruce"; there are handler, .*source/,
+      /"soruce"; the options are handler, .*source/,
     )
     const odd = [null, 5, 'a b', true, Symbol('odd'), Object.create(null) as unknown, []]
     for (const name of ['source', 'logger', 'resolve', 'configure', 'defaults', 'keepCompleted', 'outbox']) {

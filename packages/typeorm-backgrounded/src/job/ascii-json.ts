@@ -1,13 +1,13 @@
 /**
- * JSON in ASCII: no charset of a connection, and no encoding of a database, can change it. mysql2 makes six replacement
- * characters of an emoji where the connection is `utf8`.
+ * JSON in ASCII, which neither the charset of a connection nor the encoding of a database can change. On a `utf8`
+ * connection, for example, mysql2 would turn an emoji into six replacement characters.
  */
 export function asciiJson(value: unknown): string {
   const json = JSON.stringify(value) as string | undefined
   return json === undefined || isAscii(json) ? (json as string) : json.replace(/[^\0-\x7f]+/g, escaped)
 }
 
-/** Counting bytes takes a fraction of what a regular expression takes. */
+/** Counts bytes because that takes a fraction of the time of a regular expression. */
 export function isAscii(text: string): boolean {
   return Buffer.byteLength(text) === text.length
 }

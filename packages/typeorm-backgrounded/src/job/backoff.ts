@@ -2,14 +2,14 @@ import { InvalidOptionError } from '../errors'
 import { milliseconds, type Duration } from './duration'
 
 /**
- * How long a failed job waits before its next attempt: ms or '30s', a list (one per attempt, the last one
- * repeats), or a function of the attempt that failed (from 1) and its error.
+ * How long a failed job waits before its next attempt: milliseconds, a text such as `'30s'`, a list with one delay per
+ * attempt (the last one repeats), or a function of the number of the failed attempt (the first is 1) and its error.
  */
 export type Backoff = Duration | readonly Duration[] | ((attempt: number, error: unknown) => Duration)
 
 const JITTER = 0.15
 
-/** attempt⁴ + 2 seconds, plus up to 15 % so that jobs that failed together do not return together. */
+/** attempt⁴ + 2 seconds, plus up to 15 % at random, so that jobs that failed together do not all return together. */
 export function defaultBackoff(attempt: number): number {
   const delay = (attempt ** 4 + 2) * 1000
   return Math.round(delay * (1 + Math.random() * JITTER))

@@ -1,4 +1,4 @@
-/** The key of an entity as its class shows it: the value of a lone key, or every primary property by name. */
+/** An entity's key: the value where there is one primary column, otherwise an object with every primary property. */
 export type EntityKey = string | number | bigint | boolean | Date | Uint8Array | object
 
 /** Stands for a row that nobody loaded; made by `reference()`. */
@@ -12,14 +12,14 @@ export class EntityReference<T extends object = object> {
   ) {}
 }
 
-/** A class whose instances are `T`; abstract ones too. */
+/** A class, possibly abstract, whose instances are `T`. */
 export type EntityClass<T extends object = object> = abstract new (...args: never[]) => T
 
 /**
- * Stands for the row of `entityClass` with this `key`, without loading it: accepted wherever an entity is,
- * as the receiver of `backgrounded()`, inside arrays, and as an argument of a background call.
+ * Stands for the row of `entityClass` with this `key`, without loading it. It is accepted wherever an entity is: as the
+ * receiver of `backgrounded()`, inside arrays, and as an argument of a background call.
  *
- * @param key the value of a lone primary column, or an object with every primary property
+ * @param key the value where there is one primary column, otherwise an object with every primary property
  * @example await backgrounded(reference(User, 5)).sendWelcome('spring')
  */
 export function reference<T extends object>(entityClass: EntityClass<T>, key: EntityKey): EntityReference<T> {

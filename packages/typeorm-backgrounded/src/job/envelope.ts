@@ -19,36 +19,36 @@ export interface JobEnvelope {
   readonly key?: JobKey
   readonly method: string
   readonly args: JsonValue[]
-  /** What `args` are where JSON has no word for it, by JSON pointer (RFC 6901): `{ '/0/at': 'Date' }`. */
+  /** The types of the values in `args` that JSON lacks, by JSON pointer (RFC 6901): `{ '/0/at': 'Date' }`. */
   readonly types?: Readonly<Record<string, string>>
   readonly queue: string
   /** −10 … 10, lower first. */
   readonly priority: number
   /** ISO time by the caller's clock. */
   readonly enqueuedAt: string
-  /** ISO time by the caller's clock; equal to `enqueuedAt` for a job that is due at once. */
+  /** ISO time by the caller's clock; the same as `enqueuedAt` for a job that is due at once. */
   readonly runAt: string
-  /** ms after the store's own "now"; stands in place of `runAt` when the caller gave a delay. */
+  /** ms after the store's own "now". Set when the caller gave a delay; it is then used instead of `runAt`. */
   readonly delay?: number
-  /** Reserved for trace and tenant context. */
+  /** The chain of after-commit events that led to the job; room for traces and context. */
   readonly meta: JsonObject
-  /** Only where the call overrode the method's own. */
+  /** Set only if the call overrode the method's own option. */
   readonly attempts?: number
 }
 
-/** When a job is due, in ms since the epoch, given the store's own `now` at the write. */
+/** When a job is due, in ms since the epoch. `now` is the store's own time when it writes the job. */
 export function dueTime(job: JobEnvelope, now: number): number {
   if (job.delay !== undefined) return now + job.delay
   return job.runAt === job.enqueuedAt ? now : Date.parse(job.runAt)
 }
 
-/** What a worker needs of a stored job; everything else has a default. */
+/** The part of a stored job that a worker needs; everything else has a default. */
 export interface ReceivedJob {
   readonly entity: string
   readonly key?: JsonObject
   readonly method: string
   readonly args: JsonValue[]
-  /** Absent when `args` are plain. */
+  /** Absent when `args` are plain JSON values. */
   readonly types?: Readonly<Record<string, string>>
   readonly source?: string
   readonly attempts?: number
@@ -57,7 +57,7 @@ export interface ReceivedJob {
 }
 
 /**
- * Reads a job that anybody may have written: another version, another language, a forger.
+ * Reads a job that anybody may have written: another version of this library, a program in another language, a forger.
  * `key`, `args`, `types` and `meta` may be JSON text, as SQL columns hold them.
  * @throws MalformedJobError
  */
@@ -79,7 +79,7 @@ export function readEnvelope(stored: unknown): ReceivedJob {
   }
 }
 
-/** What every object has. */
+/** The names of the properties that every object has, such as `constructor`. */
 const EVERY_OBJECTS: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype))
 
 function readName(stored: JsonObject, field: string): string {
@@ -87,7 +87,7 @@ function readName(stored: JsonObject, field: string): string {
   if (typeof name !== 'string' || name === '') {
     throw new MalformedJobError(`The job's ${field} is ${kindOf(name)} instead of a name.`)
   }
-  if (EVERY_OBJECTS.has(name)) throw new MalformedJobError(`"${name}" is no ${field} that a job may name.`)
+  if (EVERY_OBJECTS.has(name)) throw new MalformedJobError(`A job may not name "${name}" as its ${field}.`)
   return name
 }
 
@@ -119,7 +119,7 @@ function readAttempts(stored: JsonObject): number | undefined {
   const attempts = stored.attempts
   if (attempts === undefined || attempts === null) return undefined
   if (typeof attempts === 'number' && Number.isInteger(attempts) && attempts >= 1) return attempts
-  throw new MalformedJobError(`The job's attempts are ${textOf(attempts)} instead of a whole number from 1 on.`)
+  throw new MalformedJobError(`The job's attempts are ${textOf(attempts)} instead of a whole number of 1 or more.`)
 }
 
 function readTime(stored: JsonObject, field: string): number | undefined {
@@ -134,12 +134,12 @@ function parsed(stored: JsonObject, field: string): JsonValue | undefined {
   if (value === '[]') return [] // the arguments of most calls
   if (value.length > LARGEST_PAYLOAD)
     throw new MalformedJobError(
-      `The job's ${field} have ${value.length} characters, and a job may have ${LARGEST_PAYLOAD}.`,
+      `The job's ${field} value has ${value.length} characters, and at most ${LARGEST_PAYLOAD} are allowed.`,
     )
   try {
     return JSON.parse(value) as JsonValue
   } catch (error) {
-    throw new MalformedJobError(`The job's ${field} are no JSON: ${errorMessage(error)}`, { cause: error })
+    throw new MalformedJobError(`The job's ${field} value is not JSON: ${errorMessage(error)}`, { cause: error })
   }
 }
 

@@ -6,17 +6,17 @@ import { isJsonObject, type JsonObject } from './json'
 import { kindOf, typeOf, type Column } from './key-kinds'
 import type { KeyKind, KeyPart, StoredPart } from './key-kinds/key-kind'
 
-/** A key that a job holds, read for its entity. */
+/** The key of a stored job, checked against the columns of its entity. */
 export interface ReadKey {
-  /** The same text for the same row, however the values were written. */
+  /** Equal for equal keys, however their values were written. */
   readonly text: string
   /** In the order of the primary columns. */
   readonly parts: readonly KeyPart[]
 }
 
 /**
- * The primary key of `entity` as a job stores it: what the database holds and compares, by property path. So an
- * object-valued key becomes its column's value, and a `Date` in a date column the day that TypeORM writes.
+ * The primary key of `entity` as a job stores it: the values that the database holds and compares, by property path. A
+ * key that is an object becomes its column's value, and a `Date` in a date column becomes the day that TypeORM writes.
  * @throws MissingKeyError when a part is not set yet, InvalidKeyError when its column cannot hold it
  */
 export function keyOf(metadata: EntityMetadata, entity: ObjectLiteral): JobKey {
@@ -26,26 +26,26 @@ export function keyOf(metadata: EntityMetadata, entity: ObjectLiteral): JobKey {
     if (isUnset(value)) throw new MissingKeyError(metadata.name, path)
     const part = storedPart(metadata, column, kind, value)
     if (part === undefined)
-      throw new InvalidKeyError(`The ${path} of this ${metadata.name} is no value that a key can have.`)
+      throw new InvalidKeyError(`The ${path} of this ${metadata.name} is not a value that a key can have.`)
     key[path] = part
   }
   return key
 }
 
-/** The same for a key that was given without an entity, as to `reference()`. */
+/** The same for a key that was given without an entity, as `reference()` takes it. */
 export function keyFromValue(metadata: EntityMetadata, value: unknown): JobKey {
   return keyOf(metadata, isKeyObject(metadata, value) ? (value as ObjectLiteral) : lone(metadata, value))
 }
 
 /**
- * Reads the key of a stored job, whoever wrote it.
- * @throws InvalidKeyError when it is not exactly the primary columns, or a value does not fit its column
+ * Reads the key of a stored job, which another program may have written.
+ * @throws InvalidKeyError unless it names exactly the primary columns, with values that fit them
  */
 export function readKey(metadata: EntityMetadata, key: JsonObject): ReadKey {
   const columns = keyColumns(metadata)
   for (const path of Object.keys(key)) {
     if (!columns.some((column) => column.path === path)) {
-      throw new InvalidKeyError(`The key names "${path}", which is no primary column of ${metadata.name}.`)
+      throw new InvalidKeyError(`The key names "${path}", which is not a primary column of ${metadata.name}.`)
     }
   }
   const parts = columns.map(({ column, path, kind }) => {
@@ -61,18 +61,18 @@ export function readKey(metadata: EntityMetadata, key: JsonObject): ReadKey {
   return { text: textOf(parts), parts }
 }
 
-/** Whether the rows of this entity can be told apart by what they show of their keys. */
+/** Whether the keys of loaded rows show the values that are stored, so that rows can be matched by them. */
 export function isShownAsStored(metadata: EntityMetadata): boolean {
   return keyColumns(metadata).every(({ kind }) => kind.isShownAsStored !== false)
 }
 
-/** What a row shows of its key, or undefined where that is no key. */
+/** The key of a loaded row as a text, or undefined where the row does not show a valid key. */
 export function keyTextOfRow(metadata: EntityMetadata, row: ObjectLiteral): string | undefined {
   const parts = partsOfRow(metadata, row)
   return parts.includes(undefined) ? undefined : textOf(parts as KeyPart[])
 }
 
-/** Whether a row that the database found by `key` is the one that was asked for: databases compare in their own ways. */
+/** Whether the row that the database found by `key` is the right one, because databases compare values in their own ways. */
 export function isRowOf(metadata: EntityMetadata, { parts }: ReadKey, row: ObjectLiteral): boolean {
   const found = partsOfRow(metadata, row)
   return keyColumns(metadata).every(({ kind }, index) => {
@@ -82,7 +82,7 @@ export function isRowOf(metadata: EntityMetadata, { parts }: ReadKey, row: Objec
   })
 }
 
-/** The same text for the same stored key. */
+/** Equal for equal stored keys. */
 export function keyText(key: JsonObject): string {
   const paths = Object.keys(key)
   if (paths.length === 1) return String(key[paths[0] as string])
@@ -111,14 +111,14 @@ function keyColumns(metadata: EntityMetadata): readonly KeyColumn[] {
   return columns
 }
 
-/** TypeORM 0.3 has the latter only. */
+/** TypeORM 0.3 has only `connection`. */
 function dataSourceOf(metadata: EntityMetadata): DataSource {
   return (metadata.dataSource ?? metadata.connection) as DataSource
 }
 
 function storedPart(metadata: EntityMetadata, column: Column, kind: KeyKind, value: unknown): StoredPart | undefined {
   if (!kind.isPrepared) return kind.store(value)
-  // TypeORM knows the dates of its own realm only: Jest has another.
+  // TypeORM does not recognise a `Date` of another realm, such as Jest's.
   const own = kinds.isDate(value) ? new Date(value.getTime()) : value
   if (kinds.isDate(own) && Number.isNaN(own.getTime())) return undefined
   return kind.store(dataSourceOf(metadata).driver.preparePersistentValue(own, column))
@@ -157,7 +157,7 @@ function lone(metadata: EntityMetadata, value: unknown): ObjectLiteral {
   return entity
 }
 
-/** An object that lists key parts, as opposed to a value that is one: a Date, a Buffer. */
+/** An object that lists the parts of a key, as opposed to a `Date` or a `Buffer`, which is itself a value. */
 function isPlainObject(value: unknown): boolean {
   return isJsonObject(value) && !kinds.isDate(value) && !kinds.isUint8Array(value)
 }

@@ -75,7 +75,7 @@ describe('the worker command', function () {
   describe('refuses flags that cannot be, with the reason', () => {
     const bad: [args: string[], says: RegExp][] = [
       [['worker'], /required option '-d, --data-source <file>' not specified/],
-      [['worker', '-d', 'x.js', '-c', '0'], /'0' is invalid.*Give a whole number from 1 on/],
+      [['worker', '-d', 'x.js', '-c', '0'], /'0' is invalid.*Give a whole number of 1 or more/],
       [['worker', '-d', 'x.js', '-c', '1.5'], /whole number/],
       [['worker', '-d', 'x.js', '--concurrency', 'many'], /whole number/],
       [['worker', '-d', 'x.js', '-q', 'a,,b'], /Give queue names, separated by commas/],

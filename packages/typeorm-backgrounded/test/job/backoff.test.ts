@@ -75,7 +75,7 @@ describe('a duration', () => {
     new Date(),
   ]) {
     it(`${typeof bad} ${String(bad).slice(0, 20)} is refused with the option's name and the fix`, () => {
-      expect(() => milliseconds(bad, 'delay')).to.throw(InvalidOptionError, /^delay is .*give milliseconds from 0 on/)
+      expect(() => milliseconds(bad, 'delay')).to.throw(InvalidOptionError, /^delay is .*give 0 or more milliseconds/)
     })
   }
 })

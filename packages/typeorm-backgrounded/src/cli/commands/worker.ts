@@ -129,7 +129,7 @@ function queueNames(value: string): string[] {
 
 function positiveNumber(value: string): number {
   const number = Number(value)
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a whole number from 1 on.')
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a whole number of 1 or more.')
   return number
 }
 

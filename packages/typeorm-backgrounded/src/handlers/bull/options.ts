@@ -96,7 +96,7 @@ function checkNames(options: object, known: readonly string[], subject: string):
     throw new InvalidOptionError(`${subject} was given ${kindOf(options)}: give an object.`)
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined)
-    throw new InvalidOptionError(`${subject} has no option "${unknown}"; there are ${known.join(', ')}.`)
+    throw new InvalidOptionError(`${subject} has no option "${unknown}"; the options are ${known.join(', ')}.`)
 }
 
 function positive(value: number, name: string): number {

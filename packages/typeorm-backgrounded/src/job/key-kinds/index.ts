@@ -7,7 +7,7 @@ import { dateKind, momentKind, timeKind } from './times'
 
 export type Column = EntityMetadata['primaryColumns'][number]
 
-/** What a primary column's values are in keys, by its type. */
+/** How the values of a primary column are kept in keys, by the column's type. */
 export function kindOf(column: Column, dataSource: DataSource): KeyKind {
   const type = typeOf(column, dataSource)
   const dialect = dialectOf(dataSource.options.type)
@@ -23,7 +23,7 @@ export function kindOf(column: Column, dataSource: DataSource): KeyKind {
   if (type === 'date') return dateKind(dateOptions(column, dataSource, dialect))
   if (type === 'time' || type === 'time without time zone') return timeKind(dialect === 'sqlite')
   if (MOMENT.test(type)) return momentKind({ dialect, ...momentType(column, type, dialect) })
-  // Postgres is strict about types, whatever they are; MariaDB, MySQL and SQLite convert what they compare.
+  // Postgres refuses to compare different types; MariaDB, MySQL and SQLite convert one of the two values.
   if ((dialect === 'postgres' || dialect === undefined) && !TEXT.test(type)) return otherKind
   return PREPARED.test(String(column.type)) ? preparedTextKind : textKind
 }
@@ -35,7 +35,7 @@ export function typeOf(column: Column, dataSource: DataSource): string {
 
 function dateOptions(column: Column, { options }: DataSource, dialect: Dialect | undefined) {
   const { timezone = 'local', dateStrings } = options as { timezone?: string; dateStrings?: boolean | string[] }
-  // mysql2 makes a moment of a day in the connection's zone, and TypeORM a day of it in the process's.
+  // mysql2 turns a day into a `Date` in the connection's time zone; TypeORM turns that into a day in the process's zone.
   const isShifted = dialect === 'mariadb' && timezone !== 'local' && !dateStrings
   return {
     isText: dialect === 'sqlite',
@@ -54,7 +54,7 @@ function momentType({ precision }: Column, type: string, dialect: Dialect | unde
 const BOOLEANS = new Set<unknown>([Boolean, 'bool', 'boolean'])
 
 const INT2 = 2n ** 15n - 1n
-const INT4 = 2n ** 32n - 1n // unsigned on MySQL; Postgres says no to the rest by itself
+const INT4 = 2n ** 32n - 1n // unsigned on MySQL; Postgres itself refuses values that are too large for it
 const INT8 = 2n ** 64n - 1n
 const INTEGER_LIMITS = new Map<string, bigint>([
   ['smallint', INT2 * 2n + 1n],

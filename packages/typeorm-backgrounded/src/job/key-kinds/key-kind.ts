@@ -1,39 +1,39 @@
 /** A part of a key as a job holds it. */
 export type StoredPart = string | number | boolean
 
-/** A stored part, read for its column. */
+/** A part of a stored key, checked against its column. */
 export interface KeyPart {
-  /** The same text for the same value, however it was written. */
+  /** Equal for equal values, however they were written. */
   readonly text: string
-  /** What the database gets: of the column's own type, so that it never converts the column to the value's. */
+  /** The value for the database. It has the column's own type, so that the database never converts the column. */
   readonly value: unknown
-  /** Where more than an equality is needed to find the value; default `column = value`. */
+  /** Set where more than an equality is needed to find the value; default `column = value`. */
   readonly condition?: Condition
 }
 
 /**
  * @param column as SQL
- * @param bind makes a parameter of a value, and returns it as SQL
+ * @param bind adds a parameter with this value, and returns its placeholder
  */
 export type Condition = (column: string, bind: (value: unknown) => string, value: unknown) => string
 
 /**
- * How the values of one type of column become part of a key. Both ways return undefined for a value that such a column
- * cannot hold: it would name another row, or none.
+ * How the values of one type of column become part of a key. Both functions return undefined for a value that such a
+ * column cannot hold, because it would find another row, or no row.
  */
 export interface KeyKind {
-  /** Of the value that an entity has: a job holds what the database will compare. */
+  /** Turns an entity's value into the one that the job keeps, which is the one that the database will compare. */
   store(value: unknown): StoredPart | undefined
-  /** Of what a job holds, whoever wrote it. */
+  /** Turns a job's value, which another program may have written, into the one that the database is given. */
   read(stored: StoredPart): KeyPart | undefined
-  /** `store` is given what the driver makes of the entity's value in place of what the transformer makes of it. */
+  /** Set where `store` wants the value that the driver would write; otherwise it gets the column transformer's. */
   readonly isPrepared?: true
   /**
-   * Whether a row that the database found by `asked` is the one that was asked for. Absent: the database's own
-   * comparison of two values of this type is to be trusted, since it prints one value in several ways.
+   * Whether a row that the database found by `asked` is the one that was asked for. Absent where the database's own
+   * comparison decides, because it prints equal values of this type in several ways.
    */
   isSame?(asked: KeyPart, found: KeyPart): boolean
-  /** False: what a row shows may be another value than the one it was found by, so rows are not matched by it. */
+  /** False where a loaded row may show another value than the stored one, so that rows cannot be matched by it. */
   readonly isShownAsStored?: false
 }
 

@@ -1,6 +1,6 @@
 import { isSameText, type KeyKind, type KeyPart, type StoredPart } from './key-kind'
 
-/** @param limit the largest value; the smallest is one below its negative */
+/** @param limit the largest value; the smallest is `-limit - 1` */
 export function integerKind(limit: bigint): KeyKind {
   const fits = (number: number | bigint) => number <= limit && number >= -limit - 1n
   return {
@@ -15,7 +15,7 @@ export function integerKind(limit: bigint): KeyKind {
       const text = BigInt(stored).toString()
       return fits(BigInt(text)) ? { text, value: text } : undefined
     },
-    // SQLite's driver rounds what is longer than a JavaScript number.
+    // SQLite's driver rounds integers that a JavaScript number cannot hold.
     isSame: (asked, found) => isSameText(asked, found) || isRounded(asked, found),
   }
 }
@@ -38,7 +38,7 @@ export const floatKind: KeyKind = {
   isSame: isSameText,
 }
 
-/** @param isNative the database has such a type; elsewhere it is 0 or 1 */
+/** @param isNative whether the database has a boolean type; where it has not, the column holds 0 or 1 */
 export function booleanKind(isNative: boolean): KeyKind {
   return {
     store: (value) => truth(value),
@@ -66,7 +66,7 @@ function isRounded({ text }: KeyPart, found: KeyPart): boolean {
   return typeof found.value === 'string' && String(BigInt(Number(text))) === found.text
 }
 
-/** Without leading zeros, and those behind the point: '1.50' and '15e-1' are '1.5'. */
+/** Without leading zeros, trailing zeros of the fraction, and exponent: '1.50' and '15e-1' both become '1.5'. */
 function decimalText(written: string): string {
   const [mantissa = '', exponent = '0'] = written.toLowerCase().split('e')
   const [whole = '', fraction = ''] = mantissa.replace(/^[+-]/, '').split('.')

@@ -3,17 +3,17 @@ import { isJsonObject } from '../json'
 import { isSameText, type KeyKind, type KeyPart } from './key-kind'
 
 /**
- * A text is compared with a text. MariaDB and MySQL make a number of a text that is compared with a number, and most
- * texts are 0.
+ * Keys of text columns are always sent as text, because MariaDB and MySQL turn a text that is compared with a number into
+ * a number, and most texts become 0.
  */
 export const textKind: KeyKind = {
   store: textOf,
   read: (stored) => partOf(textOf(stored)),
-  // Some collations know no difference between 'ABC' and 'abc ', and char columns are padded: they have one such row.
+  // Some collations treat 'ABC' and 'abc ' as equal, and char columns are padded; a key has one such row there.
   isSame: (asked, found) => isSameText(asked, found) || foldedText(asked) === foldedText(found),
 }
 
-/** A text of which the driver makes another one, as of an enum's number. */
+/** A text column whose values the driver converts to text, such as an enum of numbers. */
 export const preparedTextKind: KeyKind = { ...textKind, isPrepared: true }
 
 export const uuidKind: KeyKind = {
@@ -26,8 +26,8 @@ export const uuidKind: KeyKind = {
 }
 
 /**
- * In a job it is base64.
- * @param length to which the database fills shorter values with zeros
+ * Bytes, which a job keeps as base64.
+ * @param length of a column whose shorter values the database pads with zeros
  */
 export function binaryKind(length = 0): KeyKind {
   return {
@@ -42,7 +42,7 @@ export function binaryKind(length = 0): KeyKind {
   }
 }
 
-/** @param isOrdered the database keeps the text that TypeORM writes; jsonb does not keep the order of properties */
+/** @param isOrdered whether the database keeps the text that TypeORM writes; jsonb loses the order of properties */
 export function jsonKind(isOrdered: boolean): KeyKind {
   return {
     store: (value) => (isOrdered ? JSON.stringify(value) : canonicalJson(value)),
@@ -58,7 +58,7 @@ export function jsonKind(isOrdered: boolean): KeyKind {
   }
 }
 
-/** A type with a mind of its own, as `inet` or `interval`: the database, which is strict about types, decides. */
+/** A type with rules of its own, such as `inet` or `interval`. The database decides, because it is strict about types. */
 export const otherKind: KeyKind = {
   isPrepared: true,
   store: (value) => (typeof value === 'boolean' ? value : textOf(value)),
@@ -82,7 +82,7 @@ function foldedText({ text }: KeyPart): string {
   return text.normalize().toUpperCase().replace(/ +$/, '')
 }
 
-/** The same text for the same value. */
+/** Equal for equal values, whatever the order of their properties. */
 function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, each: unknown) =>
     isJsonObject(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each,

@@ -3,14 +3,14 @@ import type { Dialect } from '../../database/dialect'
 import type { Condition, KeyKind, KeyPart } from './key-kind'
 
 export interface DateKindOptions {
-  /** The column holds the very text that was written. */
+  /** Whether the column holds exactly the text that was written. */
   readonly isText: boolean
-  /** The column's own option: a `Date` stands for its day in UTC. */
+  /** The column's own option of this name: whether the day of a `Date` is its day in UTC. */
   readonly utc: boolean
   readonly isShownAsStored: boolean
 }
 
-/** A day; of a `Date` the one that TypeORM writes. */
+/** A day. A `Date` becomes the day that TypeORM would write. */
 export function dateKind({ isText, utc, isShownAsStored }: DateKindOptions): KeyKind {
   const day = (value: unknown) => {
     if (typeof value !== 'string') return undefined
@@ -21,7 +21,7 @@ export function dateKind({ isText, utc, isShownAsStored }: DateKindOptions): Key
     isPrepared: true,
     store: day,
     read(stored) {
-      // A job may hold the moment of a `Date`, written by another program.
+      // A job that another program wrote may hold a full timestamp.
       const isMoment = typeof stored === 'string' && MOMENT.test(stored)
       const value = isMoment ? dayOf(new Date(stored), utc) : day(stored)
       return value === undefined ? undefined : { text: value, value }
@@ -30,7 +30,7 @@ export function dateKind({ isText, utc, isShownAsStored }: DateKindOptions): Key
   }
 }
 
-/** @param isText the column holds the very text that was written */
+/** @param isText whether the column holds exactly the text that was written */
 export function timeKind(isText: boolean): KeyKind {
   return {
     isPrepared: true,
@@ -46,13 +46,13 @@ export function timeKind(isText: boolean): KeyKind {
 
 export interface MomentKindOptions {
   readonly dialect: Dialect | undefined
-  /** Digits of a second that the column keeps. */
+  /** How many digits of a fraction of a second the column keeps. */
   readonly precision: number
-  /** Of the column with its precision, to cast to. */
+  /** The column's type with its precision, for a CAST. */
   readonly castTo: string
 }
 
-/** A moment, as a `Date` or the text of one. */
+/** A point in time, given as a `Date` or as a text. */
 export function momentKind(options: MomentKindOptions): KeyKind {
   return {
     store(value) {
@@ -69,7 +69,7 @@ export function momentKind(options: MomentKindOptions): KeyKind {
   }
 }
 
-/** SQLite has the text that TypeORM writes, or what `CURRENT_TIMESTAMP` made. */
+/** SQLite holds either the text that TypeORM writes or the one of `CURRENT_TIMESTAMP`, which has no fraction. */
 function sqlitePart(written: WrittenMoment): KeyPart {
   const date = new Date(`${written.dayAndTime}${written.milliseconds}${written.zone || 'Z'}`)
   const value = date.toISOString().replace('T', ' ').replace('Z', '')
@@ -82,13 +82,16 @@ function serverPart(written: WrittenMoment, options: MomentKindOptions): KeyPart
   const date = localOrZoned(written)
   const text = date.toISOString()
   const asWritten = `${written.dayAndTime.replace('T', ' ')}${written.fraction}`
-  // Text without a zone is what the database itself shows.
+  // A text without a time zone has the form that the database itself uses.
   if (written.zone === '' && (written.isFiner || options.dialect === 'mariadb')) return { text, value: asWritten }
   if (written.isFiner && options.dialect === 'postgres') return { text, value: asWritten + written.zone }
   return { text, value: date, condition: conditionOf(date, options) }
 }
 
-/** A `Date` has milliseconds: a column that has fewer digits cuts or rounds it, and of one with more it is the beginning. */
+/**
+ * A `Date` has 3 digits of a second. A column with fewer digits cuts or rounds it; in one with more digits, any value
+ * within that millisecond matches.
+ */
 function conditionOf(date: Date, { precision, castTo }: MomentKindOptions): Condition | undefined {
   if (precision === 3) return undefined
   if (precision < 3) return (column, bind) => `${column} = CAST(${bind(date)} AS ${castTo})`
@@ -100,11 +103,11 @@ interface WrittenMoment {
   /** 'YYYY-MM-DDTHH:MM:SS' */
   readonly dayAndTime: string
   readonly fraction: string
-  /** The fraction, up to milliseconds. */
+  /** The fraction, cut to milliseconds. */
   readonly milliseconds: string
-  /** Empty: none. */
+  /** Empty if the text has none. */
   readonly zone: string
-  /** It says more than a `Date` can. */
+  /** Whether it has digits that a `Date` cannot hold. */
   readonly isFiner: boolean
 }
 

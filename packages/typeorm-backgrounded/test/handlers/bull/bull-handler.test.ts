@@ -42,7 +42,7 @@ describe('BullHandler', function () {
       ],
       ["ioredis's own prefix", { redis: { keyPrefix: 'x' } }, /own "prefix"/],
       ['a prefix with a colon', { prefix: 'a:b' }, /prefix is "a:b"/],
-      ['an unknown option', { url: 'redis://x' }, /no option "url"; there are redis, prefix/],
+      ['an unknown option', { url: 'redis://x' }, /no option "url"; the options are redis, prefix/],
       ['a lease of nothing', { settings: { lockDuration: 0 } }, /lockDuration is 0/],
       ['a bound that is none', { keepFailed: { count: -1 } }, /keepFailed.count is -1/],
       ['a time that is none', { timeout: 'soon' }, /timeout is 'soon'/],
