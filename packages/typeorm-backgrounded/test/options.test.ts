@@ -202,7 +202,10 @@ describe('a worker of queues', () => {
     expect(lines).to.deep.equal([])
     createWorker(dataSource, { queues: ['mail', 'mial'] })
     expect(lines).to.deep.equal([
-      [{ unknown: ['mial'], known: ['mail'] }, 'no method uses these queues: only calls that name them fill them'],
+      [
+        { unknown: ['mial'], known: ['mail'] },
+        'no method uses these queues, so they get jobs only from calls that name them',
+      ],
     ])
     await dataSource.destroy()
   })

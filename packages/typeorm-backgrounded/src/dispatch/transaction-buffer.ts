@@ -175,7 +175,7 @@ export class TransactionBuffer {
   private lose(begun: Begun): readonly HeldJob[] {
     const jobs = this.forget(begun.runner)
     begun.hasEnded = false
-    begun.seen.letGo()
+    begun.seen.holdWeakly()
     this.hasLostOne = true
     return jobs
   }

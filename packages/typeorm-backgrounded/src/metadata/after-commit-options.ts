@@ -1,19 +1,19 @@
 import type { EntityManager, QueryRunner } from 'typeorm'
 import type { MethodOptions } from './options'
 
-/* eslint-disable @typescript-eslint/no-explicit-any -- a row whose class nobody named */
+/* eslint-disable @typescript-eslint/no-explicit-any -- the class of the row is not known here */
 
 /** What happened to a row. */
 export type RowEvent = 'insert' | 'update' | 'softRemove' | 'recover'
 
-/** What `when` is told about the row's event. */
+/** What happened to the row, as `when` receives it. */
 export interface AfterCommitEvent {
   readonly type: RowEvent
   readonly manager: EntityManager
   readonly queryRunner: QueryRunner
-  /** The row before an update, where TypeORM loaded it. */
+  /** The row before an update, if TypeORM loaded it. */
   readonly databaseEntity?: object
-  /** Property paths that an update changed; empty for other events. */
+  /** The property paths that an update changed; empty for other events. */
   readonly updatedColumns: readonly string[]
 }
 
@@ -21,8 +21,9 @@ export interface AfterCommitOptions<T = any> extends MethodOptions {
   /** Default `'insert'`. `'softRemove'` implies `withDeleted`. */
   readonly on?: RowEvent | readonly RowEvent[]
   /**
-   * Enqueue only where this holds; called inside the transaction, and answers at once. `entity` is an instance of the
-   * class with the row's whole state as far as TypeORM knows it, whatever was passed to `save`.
+   * Enqueues the method only if this returns true. It is called inside the transaction and must answer at once, so a
+   * promise is refused. Whatever was passed to `save`, `entity` is an instance of the class, with as much of the row's
+   * state as TypeORM knows.
    */
   readonly when?: (entity: T, event: AfterCommitEvent) => boolean
 }

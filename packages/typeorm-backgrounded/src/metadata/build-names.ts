@@ -1,17 +1,17 @@
 import type { Class } from './registry'
 
 /**
- * Minifiers and bundlers give classes names of their own, and give them to other classes in the next build: a job that
- * is stored under such a name would then run on another entity's row. What they leave in the class tells them:
+ * Minifiers and bundlers rename classes, and the next build may give the same name to another class. A job that is
+ * stored under such a name would then run on another entity's row. Renamed classes can be recognised by their source:
  *
  * - terser, swc and esbuild make names of 1 to 3 characters, and nearly always leave out the white space;
  * - esbuild leaves decorated classes without a name in the source (`let User = class { … }`), adds a number to the
- *   second of two classes of one name, and an underscore to a class that names itself.
+ *   second of two classes with the same name, and adds an underscore to a class that refers to itself by name.
  *
- * @returns how the name seems to have come about, or undefined for one that is likely to be there in the next build
+ * @returns where the name seems to come from, or undefined for a name that the next build is likely to keep
  */
 export function buildNameOf(name: string, source: string): string | undefined {
-  if (name === '') return 'it has none'
+  if (name === '') return 'the class has no name in the source'
   if (isMangled(name, source)) return 'a minifier seems to have chosen it'
   if (/^_+[A-Z]/.test(name) || (isAnonymous(source) && /\D([2-9]|[1-9]\d+)$/.test(name))) {
     return 'a bundler seems to have chosen it'
@@ -36,7 +36,7 @@ function isMangled(name: string, source: string): boolean {
   return name.length === 2 && !isCapitalised && (isAnonymous(source) || !/^[A-Z]/.test(name))
 }
 
-/** Without white space after the brace, as nobody writes a class that has members. */
+/** Whether there is no white space after the brace, which nobody writes by hand. */
 function isCompact(source: string): boolean {
   return /^class\b[^{]*\{[^\s}]/.test(source)
 }

@@ -18,20 +18,20 @@ type ClassMark<Name extends string> = <C extends abstract new (...args: never[])
 ) => void
 
 /**
- * Marks an instance or static method, and defines `<method>Backgrounded` beside it: the same parameters,
- * but it stores a job and returns a `JobReceipt` at once. Declare it for the compiler with
+ * Marks an instance or static method, and defines `<method>Backgrounded` beside it, which takes the same parameters,
+ * but stores a job and returns a `JobReceipt` at once. Declare it for the compiler with
  * `declare sendWelcomeBackgrounded: InBackground<User['sendWelcome']>`.
  *
- * @throws InvalidOptionError for a bad option, UnsupportedOptionError for one that comes later
+ * @throws InvalidOptionError for a bad option, UnsupportedOptionError for one that a later version will bring
  */
 export function Backgrounded(options?: MethodOptions): MethodMark<Method>
 /**
- * On a class: marks public instance methods by name, `@Backgrounded('sync', 'rename', { queue: 'slow' })`.
- * For a class one does not own: `Backgrounded('sync')(Vendor)`. An unknown name is an error, for the
- * compiler and at start-up.
+ * On a class, marks public instance methods by name: `@Backgrounded('sync', 'rename', { queue: 'slow' })`.
+ * For a class that you cannot edit, call it: `Backgrounded('sync')(Vendor)`. An unknown name is refused by the compiler
+ * and at start-up.
  */
 export function Backgrounded<Name extends string>(...methods: [Name, ...Name[]]): ClassMark<Name>
-/** The same with options for all of them. */
+/** The same, with options for all of these methods. */
 export function Backgrounded<Name extends string>(
   ...methodsAndOptions: [...methods: [Name, ...Name[]], options: MethodOptions]
 ): ClassMark<Name>
@@ -43,11 +43,13 @@ export function Backgrounded(...given: readonly unknown[]): (...args: never[]) =
 }
 
 /**
- * Marks an instance method without required parameters, and enqueues it by itself after a commit that
- * touched the row. Fires for `save`, `softRemove`, `recover` and `insert`; several events on one row in one
- * transaction make one job. A write inside a job that such an event started does not start a method again that is in
- * that chain of events for the row already, so that methods which save their row come to an end; a call of a generated
- * method always goes out, and begins a chain of its own.
+ * Marks an instance method without required parameters, and enqueues it automatically after a commit that touched the
+ * row. It fires for `save`, `softRemove`, `recover` and `insert`; several events on one row in one transaction make one
+ * job.
+ *
+ * A method may save its own row without starting itself for ever: when a write inside such a job touches a row, a method
+ * that already ran for that row in this chain of events is not enqueued a second time. A call of a generated method
+ * always enqueues a job, and begins a new chain.
  *
  * @example @AfterCommitBackgrounded({ on: ['insert', 'update'], when: (photo: Photo) => photo.isPublic })
  */
@@ -72,7 +74,7 @@ export function AfterCommitBackgrounded<T extends object = any>(
   return (target, property, descriptor) => {
     if (typeof (target as unknown) === 'function') {
       throw new InvalidDeclarationError(
-        `${(target as unknown as Class).name}.${property} is static, and a row's commit needs an instance method.`,
+        `${(target as unknown as Class).name}.${property} is static: put @AfterCommitBackgrounded on an instance method, which runs on the row.`,
       )
     }
     markMethod(target, property, descriptor, { ...implied, ...methodOptions }, { on: events, when })
@@ -80,13 +82,13 @@ export function AfterCommitBackgrounded<T extends object = any>(
 }
 
 /**
- * Gives the entity a stable name in stored jobs, for code that is minified and for two classes of one name.
+ * Gives the entity a stable name in stored jobs, for code that is minified and for two classes with the same name.
  * @example @BackgroundedEntity({ name: 'billing.Account' })
  */
 export function BackgroundedEntity(options: { name: string }): (target: Class) => void {
   checkKnown(options, ['name'], '@BackgroundedEntity')
   if (options.name === undefined)
-    throw new InvalidOptionError(`@BackgroundedEntity: give it a name, as { name: 'billing.Account' }.`)
+    throw new InvalidOptionError(`@BackgroundedEntity: the name is missing: give one, as { name: 'billing.Account' }.`)
   checkMethodOptions(options, '@BackgroundedEntity')
   return (target) => {
     declare(target).name = options.name
@@ -102,7 +104,7 @@ function markMethod(
 ): void {
   if (typeof property !== 'string' || typeof descriptor?.value !== 'function') {
     throw new InvalidDeclarationError(
-      `@Backgrounded(${property === undefined ? '' : `…) on ${String(property)} (`}) belongs on a method with a plain name; on a class, give it method names.`,
+      `@Backgrounded(${property === undefined ? '' : `…) on ${String(property)} (`}) belongs on a method whose name is a plain identifier; to mark a class, give it the names of methods.`,
     )
   }
   const isStatic = typeof target === 'function'
@@ -125,7 +127,7 @@ function markClass(given: readonly unknown[]): (target: Class) => void {
     )
   if (options.name !== undefined && names.length > 1) {
     throw new InvalidDeclarationError(
-      `@Backgrounded(${names.join(', ')}) gives one name to several methods: mark them one by one.`,
+      `@Backgrounded(${names.join(', ')}) gives the same name to several methods: mark them one by one.`,
     )
   }
   return (target) => {

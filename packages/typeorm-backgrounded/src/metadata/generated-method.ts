@@ -2,11 +2,11 @@ import { callListener } from './registry'
 
 const generated = new WeakSet<object>()
 
-/** Defines `<property>Backgrounded` on `holder`: not enumerable, properly named, with the call's own stack. */
+/** Defines `<property>Backgrounded` on `holder`, as a method that is not enumerable and has its proper name. */
 export function defineBackgroundedMethod(holder: object, property: string): void {
   const name = generatedName(property)
   const { [name]: method } = {
-    // Not async: a call costs no promise but its own.
+    // Not async, because that would make a second promise for every call.
     [name](this: object, ...args: unknown[]): Promise<unknown> {
       try {
         return callListener()(this, property, args)

@@ -6,11 +6,11 @@ import { buildNameOf, isMangledProperty, sourceOf } from './build-names'
 import { generatedName, isGenerated } from './generated-method'
 import { declarationOf, declaredClasses, lineage, marksOf, type Class, type MethodDeclaration } from './registry'
 
-/** A method that a job may name, with the options that hold in this process. */
+/** A method that a job may name, with the options that apply in this process. */
 export interface MarkedMethod {
   readonly entity: MarkedEntity
   readonly property: string
-  /** What jobs call it; `property` unless the options name it. */
+  /** Its name in jobs: the option `name`, or else `property`. */
   readonly name: string
   readonly isStatic: boolean
   readonly options: ResolvedMethodOptions
@@ -20,13 +20,13 @@ export interface MarkedMethod {
   }
 }
 
-/** An entity of one data source as jobs see it. */
+/** An entity of one data source, with its marked methods. */
 export interface MarkedEntity {
-  /** What jobs call it. */
+  /** Its name in jobs. */
   readonly name: string
   readonly target: Class
   readonly metadata: EntityMetadata
-  /** How its name came about, where the next build may give it to another class. */
+  /** Set if the next build may give this name to another class; says where the name seems to come from. */
   readonly buildName?: string
   /** By property. */
   readonly methods: ReadonlyMap<string, MarkedMethod>
@@ -48,15 +48,15 @@ const DEFAULTS: ResolvedMethodOptions = {
 }
 
 /**
- * What the jobs of one data source may name. Lookups by a stored name go through maps only, so that no name
- * reaches a prototype.
+ * The entities and methods that the jobs of one data source may name. Stored names are looked up in maps, never as
+ * properties, so that no name can reach a prototype.
  */
 export class MethodTable {
   private readonly byClass = new Map<unknown, MarkedEntity>()
   private readonly byName = new Map<string, MarkedEntity[]>()
 
   /**
-   * @throws InvalidDeclarationError, DuplicateEntityNameError, InvalidOptionError for marks that cannot work
+   * @throws InvalidDeclarationError, DuplicateEntityNameError, InvalidOptionError for decorators that cannot work
    */
   constructor(dataSource: DataSource, options: MethodTableOptions = {}) {
     for (const metadata of dataSource.entityMetadatas) {
@@ -71,13 +71,13 @@ export class MethodTable {
     return [...this.byClass.values()].filter(isMarked)
   }
 
-  /** The queues that marked methods name; a call may name another one. */
+  /** The queues of all marked methods; a call may name another one. */
   get queues(): ReadonlySet<string> {
     const methods = this.marked.flatMap((entity) => [...entity.methods.values(), ...entity.statics.values()])
     return new Set(methods.map(({ options }) => options.queue))
   }
 
-  /** The entity of a class, or of its nearest ancestor that is one. */
+  /** The entity of this class, or of its nearest ancestor that is an entity. */
   ofClass(target: Class): MarkedEntity | undefined {
     const own = this.byClass.get(target)
     if (own) return own
@@ -88,13 +88,13 @@ export class MethodTable {
     return undefined
   }
 
-  /** The entity of a stored name. */
+  /** The entity with this name in jobs. */
   named(name: string): MarkedEntity | undefined {
     const entities = this.byName.get(name) ?? []
     return entities.find(isMarked) ?? entities[0]
   }
 
-  /** The method that a stored job names; `hasKey` tells instance from static. */
+  /** The method that a stored job names: an instance method if the job has a key, otherwise a static one. */
   find(entity: string, method: string, hasKey: boolean): MarkedMethod | undefined {
     const marked = this.named(entity)
     if (!marked) return undefined
@@ -137,7 +137,7 @@ function markedMethod(
     const configured = configure({ entity: entity.name, method: mark.property, options })
     if (typeof configured !== 'object' || configured === null) {
       throw new InvalidOptionError(
-        `${subject}: configure returned ${String(configured)}: return the options, changed or not.`,
+        `${subject}: configure returned ${String(configured)}: return the options that it was given, or a changed copy.`,
       )
     }
     options = configured
@@ -164,17 +164,17 @@ function checkMark(target: Class, { property, isStatic }: MethodDeclaration): vo
   const holder = (isStatic ? target : target.prototype) as Record<string, unknown>
   if (typeof holder[property] === 'function') return
   throw new InvalidDeclarationError(
-    `@Backgrounded names ${target.name}.${property}, and there is no such ${isStatic ? 'static ' : ''}method: correct the name.`,
+    `@Backgrounded names ${target.name}.${property}, but there is no such ${isStatic ? 'static ' : ''}method: correct the name.`,
   )
 }
 
-/** @throws InvalidDeclarationError for an entity whose name in stored jobs may be another class's in the next build */
+/** @throws InvalidDeclarationError for an entity whose name the next build may give to another class */
 export function checkStableName({ name, buildName, metadata }: MarkedEntity): void {
   if (buildName === undefined) return
   throw new InvalidDeclarationError(
-    `The class of the table ${metadata.tableName} has the name "${name}", and ${buildName}: the next build may give it to ` +
-      `another class, and stored jobs would run on its rows. Name the entity with @BackgroundedEntity({ name: 'Order' }) (its ` +
-      `name in the source keeps jobs valid that wait already).`,
+    `The class of the table ${metadata.tableName} is named "${name}", and ${buildName}. The next build may give that name to ` +
+      `another class, and stored jobs would then run on its rows. Name the entity with @BackgroundedEntity({ name: 'Order' }); ` +
+      `the class's name in the source keeps waiting jobs valid.`,
   )
 }
 
@@ -182,8 +182,8 @@ function checkPropertyNames({ name, target, methods, statics }: MarkedEntity): v
   for (const method of [...methods.values(), ...statics.values()]) {
     if (method.name !== method.property || !isMangledProperty(method.property, sourceOf(target))) continue
     throw new InvalidDeclarationError(
-      `The method ${name}.${method.property} seems to have been named by a minifier, and the next build may give the name to ` +
-        `another method: name it in stored jobs with @Backgrounded({ name: 'cancel' }).`,
+      `The method ${name}.${method.property} seems to have been named by a minifier, and the next build may give that name to ` +
+        `another method: give it a stable name in stored jobs with @Backgrounded({ name: 'cancel' }).`,
     )
   }
 }
@@ -199,14 +199,14 @@ function checkMethodNames(entity: MarkedEntity): void {
     for (const { name } of group.values()) {
       if (seen.has(name))
         throw new InvalidDeclarationError(
-          `Two methods of ${entity.name} are both stored as "${name}": name one of them otherwise.`,
+          `Two methods of ${entity.name} are both stored as "${name}": give one of them another name.`,
         )
       seen.add(name)
     }
   }
 }
 
-/** A field `x!: …` instead of `declare x: …` becomes an own property that hides the generated method. */
+/** A field that is written `x!: …` instead of `declare x: …` becomes an own property, which hides the generated method. */
 function checkShadows(entity: MarkedEntity): void {
   if (!isMarked(entity)) return
   const instance = newInstance(entity.target)
@@ -236,7 +236,7 @@ function newInstance(target: Class): object | undefined {
   }
 }
 
-/** A class among the data source's entities that has marks, but that is neither an entity nor what entities extend. */
+/** Finds a listed class with marked methods that is not an entity, and that no entity extends. */
 function checkListedClasses(dataSource: DataSource, entities: readonly MarkedEntity[]): void {
   const listed = dataSource.options.entities ?? []
   const targets = new Set<unknown>(Array.isArray(listed) ? listed : Object.values(listed))
@@ -244,7 +244,7 @@ function checkListedClasses(dataSource: DataSource, entities: readonly MarkedEnt
   for (const target of declaredClasses()) {
     if (!targets.has(target) || known.has(target)) continue
     throw new InvalidDeclarationError(
-      `${(target as Class).name} has @Backgrounded methods, but is no entity, and no entity extends it: ` +
+      `${(target as Class).name} has @Backgrounded methods, but it is not an entity, and no entity extends it: ` +
         `put @Entity() on it, or take it out of "entities".`,
     )
   }

@@ -14,30 +14,30 @@ export interface MethodOptions {
   readonly queue?: string
   /** −10 … 10, lower first, default 0. */
   readonly priority?: number
-  /** How often the method may run before the job fails for good, default 10. */
+  /** How many times the method may run before the job fails for good, default 10. */
   readonly attempts?: number
-  /** Default: attempt⁴ + 2 s, with jitter. */
+  /** How long a failed job waits before its next attempt; default attempt⁴ + 2 s, with jitter. */
   readonly backoff?: Backoff
-  /** When the row is gone: drop the job and keep the reason (`'discard'`, default), fail it, or retry. */
+  /** What to do when the row is gone: discard the job with a reason (`'discard'`, default), fail it, or retry it. */
   readonly onMissing?: OnMissing
-  /** Find soft-deleted rows too, default false. */
+  /** Whether soft-deleted rows are found too, default false. */
   readonly withDeleted?: boolean
   /** Relations to load with the row, as `find` takes them. */
   readonly relations?: readonly string[] | Readonly<Record<string, unknown>>
-  /** A stable name for the method in stored jobs; default its own. */
+  /** A stable name for the method in stored jobs; default the method's own name. */
   readonly name?: string
 }
 
 /** Options of one call. */
 export interface CallOptions {
-  /** Run no sooner than this from now: ms or '5m'. */
+  /** How long the job waits at least before it runs, in ms or as '5m'. */
   readonly delay?: Duration
-  /** Run no sooner than this moment. */
+  /** The time before which the job does not run. */
   readonly runAt?: Date
   readonly queue?: string
   readonly priority?: number
   readonly attempts?: number
-  /** The transaction to follow; `null`: none, the job goes out at once. */
+  /** The manager of the transaction to follow; with `null` the call follows none, and the job goes out at once. */
   readonly manager?: EntityManager | null
 }
 
@@ -94,19 +94,19 @@ export function checkCallOptions(options: CallOptions, subject: string): void {
   if (options.delay !== undefined) milliseconds(options.delay, `${subject}: delay`)
   if (options.runAt !== undefined) {
     if (!types.isDate(options.runAt) || Number.isNaN(options.runAt.getTime())) {
-      throw new InvalidOptionError(`${subject}: runAt is no valid Date.`)
+      throw new InvalidOptionError(`${subject}: runAt is ${shown(options.runAt)}: give a valid Date.`)
     }
     if (options.delay !== undefined) throw new InvalidOptionError(`${subject}: give delay or runAt, not both.`)
   }
 }
 
-/** @throws InvalidOptionError for anything that is not a manager of TypeORM's, as a QueryRunner or a DataSource is not */
+/** @throws InvalidOptionError unless it is an EntityManager, null or left out; a QueryRunner or a DataSource is refused */
 export function checkManager(manager: unknown, subject: string): void {
   if (manager === undefined || manager === null) return
   const { save, transaction } = manager as Partial<EntityManager>
   if (typeof save === 'function' && typeof transaction === 'function') return
   throw new InvalidOptionError(
-    `${subject}: manager is not an EntityManager: give that of the transaction, as queryRunner.manager, or null for none.`,
+    `${subject}: manager is not an EntityManager: give the transaction's, as queryRunner.manager, or null to follow none.`,
   )
 }
 
@@ -114,7 +114,7 @@ function checkNames(options: object, known: readonly string[], subject: string):
   const later = LATER_OPTIONS.find((name) => Object.hasOwn(Object(options) as object, name))
   if (later !== undefined) {
     throw new UnsupportedOptionError(
-      `${subject}: the option "${later}" comes with a later version: leave it out for now.`,
+      `${subject}: the option "${later}" will come with a later version: leave it out for now.`,
     )
   }
   checkKnown(options, known, subject)

@@ -1,7 +1,7 @@
 import type { AfterCommitOptions } from './after-commit-options'
 import type { MethodOptions } from './options'
 
-/** A mark on a method, as the decorators left it. */
+/** What a decorator said about one method. */
 export interface MethodDeclaration {
   readonly property: string
   readonly isStatic: boolean
@@ -13,7 +13,7 @@ export interface MethodDeclaration {
 /** What the decorators said about one class, without its ancestors. */
 export interface ClassDeclaration {
   name?: string
-  /** Names that are marked from outside the class body and checked at start-up. */
+  /** Marked instance methods by property name. Whether they exist is checked at start-up. */
   readonly methods: Map<string, MethodDeclaration>
   readonly statics: Map<string, MethodDeclaration>
 }
@@ -21,7 +21,7 @@ export interface ClassDeclaration {
 /** A class, abstract or not. */
 export type Class = abstract new (...args: never[]) => object
 
-/** Takes the call of a generated method; `dispatch` fills it in. */
+/** Receives the calls of generated methods; `dispatch` sets it. */
 export type CallListener = (receiver: object, property: string, args: readonly unknown[]) => Promise<unknown>
 
 interface SharedState {
@@ -30,12 +30,12 @@ interface SharedState {
   call?: CallListener
 }
 
-/** On globalThis, so that two copies of this module (a bundler, Jest) still know the same marks. */
+/** On globalThis, so that two copies of this module (a bundler's, Jest's) know the same marked methods. */
 const KEY = Symbol.for('typeorm-backgrounded/1')
 const holder = globalThis as { [KEY]?: SharedState }
 const state: SharedState = (holder[KEY] ??= { classes: new Map(), slots: new Map() })
 
-/** The declaration of `target`, made on first use. */
+/** The declaration of `target`, created on first use. */
 export function declare(target: object): ClassDeclaration {
   let declaration = state.classes.get(target)
   if (!declaration) state.classes.set(target, (declaration = { methods: new Map(), statics: new Map() }))
@@ -50,7 +50,7 @@ export function declaredClasses(): Iterable<object> {
   return state.classes.keys()
 }
 
-/** The marks that `target` has itself or inherits; the most derived one wins. */
+/** The marked methods of `target`, its own and inherited ones; the most derived declaration wins. */
 export function marksOf(target: Class): MethodDeclaration[] {
   const found = new Map<string, MethodDeclaration>()
   for (const ancestor of lineage(target)) {
@@ -84,7 +84,7 @@ export function callListener(): CallListener {
   return state.call
 }
 
-/** One value for all copies of this library in the process. */
+/** A value that all copies of this library in the process share. */
 export function shared<T>(name: string, make: () => T): T {
   if (!state.slots.has(name)) state.slots.set(name, make())
   return state.slots.get(name) as T

@@ -18,7 +18,7 @@ interface Attachment {
   options: BackgroundedOptions
   readonly events: BackgroundedEvents
   runtime?: Runtime
-  /** Those whose place another has taken, until they are closed. */
+  /** Earlier runtimes that were replaced and are not closed yet. */
   readonly retired: Set<Runtime>
   /** Set by `insideTestTransaction`. */
   testRunner?: QueryRunner
@@ -28,12 +28,13 @@ const attachments = shared('attachments', () => new WeakMap<DataSource, Attachme
 const handlersInUse = shared('handlers-in-use', () => new WeakMap<Handler, DataSource>())
 
 /**
- * Attaches the plugin to a data source and returns it. Before `initialize()` it also adds the entities that
- * the handler needs; after it, it attaches at once. Attaching again replaces the options and closes the old
- * handler. `dataSource.destroy()` delivers what is on its way and closes the handler.
+ * Attaches the plugin to a data source, and returns the data source. Call it before `initialize()`, because it then also
+ * adds the entities that the handler needs; on an initialised data source it attaches at once. Attaching again replaces
+ * the options and closes the old handler. `dataSource.destroy()` delivers the calls that are on their way and closes the
+ * handler.
  *
- * @throws InvalidOptionError, UnsupportedOptionError, HandlerInUseError; marks that cannot work are refused
- * when the data source is initialised
+ * @throws InvalidOptionError, UnsupportedOptionError, HandlerInUseError; decorators that cannot work are refused when the
+ * data source is initialised
  */
 export function withBackgrounded<D extends DataSource>(dataSource: D, options: BackgroundedOptions): D {
   if (!InstanceChecker.isDataSource(dataSource))
@@ -67,7 +68,7 @@ export function backgroundedEvents(dataSource: DataSource): BackgroundedEvents {
 }
 
 /**
- * A worker in this process; `run()` it, `stop()` it.
+ * Creates a worker in this process. It works between `run()` and `stop()`.
  * @throws InvalidOptionError, NotAttachedError
  */
 export function createWorker(dataSource: DataSource, options: WorkerOptions = {}): Worker {
@@ -75,15 +76,15 @@ export function createWorker(dataSource: DataSource, options: WorkerOptions = {}
 }
 
 export interface DrainOptions extends Pick<WorkerOptions, 'queues' | 'concurrency'> {
-  /** Throw the error of the first job that failed for good, default false. */
+  /** Whether to throw the error of the first job that failed for good, default false. */
   readonly throwOnFailure?: boolean
 }
 
 const DRAIN_OPTIONS = namesOf<DrainOptions>({ queues: true, concurrency: true, throwOnFailure: true })
 
 /**
- * Runs everything that is due, and returns what became of it. A job that is released is not taken again.
- * With a handler that keeps no jobs there is nothing to run.
+ * Runs every job that is due, and returns how many ended in which way. A job that is released is not claimed again in the
+ * same drain. A handler that keeps no jobs has nothing to run.
  */
 export async function drain(dataSource: DataSource, options: DrainOptions = {}): Promise<WorkCounts> {
   checkKnown(options, DRAIN_OPTIONS, 'drain')
@@ -97,9 +98,10 @@ export async function drain(dataSource: DataSource, options: DrainOptions = {}):
 }
 
 /**
- * Resolves when every deferred call whose commit has happened is with the handler, or stays in the outbox for a
- * worker to relay, since the handler cannot be reached; with `SynchronousHandler`, has been performed.
- * @throws the first error since the last call
+ * Resolves when every deferred call whose transaction has committed is delivered to the handler, or stays in the outbox
+ * for a worker to relay because the handler cannot be reached. With `SynchronousHandler`, it resolves when those calls
+ * have been performed.
+ * @throws the first error of a delivery since `settled` was last called
  */
 export async function settled(dataSource: DataSource): Promise<void> {
   await runtimeOf(dataSource).dispatcher.settled()
@@ -112,19 +114,19 @@ export function runtimeOf(dataSource: DataSource): Runtime {
   return runtime
 }
 
-/** Logs to `logger` unless the application chose one itself. For the CLI, before `initialize()`. */
+/** Sets the logger unless the application has chosen one itself. The CLI calls it before `initialize()`. */
 export function withDefaultLogger(dataSource: DataSource, logger: Logger): void {
   const attachment = attachmentOf(dataSource)
   attachment.options = { logger, ...attachment.options }
 }
 
-/** The plugin's options on a data source, and the entities of the tables it needs there. For the CLI, before `initialize()`. */
+/** The plugin's options and the entities of the tables it needs. The CLI calls it before `initialize()`. */
 export function pluginOf(dataSource: DataSource): { options: BackgroundedOptions; entities: EntityTargets } {
   const { options } = attachmentOf(dataSource)
   return { options, entities: entitiesOf(dataSource, options) }
 }
 
-/** What `insideTestTransaction` sets. */
+/** Sets the runner of `insideTestTransaction`. */
 export function useTestRunner(dataSource: DataSource, runner: QueryRunner): void {
   attachmentOf(dataSource).testRunner = runner
 }
@@ -137,7 +139,7 @@ function newAttachment(dataSource: DataSource, options: BackgroundedOptions): At
   return attachment
 }
 
-/** The old one goes only when there is a new one, and in its own time. */
+/** Replaces the runtime once the new one was made. The old one closes when its open transactions have ended. */
 function replaceRuntime(dataSource: DataSource, attachment: Attachment): void {
   const { runtime: old, retired } = attachment
   attachment.runtime = newRuntime(dataSource, attachment)
@@ -163,7 +165,7 @@ function followLifecycle(dataSource: DataSource, attachment: Attachment): void {
     }
     return dataSource
   })
-  // With `migrationsRun`, initialize() runs them: they may call methods too.
+  // With `migrationsRun`, initialize() runs the migrations, which may make background calls.
   override(dataSource, 'runMigrations', async (...args) => {
     if (dataSource.isInitialized) attachment.runtime ??= newRuntime(dataSource, attachment)
     return runMigrations(...args)
@@ -189,7 +191,7 @@ function followTransactions(dataSource: DataSource, attachment: Attachment): voi
   })
 }
 
-/** Replaces a method on one object, out of sight of whoever lists its properties. */
+/** Replaces a method on one object, as a property that is not enumerable. */
 function override<T extends object, K extends keyof T>(target: T, name: K, value: T[K]): void {
   Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: false })
 }

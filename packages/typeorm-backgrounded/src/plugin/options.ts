@@ -8,22 +8,23 @@ import { checkMethodOptions, type MethodOptions } from '../metadata/options'
 
 /** Options of `withBackgrounded`. */
 export interface BackgroundedOptions extends MethodTableOptions {
-  /** Where jobs are kept. One instance serves one data source. */
+  /** Decides where jobs are kept. One instance serves one data source. */
   readonly handler: Handler
   /** Options for every method that does not set its own. */
   readonly defaults?: MethodOptions
-  /** Bridge to a DI container, for `resolve(token)` in methods. May return a promise. */
+  /** Connects `resolve(token)` in methods to a dependency injection container. It may return a promise. */
   readonly resolve?: (token: unknown) => unknown
-  /** This data source's name in stored jobs, where there are several; default `'default'`. */
+  /** This data source's name in stored jobs, for programs with several data sources; default `'default'`. */
   readonly source?: string
-  /** pino's shape; default: warnings and errors on the console. */
+  /** A logger with pino's interface; by default, warnings and errors go to the console. */
   readonly logger?: Logger
-  /** How long completed jobs stay findable, as '1d'; default: they are removed at once. */
+  /** How long completed jobs are kept, as '1d'; by default they are removed at once. */
   readonly keepCompleted?: Duration
   /**
-   * Keep the jobs of a transaction in the table `backgrounded_outbox`, committed or rolled back with it, until the
-   * handler has them; default true for a handler outside the database. `false`: a call whose process dies between
-   * its commit and the push is lost, and a call while the handler cannot be reached rejects.
+   * Whether the jobs of a transaction are written to the table `backgrounded_outbox`, where they commit or roll back with
+   * it and stay until the handler has them; default true for a handler outside the database. With `false`, a call is lost
+   * if its process dies between the commit and the push to the handler, and a call rejects while the handler cannot be
+   * reached.
    */
   readonly outbox?: boolean
 }
@@ -55,7 +56,7 @@ export function checkPluginOptions(options: BackgroundedOptions): void {
   if (logger !== undefined) checkLogger(logger)
   if (outbox && handler.capabilities.transactional) {
     throw new UnsupportedOptionError(
-      `The ${handler.name} handler writes jobs inside the caller's transaction, and needs no outbox: leave it out.`,
+      `The ${handler.name} handler writes jobs inside the caller's transaction, so it needs no outbox: leave the option out.`,
     )
   }
   if (source !== undefined && !(typeof source === 'string' && /^[\w.-]{1,100}$/.test(source))) {
@@ -64,16 +65,16 @@ export function checkPluginOptions(options: BackgroundedOptions): void {
   if (keepCompleted === undefined) return
   milliseconds(keepCompleted, 'keepCompleted')
   if (!handler.capabilities.honours.keepCompleted) {
-    throw new UnsupportedOptionError(`The ${handler.name} handler keeps no completed jobs: leave keepCompleted out.`)
+    throw new UnsupportedOptionError(`The ${handler.name} handler cannot keep completed jobs: leave keepCompleted out.`)
   }
 }
 
-/** Found at the start rather than at the first line, which may be an error's. */
+/** Checks the logger at the start, because the first line that it would fail on may be an error's. */
 function checkLogger(logger: Partial<Logger> | null): void {
   const missing = (['debug', 'info', 'warn', 'error'] as const).find((level) => typeof logger?.[level] !== 'function')
   if (missing === undefined) return
   throw new InvalidOptionError(
-    `logger has no method ${missing}: give one in pino's shape, with debug, info, warn and error, each taking (fields, message).`,
+    `logger has no method ${missing}: give a logger like pino's, with debug, info, warn and error, each taking (fields, message).`,
   )
 }
 

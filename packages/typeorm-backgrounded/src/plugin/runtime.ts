@@ -31,7 +31,7 @@ import { emitOutcome, Worker, type WorkerOptions } from '../worker/worker'
 
 const initialised = shared('runtimes', () => new Set<Runtime>())
 const resolvers = shared('resolvers', () => new Map<DataSource, Resolver>())
-/** Who attached a handler last, and is to close it. */
+/** The runtime that attached a handler last, and has to close it. */
 const users = shared('handler-users', () => new WeakMap<Handler, Runtime>())
 
 interface Resolver {
@@ -45,7 +45,8 @@ export function runtimes(): Runtime[] {
 }
 
 /**
- * Asks the DI bridge of the running job's data source, or outside a job that of the one that has a bridge.
+ * Calls the `resolve` option of the running job's data source. Outside a job, or where that data source has none, it calls
+ * the only one that there is.
  * @throws NoResolverError
  */
 export function resolve<T = unknown>(token: unknown): T {
@@ -56,7 +57,7 @@ export function resolve<T = unknown>(token: unknown): T {
   return resolver.resolve(token) as T
 }
 
-/** Everything that hangs on one data source between `initialize()` and `destroy()`. */
+/** The plugin's parts on one data source between `initialize()` and `destroy()`. */
 export class Runtime {
   readonly handler: Handler
   readonly methods: MethodTable
@@ -78,7 +79,7 @@ export class Runtime {
     private readonly options: BackgroundedOptions,
     private readonly events: BackgroundedEvents,
     private readonly testRunner: () => QueryRunner | undefined,
-    /** Whose place this one takes. */
+    /** The runtime that this one replaces. */
     previous?: Runtime,
   ) {
     const { handler, source = 'default' } = options
@@ -107,10 +108,7 @@ export class Runtime {
           delivered: (job) => events.emit('enqueued', { job: summaryOf(job) }),
           refused: (job, error) => {
             events.emit('enqueueFailed', { job: summaryOf(job), error })
-            logger.error(
-              { err: error, job: summaryOf(job) },
-              'a job is refused by the handler, and stays in the outbox',
-            )
+            logger.error({ err: error, job: summaryOf(job) }, 'the handler refuses a job, which stays in the outbox')
           },
         })
       : undefined
@@ -133,7 +131,7 @@ export class Runtime {
     )
 
     const keepCompleted = options.keepCompleted === undefined ? 0 : milliseconds(options.keepCompleted, 'keepCompleted')
-    // A handler that goes on as it was is not disturbed.
+    // A handler that goes on with the same options is not attached again.
     const host: BuiltInHost = { dataSource, source, logger, keepCompleted, testRunner }
     if (!previous?.hasAttachedAs(options)) handler.attach?.(host)
     users.set(handler, this)
@@ -145,7 +143,7 @@ export class Runtime {
     initialised.add(this)
   }
 
-  /** @throws MissingTableError for an outbox without its table, unless that may be about to come */
+  /** @throws MissingTableError, OutdatedTableError for an outbox whose table is not ready, unless a migration may still mend it */
   async start(): Promise<void> {
     await this.proof
     try {
@@ -153,24 +151,24 @@ export class Runtime {
     } catch (error) {
       const isAboutTable = error instanceof MissingTableError || error instanceof OutdatedTableError
       if (!isAboutTable || !(await mayStillCome(this.dataSource))) throw error
-      this.logger.warn({ err: error }, 'calls fail until the outbox table is there')
+      this.logger.warn({ err: error }, 'calls fail until the outbox table is ready')
     }
   }
 
-  /** Until it is known, and where it does not hold, jobs are written by the hook before the commit. */
+  /** Finds out whether jobs can be sent with the COMMIT. Until then, and where they cannot, the before-commit hook writes them. */
   private async proveEdges(): Promise<void> {
     if (!this.handler.capabilities.transactional && !this.outbox) return
     this.sendsEdges = await sendsCommitThroughQuery(this.dataSource)
     if (this.sendsEdges) return
     this.logger.warn(
       {},
-      'this version of TypeORM commits in a way of its own: jobs cost their transaction one statement more',
+      'this version of TypeORM does not send COMMIT through query(), so jobs cost their transaction one more statement',
     )
   }
 
   createWorker(options: WorkerOptions, once = false): Worker {
     const { handler, executor, logger, events, outbox } = this
-    // A job is nobody's call: transactions around whoever started the worker are none of its business.
+    // A job must not see the transactions in which the worker was started.
     const outside = {
       execute: (job: ClaimedJob, listener?: RunListener) => outsideAmbientScopes(() => executor.execute(job, listener)),
       summarize: executor.summarize.bind(executor),
@@ -183,12 +181,15 @@ export class Runtime {
     return worker
   }
 
-  /** Jobs of such a queue may come from a call that names it, or from another program: it may also be a slip of the pen. */
+  /** Only warns, because a call or another program may name such a queue; but it may also be a spelling mistake. */
   private noteUnknownQueues(queues: readonly string[]): void {
     const known = this.methods.queues
     const unknown = queues.filter((queue) => !known.has(queue))
     if (unknown.length === 0) return
-    this.logger.warn({ unknown, known: [...known] }, 'no method uses these queues: only calls that name them fill them')
+    this.logger.warn(
+      { unknown, known: [...known] },
+      'no method uses these queues, so they get jobs only from calls that name them',
+    )
   }
 
   private surroundings(): Surroundings {
@@ -202,7 +203,7 @@ export class Runtime {
     return worker
   }
 
-  /** Delivers what is on its way, stops workers, and lets go of everything that keeps the process alive. Never rejects. */
+  /** Delivers the calls that are on their way, stops workers, and closes all that keeps the process alive. Never rejects. */
   async close(): Promise<void> {
     this.isClosed = true
     const { logger, handler } = this
@@ -217,26 +218,26 @@ export class Runtime {
     await step('a delivery', () => this.dispatcher.flush())
     await step('the outbox', () => this.outbox?.close())
     this.unsubscribe(this.subscribers)
-    this.letGo()
-    if (users.get(handler) !== this) return // another one uses it now
+    this.unregister()
+    if (users.get(handler) !== this) return // another runtime uses it now
     users.delete(handler)
     await step('the handler', () => handler.close?.())
   }
 
   /**
-   * Another one has taken its place: from now on this one only follows the transactions that were called in already, and
+   * Called when another runtime has replaced this one. It only follows the open transactions in which it has calls, and
    * closes when they have ended. Never rejects.
    */
   async retire(): Promise<void> {
     const [, ...others] = this.subscribers // the first follows the edges of transactions
     this.unsubscribe(others)
-    this.letGo()
+    this.unregister()
     await Promise.race([this.dispatcher.transactions.idle(), this.abandoned.promise])
     await this.close()
     this.closed.resolve()
   }
 
-  /** Does not wait for open transactions any longer: the data source ends them. */
+  /** Stops waiting for open transactions, because the data source is about to end them. */
   abandon(): Promise<void> {
     this.abandoned.resolve()
     return this.closed.promise
@@ -252,7 +253,7 @@ export class Runtime {
     )
   }
 
-  private letGo(): void {
+  private unregister(): void {
     detachDispatcher(this.dispatcher)
     if (resolvers.get(this.dataSource)?.owner === this) resolvers.delete(this.dataSource)
     initialised.delete(this)
@@ -266,7 +267,7 @@ export class Runtime {
     }
   }
 
-  /** The handler runs jobs inside `enqueue`: through the same executor as a worker. */
+  /** For a handler that runs jobs inside `enqueue`, with the same executor as a worker. */
   private consumeInline(handler: Handler & Consumable): void {
     const worker = { events: this.events, logger: quietAboutErrors(this.logger) }
     handler.consume(
@@ -275,14 +276,14 @@ export class Runtime {
         pollInterval: 0,
         once: false,
         applied: (job, outcome) => emitOutcome(worker, this.executor.summarize(job), outcome, 0),
-        lost: () => {},
+        leaseLost: () => {},
       },
       (job) => outsideAmbientScopes(() => this.executor.execute(job)),
     )
   }
 }
 
-/** What an event must not start, so that methods which save their rows come to an end. */
+/** The methods that an after-commit event must not start again, so that methods which save their row do not run for ever. */
 function runningChain(source: string): EventChain {
   const job = currentJobOrUndefined()
   if (!job) return []
@@ -295,10 +296,10 @@ function isJobOf(dataSource: DataSource): boolean {
 }
 
 function dataSourceOf(manager: { dataSource?: DataSource; connection?: DataSource }): DataSource {
-  return (manager.dataSource ?? manager.connection) as DataSource // TypeORM 0.3 has the latter only
+  return (manager.dataSource ?? manager.connection) as DataSource // TypeORM 0.3 has only `connection`
 }
 
-/** An inline job's error is the caller's, who decides about it. */
+/** Logs everything at debug level, because the call itself rejects with the error of an inline job. */
 function quietAboutErrors(logger: Logger): Logger {
   const debug: Logger['debug'] = (fields, message) => logger.debug(fields, message)
   return { debug, info: debug, warn: debug, error: debug }

@@ -3,13 +3,13 @@ import { EntitySchema, InstanceChecker, type DataSource, type EntitySchemaOption
 import { dialectOf, type Dialect } from '../database/dialect'
 import type { EntityTargets } from '../handlers/contract/handler'
 
-/** In bytes. MariaDB and MySQL refuse a longer name, Postgres cuts it off. */
+/** In bytes. MariaDB and MySQL refuse a longer name; Postgres cuts it. */
 const LONGEST: Readonly<Record<Dialect, number>> = { mariadb: 64, postgres: 63, sqlite: Infinity }
 
 /**
- * A table whose indices get names that the database takes. A naming strategy that lists the columns in the name of an index
- * makes too long ones of the library's: those are cut, and end with a hash of what was cut. All other names stay what the
- * strategy makes of them, so that no table that exists needs a migration.
+ * The same table with index names that are short enough for the database. A naming strategy that lists the columns in the
+ * name of an index makes names that are too long; those are cut, and end with a hash of the whole name. All other names
+ * are left to the strategy, so that existing tables need no migration.
  */
 export function withShortIndexNames(entity: EntityTargets[number], dataSource: DataSource): EntityTargets[number] {
   const dialect = dialectOf(dataSource.options.type)
@@ -25,7 +25,7 @@ export function withShortIndexNames(entity: EntityTargets[number], dataSource: D
 
 type Index = NonNullable<EntitySchemaOptions<object>['indices']>[number]
 
-/** What TypeORM would call it. */
+/** The name that TypeORM would give it. */
 function nameOf(
   index: Index,
   options: EntitySchemaOptions<object>,

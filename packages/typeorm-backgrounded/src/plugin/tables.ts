@@ -5,9 +5,7 @@ import type { EntityTargets } from '../handlers/contract/handler'
 import { withShortIndexNames } from './short-index-names'
 import { usesOutbox, type BackgroundedOptions } from './options'
 
-/** The entities of the plugin's tables among those of the user's data source. */
-
-/** Those that the handler and the outbox need. */
+/** The entities of the tables that the handler and the outbox need. */
 export function entitiesOf(dataSource: DataSource, options: BackgroundedOptions): EntityTargets {
   const { type } = dataSource.options
   const entities = [
@@ -20,7 +18,7 @@ export function entitiesOf(dataSource: DataSource, options: BackgroundedOptions)
 export function addEntities(dataSource: DataSource, options: BackgroundedOptions): void {
   const needed = entitiesOf(dataSource, options)
   if (needed.length === 0) return
-  // TypeORM keeps the very options object it was given: one that is used again holds another handler's tables.
+  // TypeORM keeps the options object that it was given; if the application uses that again, it holds these tables already.
   const others = listedEntities(dataSource).filter((entity) => !needed.some((each) => isSameTable(each, entity)))
   setEntities(dataSource, [...others, ...needed])
 }

@@ -227,7 +227,7 @@ export class Worker {
       maxSilence: silenceOf(this.options),
       prefetch: () => this.host.executor.prefetchQuery(),
       applied: (job, outcome) => this.applied(job, outcome),
-      lost: (job) => {
+      leaseLost: (job) => {
         const { summary } = this.ended(job)
         this.host.events.emit('leaseLost', { job: summary })
         this.host.logger.warn({ job: summary }, 'lost the lease on a job: another worker may run it again')

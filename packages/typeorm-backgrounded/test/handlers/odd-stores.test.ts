@@ -37,7 +37,7 @@ describe('consumeStore, whatever a store of ones own does', () => {
     const applied: string[] = []
     const consumption = consumeStore(
       storeOf(odd, applied),
-      { queues: '*', concurrency: 3, pollInterval: 5, once: false, applied() {}, lost() {}, ...options },
+      { queues: '*', concurrency: 3, pollInterval: 5, once: false, applied() {}, leaseLost() {}, ...options },
       execute,
       silent,
     )
@@ -102,8 +102,8 @@ describe('consumeStore, whatever a store of ones own does', () => {
       const throws = () => {
         throw value()
       }
-      await work({}, undefined, { applied: throws, lost: throws })
-      await work({}, undefined, { applied: async () => throws(), lost: async () => throws() })
+      await work({}, undefined, { applied: throws, leaseLost: throws })
+      await work({}, undefined, { applied: async () => throws(), leaseLost: async () => throws() })
     })
   }
 
@@ -117,7 +117,7 @@ describe('consumeStore, whatever a store of ones own does', () => {
     const jobs = [job('odd'), job('1'), job('2')]
     const consumption = consumeStore(
       { claim: () => jobs.splice(0, 1), apply },
-      { queues: '*', concurrency: 1, pollInterval: 5, once: false, applied() {}, lost() {} },
+      { queues: '*', concurrency: 1, pollInterval: 5, once: false, applied() {}, leaseLost() {} },
       () => Promise.resolve({ state: 'completed' }),
       silent,
     )

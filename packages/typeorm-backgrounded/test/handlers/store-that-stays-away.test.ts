@@ -10,7 +10,7 @@ describe('a consumption that is stopped while its store is away', () => {
     pollInterval: 5,
     once: false,
     applied() {},
-    lost() {},
+    leaseLost() {},
   }
   let said: string[]
   let isClosed: boolean

@@ -81,7 +81,7 @@ describe('a mark', () => {
     expect(ran).to.deep.equal(['sync'])
     await dataSource.destroy()
     Backgrounded('vanished')(Vendor as never)
-    expect((await refusal(Vendor))?.message).to.match(/Vendor\.vanished, and there is no such method/)
+    expect((await refusal(Vendor))?.message).to.match(/Vendor\.vanished, but there is no such method/)
   })
 
   it('is refused at start-up where a field hides the generated method', async () => {
@@ -98,7 +98,7 @@ describe('a mark', () => {
     class Loose {
       @Backgrounded() touch(): void {}
     }
-    expect((await refusal(Loose))?.message).to.match(/Loose has @Backgrounded methods, but is no entity/)
+    expect((await refusal(Loose))?.message).to.match(/Loose has @Backgrounded methods, but it is not an entity/)
   })
 
   it('may be on a base class that is listed among the entities, where an entity extends it', async () => {
@@ -143,7 +143,7 @@ describe('a mark', () => {
           Object.getOwnPropertyDescriptor(Base.prototype, 'touch') as never,
         ),
       )
-        .to.throw(/comes with a later version/)
+        .to.throw(/will come with a later version/)
         .with.property('code', 'UNSUPPORTED_OPTION')
     })
   }

@@ -100,10 +100,10 @@ describe('the options of a method', () => {
     [{ name: '__proto__' }, 'INVALID_OPTION', /name/],
     [{ retries: 3 }, 'INVALID_OPTION', /there is no option "retries"; the options are queue, priority/],
     [{ delay: '5m' }, 'INVALID_OPTION', /there is no option "delay"/],
-    [{ unique: true }, 'UNSUPPORTED_OPTION', /"unique" comes with a later version/],
-    [{ exclusive: true }, 'UNSUPPORTED_OPTION', /"exclusive" comes with a later version/],
-    [{ transactional: false }, 'UNSUPPORTED_OPTION', /"transactional" comes with a later version/],
-    [{ timeout: '5m' }, 'UNSUPPORTED_OPTION', /"timeout" comes with a later version/],
+    [{ unique: true }, 'UNSUPPORTED_OPTION', /"unique" will come with a later version/],
+    [{ exclusive: true }, 'UNSUPPORTED_OPTION', /"exclusive" will come with a later version/],
+    [{ transactional: false }, 'UNSUPPORTED_OPTION', /"transactional" will come with a later version/],
+    [{ timeout: '5m' }, 'UNSUPPORTED_OPTION', /"timeout" will come with a later version/],
   ]
   for (const [options, code, says] of bad) {
     it(`are refused where they are written: ${JSON.stringify(options).slice(0, 60)}`, async () => {
@@ -254,8 +254,8 @@ describe('the options of a call', () => {
     [{ delay: 'soon' }, 'INVALID_OPTION', /delay is 'soon'/],
     [{ delay: Infinity }, 'INVALID_OPTION', /delay/],
     [{ delay: 9e15 }, 'INVALID_OPTION', /delay/],
-    [{ runAt: 'tomorrow' }, 'INVALID_OPTION', /runAt is no valid Date/],
-    [{ runAt: new Date(NaN) }, 'INVALID_OPTION', /runAt is no valid Date/],
+    [{ runAt: 'tomorrow' }, 'INVALID_OPTION', /runAt is .*: give a valid Date/],
+    [{ runAt: new Date(NaN) }, 'INVALID_OPTION', /runAt is .*: give a valid Date/],
     [{ runAt: new Date(), delay: 5 }, 'INVALID_OPTION', /give delay or runAt, not both/],
     [{ queue: '' }, 'INVALID_OPTION', /queue/],
     [{ priority: 11 }, 'INVALID_OPTION', /priority/],
@@ -340,7 +340,7 @@ describe('withBackgrounded refuses', () => {
       'keepCompleted where nothing is kept',
       { handler: new SynchronousHandler(), keepCompleted: '1d' },
       'UNSUPPORTED_OPTION',
-      /synchronous handler keeps no completed jobs/,
+      /synchronous handler cannot keep completed jobs/,
     ],
     [
       'an outbox where jobs are written inside the transaction anyway',
@@ -398,7 +398,7 @@ describe('a mark that cannot work', () => {
   it('is refused on a class without method names', () => {
     const error = thrownBy(() => (Backgrounded() as (...args: unknown[]) => void)(class Bare {}))
     expect(error).to.have.property('code', 'INVALID_DECLARATION')
-    expect(error.message).to.match(/on a class, give it method names/)
+    expect(error.message).to.match(/to mark a class, give it the names of methods/)
   })
 
   it('is refused where one name is for several methods', () => {
@@ -429,7 +429,7 @@ describe('a mark that cannot work', () => {
     }
     const error = await refusal({}, Clashing)
     expect(error).to.have.property('code', 'INVALID_DECLARATION')
-    expect(error.message).to.equal('Two methods of Clashing are both stored as "two": name one of them otherwise.')
+    expect(error.message).to.equal('Two methods of Clashing are both stored as "two": give one of them another name.')
   })
 
   it('is refused at start-up where an inherited constructor sets a field that hides the generated method', async () => {
@@ -471,7 +471,7 @@ describe('a mark that cannot work', () => {
       @Backgrounded() static sweep(): void {}
     }
     delete (Gone as { sweep?: unknown }).sweep
-    expect((await refusal({}, Gone)).message).to.match(/Gone\.sweep, and there is no such static method/)
+    expect((await refusal({}, Gone)).message).to.match(/Gone\.sweep, but there is no such static method/)
   })
 
   it('leaves a data source closed that it refused, and a corrected one starts', async () => {

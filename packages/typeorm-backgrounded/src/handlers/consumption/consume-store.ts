@@ -51,17 +51,17 @@ export function consumeStore<Job extends ClaimedJob>(
     answers.set(job, (await store.apply(toBeKept(originals.get(job) as Job, outcome), outcome)) !== false)
   }
 
-  function handOut(job: Job): ClaimedJob {
-    const handedOut = readable(job)
-    originals.set(handedOut, job)
-    return handedOut
+  function toClaimedJob(job: Job): ClaimedJob {
+    const claimed = readable(job)
+    originals.set(claimed, job)
+    return claimed
   }
 
   /** @throws what kept the store from answering, or TypeError for an answer that is not a list of jobs */
   async function claimFrom(queue: string | undefined, slots: number): Promise<ClaimedJob[]> {
     const jobs: unknown = await store.claim(slots, queue)
     if (!Array.isArray(jobs)) throw new TypeError(`The store's claim gave ${textOf(jobs)} instead of an array of jobs.`)
-    return jobs.filter(isJob).map((job) => handOut(job as Job))
+    return jobs.filter(isJob).map((job) => toClaimedJob(job as Job))
   }
 
   function isJob(job: unknown): boolean {

@@ -184,7 +184,7 @@ export class StoreConsumption<Job extends ClaimedJob> implements Consumption {
     for (const each of finished) {
       const { job, outcome } = each
       if (refused?.has(job)) this.putAside(each, refused.get(job))
-      else if (leaseLost.has(job)) this.notify(() => this.options.lost(job))
+      else if (leaseLost.has(job)) this.notify(() => this.options.leaseLost(job))
       else this.notify(() => this.options.applied(job, outcome))
     }
     for (const { job } of finished) if (!refused?.has(job)) this.refusals.delete(job)

@@ -25,7 +25,7 @@ export interface ConsumeOptions {
   /** Called when the store has the outcome of this job. */
   applied(job: ClaimedJob, outcome: Outcome): void
   /** Called when another worker has this job now, so that its outcome was not stored. */
-  lost(job: ClaimedJob): void
+  leaseLost(job: ClaimedJob): void
 }
 
 /** A running `consume`. */

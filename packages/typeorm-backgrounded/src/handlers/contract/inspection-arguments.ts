@@ -58,7 +58,9 @@ function checkMembers(query: object, known: readonly string[], of: string): void
   if (!isJsonObject(query)) throw refused(`${of}: the query`, query, `give an object with some of ${known.join(', ')}`)
   const unknown = Object.keys(query).find((name) => !known.includes(name))
   if (unknown !== undefined)
-    throw new InvalidOptionError(`${of}: there is no "${capped(unknown, 100)}"; there are ${known.join(', ')}.`)
+    throw new InvalidOptionError(
+      `${of}: there is no option "${capped(unknown, 100)}"; the options are ${known.join(', ')}.`,
+    )
 }
 
 function checkKey(key: unknown): void {
@@ -75,7 +77,7 @@ function checkKey(key: unknown): void {
 
 function checkState(state: unknown, of: string): void {
   if (state === undefined || JOB_STATES.includes(state as JobState)) return
-  throw refused(`${of}: state`, state, `there are ${JOB_STATES.join(', ')}`)
+  throw refused(`${of}: state`, state, `give one of ${JOB_STATES.join(', ')}`)
 }
 
 function refused(what: string, value: unknown, fix: string): InvalidOptionError {
