@@ -1,5 +1,7 @@
+import { FAST_PATHS, type FastPathName } from '../fast-paths'
 import type { Store } from '../places/place'
 import type { OpenSide } from './side'
+import { loadWithout } from './without'
 
 interface SideEntry {
   readonly title: string
@@ -8,8 +10,7 @@ interface SideEntry {
   readonly load: () => Promise<{ open: OpenSide }>
 }
 
-/** Every side by its name. */
-export const SIDES = {
+const WHOLE_SIDES = {
   'library-redis': {
     title: 'this library, BullHandler',
     store: 'redis',
@@ -29,21 +30,6 @@ export const SIDES = {
     title: 'this library, DatabaseHandler on SQLite',
     store: 'sqlite',
     load: () => import('./library-in-database.js'),
-  },
-  'library-without-prefetch': {
-    title: 'without rows prefetched',
-    store: 'postgres',
-    load: () => import('./library-without-prefetch.js'),
-  },
-  'library-without-listen': {
-    title: 'without LISTEN, prepared statements and rows prefetched',
-    store: 'postgres',
-    load: () => import('./library-without-listen.js'),
-  },
-  'library-without-notify': {
-    title: 'without NOTIFY',
-    store: 'postgres',
-    load: () => import('./library-without-notify.js'),
   },
   bull: { title: 'Bull by hand', store: 'redis', load: () => import('./bull.js') },
   bullmq: { title: 'BullMQ by hand', store: 'redis', load: () => import('./bullmq.js') },
@@ -68,4 +54,24 @@ export const SIDES = {
   'floor-mariadb': { title: 'floor: raw SQL on MariaDB', store: 'mariadb', load: () => import('./floor-mariadb.js') },
 } as const satisfies Record<string, SideEntry>
 
-export type SideName = keyof typeof SIDES
+type WholeSideName = keyof typeof WHOLE_SIDES
+type SideWithoutName = `library-${Store}-without-${FastPathName}`
+export type SideName = WholeSideName | SideWithoutName
+
+/** Every side by its name: also this library on each store without each of its fast paths there. */
+export const SIDES: Readonly<Record<SideName, SideEntry>> = { ...WHOLE_SIDES, ...sidesWithout() }
+
+function sidesWithout(): Record<SideWithoutName, SideEntry> {
+  const names = Object.keys(FAST_PATHS) as FastPathName[]
+  const entries = names.flatMap((name) =>
+    FAST_PATHS[name].stores.map((store): [string, SideEntry] => [
+      `library-${store}-without-${name}`,
+      {
+        title: FAST_PATHS[name].title,
+        store,
+        load: () => loadWithout(name, WHOLE_SIDES[`library-${store}`].load),
+      },
+    ]),
+  )
+  return Object.fromEntries(entries) as Record<SideWithoutName, SideEntry>
+}
