@@ -1,14 +1,14 @@
 import { attempt } from './reporting/text-of'
 
-/** Marks every error of this library, whichever copy of it is loaded. */
+/** Set on every error of this library, so that an error of a second copy of it is recognised too. */
 const BRAND = Symbol.for('typeorm-backgrounded.error')
 
 /**
- * Every error this library throws: one class, one stable `code`, and a message that names the fix.
- * `docs/errors.md` lists them; a test holds the two together.
+ * The base class of every error that this library throws. Each has a class and a stable `code` of its own, and a message
+ * that names the fix. `docs/errors.md` lists them, and a test compares the two.
  */
 export abstract class BackgroundedError extends Error {
-  /** Stable across versions; compare this, never the message. */
+  /** Stable across versions: compare this, never the message. */
   abstract readonly code: string
 
   constructor(message: string, options?: ErrorOptions) {
@@ -25,8 +25,8 @@ interface Branded {
 }
 
 /**
- * Whether this is an error of the library with one of these codes, or with any where none is given. By a mark and not by
- * `instanceof`, so that the errors of a second copy of the library count. Never throws.
+ * Whether this is an error of the library with one of these codes, or with any code if none is given. It looks for a
+ * symbol instead of using `instanceof`, so that the errors of a second copy of the library count. Never throws.
  */
 export function isBackgroundedError(error: unknown, ...codes: readonly string[]): error is BackgroundedError {
   return attempt(() => {
@@ -35,11 +35,13 @@ export function isBackgroundedError(error: unknown, ...codes: readonly string[])
   }, false)
 }
 
-/** A call named a method that carries no `@Backgrounded` mark. */
+/** A call named a method that is not marked with `@Backgrounded`. */
 export class NotBackgroundedError extends BackgroundedError {
   readonly code = 'NOT_BACKGROUNDED'
   constructor(entity: string, method: string) {
-    super(`${entity}.${method} is not marked: put @Backgrounded() on the method, or call it directly.`)
+    super(
+      `${entity}.${method} is not marked with @Backgrounded: put @Backgrounded() on the method, or call it directly.`,
+    )
   }
 }
 
@@ -50,48 +52,48 @@ export class NotAttachedError extends BackgroundedError {
   static forEntity(entity: string): NotAttachedError {
     return new NotAttachedError(
       `No initialised data source has ${entity}: list it in the "entities" of a data source, ` +
-        `attach that one with withBackgrounded(dataSource, { handler }), and call initialize() first.`,
+        `attach that data source with withBackgrounded(dataSource, { handler }), and call initialize() before the call.`,
     )
   }
 
-  /** @param what was given in place of an entity, as "a plain object" */
+  /** @param what was given instead of an entity, as "a plain object" */
   static forNoEntity(what: string): NotAttachedError {
     return new NotAttachedError(
-      `The call was made on ${what}, which does not say whose row it is: make an entity of it with repository.create(…), ` +
+      `The call was made on ${what}, which does not name a row: make an entity of it with repository.create(…), ` +
         `or name the row with reference(EntityClass, key).`,
     )
   }
 }
 
-/** Several attached data sources have the class, and nothing says which one is meant. */
+/** Several attached data sources have the class, and the call does not say which one it means. */
 export class AmbiguousDataSourceError extends BackgroundedError {
   readonly code = 'AMBIGUOUS_DATA_SOURCE'
   constructor(subject: string, count: number) {
-    super(`${count} attached data sources could take ${subject}: say which one with { manager: dataSource.manager }.`)
+    super(`${count} attached data sources could take ${subject}: choose one with { manager: dataSource.manager }.`)
   }
 }
 
-/** An option has a value it cannot have. */
+/** An option has a value that it cannot have, or there is no such option. */
 export class InvalidOptionError extends BackgroundedError {
   readonly code = 'INVALID_OPTION'
 }
 
-/** An option that this handler cannot honour, or that a later version brings. */
+/** The handler cannot honour an option, or a later version will bring it. */
 export class UnsupportedOptionError extends BackgroundedError {
   readonly code = 'UNSUPPORTED_OPTION'
 }
 
-/** An argument that a job cannot carry unchanged. */
+/** A job cannot carry this argument unchanged. */
 export class InvalidArgumentError extends BackgroundedError {
   readonly code = 'INVALID_ARGUMENT'
   constructor(
-    /** Where the bad value stands, as `args[0].filter.name`. */
+    /** The place of the bad value, as `args[0].filter.name`. */
     readonly path: string,
     problem: string,
   ) {
     super(
       `${path} ${problem}. A job carries JSON values, Date, bigint, Map, Set, Buffer, undefined and entities: ` +
-        `pass one of those, or the key of what the method should look up.`,
+        `pass one of those, or the key of a row that the method can load.`,
     )
   }
 }
@@ -100,30 +102,30 @@ export class InvalidArgumentError extends BackgroundedError {
 export class MissingKeyError extends BackgroundedError {
   readonly code = 'MISSING_KEY'
   constructor(entity: string, column: string) {
-    super(`This ${entity} has no ${column} yet, and a job finds its row by the key: save it first.`)
+    super(`This ${entity} has no ${column} yet, and a job finds its row by the primary key: save the entity first.`)
   }
 }
 
-/** A key that does not fit the primary columns of its entity. */
+/** A key does not fit the primary columns of its entity. */
 export class InvalidKeyError extends BackgroundedError {
   readonly code = 'INVALID_KEY'
 }
 
-/** A job larger than what the handler accepts. */
+/** A job is larger than the handler accepts. */
 export class PayloadTooLargeError extends BackgroundedError {
   readonly code = 'PAYLOAD_TOO_LARGE'
 
-  /** @param path of the argument that was one too many */
+  /** @param path of the argument that exceeds the limit */
   static at(path: string, limit: number): PayloadTooLargeError {
     return new PayloadTooLargeError(
-      `With ${path}, the arguments have more than ${limit} bytes, which is what a job may have: store the data in a row, and pass its key.`,
+      `With ${path}, the arguments exceed the limit of ${limit} bytes for a job: store the data in a row, and pass its key.`,
     )
   }
 
   /** @param limit bytes */
   static of(subject: string, bytes: number, limit: number): PayloadTooLargeError {
     return new PayloadTooLargeError(
-      `${subject} makes a job of ${bytes} bytes, and a job may have ${limit}: store the data in a row, and pass its key.`,
+      `${subject} makes a job of ${bytes} bytes, and at most ${limit} are allowed: store the data in a row, and pass its key.`,
     )
   }
 }
@@ -138,33 +140,33 @@ export class StoreUnavailableError extends BackgroundedError {
   readonly code = 'STORE_UNAVAILABLE'
 }
 
-/** A mark that cannot work, found at start-up. */
+/** A decorator cannot work as it is written. */
 export class InvalidDeclarationError extends BackgroundedError {
   readonly code = 'INVALID_DECLARATION'
 }
 
-/** Two marked classes of one data source answer to one name. */
+/** Two entities of one data source with marked methods have the same name. */
 export class DuplicateEntityNameError extends BackgroundedError {
   readonly code = 'DUPLICATE_ENTITY_NAME'
   constructor(name: string) {
     super(
       `Two entities with @Backgrounded methods are both named "${name}", and a job stores that name: ` +
-        `give one of them a name of its own with @BackgroundedEntity({ name: '…' }).`,
+        `give one of them another name with @BackgroundedEntity({ name: '…' }).`,
     )
   }
 }
 
-/** A table that the handler needs is missing, in the data source's entities or in the database. */
+/** A table that the handler or the outbox needs is missing, among the data source's entities or in the database. */
 export class MissingTableError extends BackgroundedError {
   readonly code = 'MISSING_TABLE'
 }
 
-/** A table that the handler needs is in the database, and lacks a column or an index. */
+/** A table that the handler or the outbox needs is in the database, but lacks a column or an index. */
 export class OutdatedTableError extends BackgroundedError {
   readonly code = 'OUTDATED_TABLE'
 }
 
-/** The store understands a statement, and refuses it: a permission, a password, a version. `cause` is its own error. */
+/** The store refuses a statement, for example because of a permission, a password or its version. `cause` is its own error. */
 export class StoreRefusedError extends BackgroundedError {
   readonly code = 'STORE_REFUSED'
 }
@@ -175,7 +177,7 @@ export class UnsupportedDatabaseError extends BackgroundedError {
 
   static inMemory(): UnsupportedDatabaseError {
     return new UnsupportedDatabaseError(
-      'A worker cannot share an in-memory database with the process that fills it: use a file, or run the jobs there with drain(dataSource).',
+      'A worker cannot share an in-memory database with the process that enqueues jobs: use a file, or run the jobs in that process with drain(dataSource).',
     )
   }
 }
@@ -204,15 +206,15 @@ export class NoCurrentJobError extends BackgroundedError {
   }
 }
 
-/** `resolve()` was called, and no data source has a `resolve` option. */
+/** `resolve()` was called, but there is no `resolve` option that it could use. */
 export class NoResolverError extends BackgroundedError {
   readonly code = 'NO_RESOLVER'
   constructor() {
-    super('Nothing to resolve with: pass { resolve: (token) => container.get(token) } to withBackgrounded.')
+    super('resolve() has no container to ask: pass { resolve: (token) => container.get(token) } to withBackgrounded.')
   }
 }
 
-/** A stored job that cannot be read. */
+/** A stored job cannot be read. */
 export class MalformedJobError extends BackgroundedError {
   readonly code = 'MALFORMED_JOB'
 }
@@ -227,16 +229,18 @@ export class RowMissingError extends BackgroundedError {
   readonly code = 'ROW_MISSING'
 }
 
-/** The row of a job has become one of another class, which does not have the method. */
+/** The row of a job now belongs to another class, which does not have the method. */
 export class RowChangedClassError extends BackgroundedError {
   readonly code = 'ROW_CHANGED_CLASS'
 }
 
-/** The worker that ran this job died in the middle of it. */
+/** The worker that ran this job died before the job ended. */
 export class WorkerDiedError extends BackgroundedError {
   readonly code = 'WORKER_DIED'
   constructor(attempt: number) {
-    super(`The worker died while it ran this job (attempt ${attempt}): look for a crash or a kill at that time.`)
+    super(
+      `The worker died while it ran this job (attempt ${attempt}): look for a crash or a kill of its process at that time.`,
+    )
   }
 }
 
@@ -244,7 +248,7 @@ export class WorkerDiedError extends BackgroundedError {
 export class LeaseLostError extends BackgroundedError {
   readonly code = 'LEASE_LOST'
   constructor() {
-    super('This worker lost its lease on the job: stop the work, its result will not be stored.')
+    super('This worker lost its lease on the job: stop the work, because its result will not be stored.')
   }
 }
 
@@ -252,7 +256,7 @@ export class LeaseLostError extends BackgroundedError {
 export class WorkerStoppingError extends BackgroundedError {
   readonly code = 'WORKER_STOPPING'
   constructor() {
-    super('The worker is stopping: end the work now, and the job goes back to the queue.')
+    super('The worker is stopping: end the work now by throwing this error, and the job goes back to its queue.')
   }
 }
 

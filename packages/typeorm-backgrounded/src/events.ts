@@ -10,17 +10,17 @@ export interface JobSummary {
   readonly queue: string
 }
 
-/** A job that a worker has claimed. */
+/** What an event says about a job that a worker has claimed. */
 export interface RunningJobSummary extends JobSummary {
   /** 1 for the first run. */
   readonly attempt: number
-  /** How many runs it may have. */
+  /** How many times it may run. */
   readonly attempts: number
 }
 
-/** The events of one data source, by name. All times are ms. */
+/** The events of one data source, by name. All times are in ms. */
 export interface BackgroundedEventMap {
-  /** The store has the job; for a deferred call, after its commit. */
+  /** The store has the job. For a deferred call, this comes after the commit. */
   enqueued: [event: { job: JobSummary }]
   /** The store did not take the job. */
   enqueueFailed: [event: { job: JobSummary; error: unknown }]
@@ -30,21 +30,21 @@ export interface BackgroundedEventMap {
   retried: [event: { job: RunningJobSummary; error: unknown; delay: number }]
   /** The job failed for good and is kept. */
   failed: [event: { job: RunningJobSummary; error: unknown }]
-  /** The job will not run, by its own or its row's state. */
+  /** The job will not run again, because the method said so or its row is gone. */
   discarded: [event: { job: RunningJobSummary; reason: string }]
-  /** The job went back without using an attempt. */
+  /** The job went back to its queue without using an attempt. */
   released: [event: { job: RunningJobSummary; reason: string; delay: number }]
-  /** Another worker may run the job; what this one did with it is not stored. */
+  /** The worker lost its lease, so another one may run the job, and the outcome of this run is not stored. */
   leaseLost: [event: { job: RunningJobSummary }]
 }
 
 type Subscribe = 'on' | 'once' | 'off' | 'addListener' | 'removeListener' | 'prependListener' | 'prependOnceListener'
 
 /**
- * Typed emitter, see `backgroundedEvents`. A listener that throws is logged and harms no job.
+ * A typed emitter, which `backgroundedEvents` returns. An error that a listener throws is logged and does not affect jobs.
  *
- * Its methods are declared here, because how those of a generic EventEmitter are declared, and whether they refuse an
- * unknown event, depends on the version of @types/node.
+ * Its methods are declared here because those of a generic EventEmitter depend on the version of @types/node, as does
+ * whether they refuse an unknown event.
  */
 export interface BackgroundedEvents extends Omit<EventEmitter, Subscribe | 'emit'> {
   on<E extends keyof BackgroundedEventMap>(event: E, listener: BackgroundedListener<E>): this
@@ -57,7 +57,7 @@ export interface BackgroundedEvents extends Omit<EventEmitter, Subscribe | 'emit
   emit<E extends keyof BackgroundedEventMap>(event: E, ...payload: BackgroundedEventMap[E]): boolean
 }
 
-/** What is called at an event. */
+/** The function that is called for an event. */
 export type BackgroundedListener<E extends keyof BackgroundedEventMap> = (...payload: BackgroundedEventMap[E]) => void
 
 /** @param onListenerError must not throw */

@@ -4,12 +4,13 @@ import { isConnectionError } from '../database/errors'
 import type { Logger } from '../logger'
 import { sleep } from '../concurrency/sleep'
 
-const LONGEST_PAUSE = 5_000
+/** In ms. */
+const MAX_RETRY_DELAY = 5_000
 
 /**
- * Initialises the data source of a worker. A database that is down is waited for, like one that goes down later; a
- * wrong password, a missing database and everything else that no waiting mends rejects. A signal ends the process:
- * there is nothing to be handed back yet.
+ * Initialises the data source of a worker. It waits for a database that is down, as a running worker does. It rejects for
+ * errors that waiting does not mend, such as a wrong password or a missing database. A signal ends the process at once,
+ * because no job is claimed yet.
  * @throws what `initialize` rejects with
  */
 export async function connectPatiently(dataSource: DataSource, logger: Logger): Promise<void> {
@@ -19,15 +20,15 @@ export async function connectPatiently(dataSource: DataSource, logger: Logger): 
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end)
   try {
-    for (let pause = 100; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    for (let retryIn = 100; ; retryIn = Math.min(retryIn * 2, MAX_RETRY_DELAY)) {
       try {
         await dataSource.initialize()
         return
       } catch (error) {
         if (!isConnectionError(error)) throw advised(error)
-        logger.error({ err: error, retryIn: pause }, 'the database cannot be reached')
+        logger.error({ err: error, retryIn }, 'the database cannot be reached')
       }
-      await sleep(pause)
+      await sleep(retryIn)
     }
   } finally {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, end)

@@ -5,14 +5,14 @@ import { pathToFileURL } from 'node:url'
 import { InstanceChecker, type DataSource } from 'typeorm'
 import { errorMessage } from '../reporting/safe-error'
 
-/** Loads modules as the program in this directory would. */
+/** Loads modules as a file in the current directory would. */
 export function requireModules(modules: readonly string[]): void {
   for (const module of modules) createRequire(join(process.cwd(), 'data-source.js'))(module)
 }
 
 /**
- * Loads the data source that a file exports, by the rules and with the messages of TypeORM's own CLI: the
- * module, or exactly one of its exports, is a DataSource or a promise of one.
+ * Loads the data source that a file exports, with the rules and the messages of TypeORM's own CLI: either the module
+ * itself or exactly one of its exports must be a DataSource, or a promise of one.
  */
 export async function loadDataSource(file: string): Promise<DataSource> {
   const path = resolve(process.cwd(), file)
@@ -23,7 +23,7 @@ export async function loadDataSource(file: string): Promise<DataSource> {
 
   const values = await Promise.all(Object.values(exported))
   const dataSources = new Set(values.filter((value) => InstanceChecker.isDataSource(value)))
-  // An ES module with a default export that is also exported by name shows one data source twice.
+  // A Set, because an ES module may export one data source twice: as its default and by name.
   const [dataSource, ...more] = dataSources
   if (!dataSource) throw new Error('Given data source file must contain export of a DataSource instance')
   if (more.length > 0) throw new Error('Given data source file must contain only one export of DataSource instance')
@@ -37,7 +37,7 @@ async function open(path: string): Promise<unknown> {
     if (isTypeScript(path) && !hasTypeScriptLoader()) {
       throw new Error(
         `Unable to open file: "${path}". Node cannot load TypeScript entities by itself: compile first and pass the compiled file ` +
-          `(-d dist/data-source.js), or install a loader that keeps decorator metadata, as @swc-node/register with @swc/core, and run ` +
+          `(-d dist/data-source.js), or install a loader that keeps decorator metadata, such as @swc-node/register with @swc/core, and run ` +
           `node ${isModule(path) ? '--import @swc-node/register/esm-register' : '-r @swc-node/register'} ${[programPath(), ...process.argv.slice(2)].map(quoted).join(' ')}`,
         { cause: error },
       )
@@ -46,7 +46,7 @@ async function open(path: string): Promise<unknown> {
   }
 }
 
-/** This program for `node`: what is in `node_modules/.bin` is a shell script under pnpm. */
+/** The path of this program for `node`, which cannot run the file in `node_modules/.bin`: under pnpm it is a shell script. */
 function programPath(): string {
   const installed = join('node_modules', 'typeorm-backgrounded', 'dist', 'cli', 'index.js')
   return existsSync(installed) ? installed : relative(process.cwd(), join(__dirname, 'index.js'))
@@ -56,7 +56,7 @@ function quoted(argument: string): string {
   return /^[\w@%+=:,./\\-]+$/.test(argument) ? argument : JSON.stringify(argument)
 }
 
-/** TypeScript would turn `import()` into `require()` in a CommonJS build. */
+/** Made from text, because TypeScript would turn `import()` into `require()` in a CommonJS build. */
 const dynamicImport = new Function('path', 'return import(path)') as (path: string) => Promise<unknown>
 
 function isModule(path: string): boolean {

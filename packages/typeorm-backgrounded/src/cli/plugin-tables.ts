@@ -6,23 +6,23 @@ import { UnsupportedDatabaseError } from '../errors'
 import { errorMessage } from '../reporting/safe-error'
 import { describeDifference, tableDifferences } from '../database/table-differences'
 
-/** What the plugin's tables lack in a database, and the statements that add it. */
+/** What is missing of the plugin's tables in a database, and the statements that add it. */
 export interface MissingTables {
   readonly missing: readonly string[]
   readonly statements: readonly string[]
 }
 
-/** To open the file of a SQLite database is to create it. */
-const ELSEWHERE = { database: ':memory:', readonly: false, fileMustExist: false, key: undefined }
+/** Options for SQLite that leave the application's file alone, because opening a file that is not there creates it. */
+const IN_MEMORY = { database: ':memory:', readonly: false, fileMustExist: false, key: undefined }
 const READ_ONLY = { readonly: true, fileMustExist: true }
 
 /**
- * The statements that create the plugin's tables in a database that has none of them, as this data source names them.
- * Nothing is written.
+ * The statements that create the plugin's tables, under the names that this data source gives them, in a database that has
+ * none of them. Writes nothing to the database.
  * @throws NotAttachedError, UnsupportedDatabaseError
  */
 export async function tableStatements(dataSource: DataSource): Promise<string[]> {
-  const statements = await onSibling(dataSource, ELSEWHERE, (sibling) =>
+  const statements = await onSibling(dataSource, IN_MEMORY, (sibling) =>
     keptStatements(sibling, async (runner) => {
       for (const metadata of sibling.entityMetadatas) {
         await runner.createTable(Table.create(metadata, sibling.driver))
@@ -33,13 +33,13 @@ export async function tableStatements(dataSource: DataSource): Promise<string[]>
 }
 
 /**
- * Compares the plugin's tables with those in the database of this data source. Nothing is written.
+ * Compares the plugin's tables with those in the database of this data source. Writes nothing to the database.
  * @throws NotAttachedError, UnsupportedDatabaseError
  */
 export async function missingTables(dataSource: DataSource): Promise<MissingTables> {
   const { type, database } = dataSource.options
   const isThere = dialectOf(type) !== 'sqlite' || (typeof database === 'string' && existsSync(database))
-  const found = await onSibling(dataSource, isThere ? READ_ONLY : ELSEWHERE, async (sibling) => {
+  const found = await onSibling(dataSource, isThere ? READ_ONLY : IN_MEMORY, async (sibling) => {
     const differences = await tableDifferences(sibling, sibling.entityMetadatas)
     const statements = await keptStatements(sibling, async (runner) => {
       for (const { mend } of differences) await mend(runner)
@@ -50,8 +50,9 @@ export async function missingTables(dataSource: DataSource): Promise<MissingTabl
 }
 
 /**
- * Works on a data source that has the plugin's tables alone; not at all where there are none.
- * @param sqlite options for that kind of database
+ * Runs `work` on a second data source for the same database, which has only the plugin's tables. Returns undefined without
+ * running it if the handler needs no tables.
+ * @param sqlite options that are used only for SQLite
  */
 async function onSibling<T>(
   dataSource: DataSource,
@@ -62,7 +63,7 @@ async function onSibling<T>(
   const { entities } = pluginOf(dataSource)
   if (entities.length === 0 && !dialectOf(type)) {
     throw new UnsupportedDatabaseError(
-      `There are tables for ${SUPPORTED_DATABASES.join(', ')}, and this data source is ${type}.`,
+      `The plugin has tables for ${SUPPORTED_DATABASES.join(', ')}, and this data source is ${type}: use one of those databases.`,
     )
   }
   if (entities.length === 0) return undefined
@@ -71,8 +72,8 @@ async function onSibling<T>(
     await sibling.initialize()
   } catch (error) {
     throw new Error(
-      `The database cannot be reached, and its version decides on the statements: ${errorMessage(error)}. ` +
-        'Start it, or give the data source one that it can connect to: nothing is written there.',
+      `The database cannot be reached: ${errorMessage(error)}. The SQL depends on its version, so start it, or configure ` +
+        'the data source with a database that it can connect to; nothing is written there.',
       { cause: error },
     )
   }
@@ -83,7 +84,7 @@ async function onSibling<T>(
   }
 }
 
-/** The same names in the same kind of database, without anything that changes it. */
+/** The same options, without those that would change the database. */
 function siblingOptions(
   options: DataSourceOptions,
   entities: DataSourceOptions['entities'],
@@ -104,7 +105,7 @@ function siblingOptions(
   } as DataSourceOptions
 }
 
-/** TypeORM's own way to change tables, with a runner that keeps the statements to itself. */
+/** Lets TypeORM change tables through a runner that only remembers the statements, and returns those. */
 async function keptStatements(
   dataSource: DataSource,
   change: (runner: QueryRunner) => Promise<void>,

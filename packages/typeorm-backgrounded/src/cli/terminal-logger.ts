@@ -7,7 +7,7 @@ export interface TerminalLogger extends Logger {
   fatal(fields: object, message: string): void
 }
 
-/** Lines for people on a terminal, JSON for machines elsewhere. LOG_LEVEL sets the level, default info. */
+/** Prints readable lines on a terminal, and JSON elsewhere. LOG_LEVEL sets the level, default info. */
 export function terminalLogger(): TerminalLogger {
   const lines = linesByLevel()
   const last: Logger = { ...lines, error: (fields, message) => lines.fatal(fields, message) }
@@ -16,7 +16,7 @@ export function terminalLogger(): TerminalLogger {
 
 function linesByLevel(): pino.Logger {
   const level = process.env.LOG_LEVEL ?? 'info'
-  // Synchronous: a worker that is about to exit must have said why.
+  // Synchronous, so that the last line of a worker is written before its process exits.
   if (!process.stdout.isTTY) return pino({ level }, pino.destination({ sync: true }))
   return pino(
     { level },
@@ -32,7 +32,7 @@ function linesByLevel(): pino.Logger {
   )
 }
 
-/** "Photo#5.makeThumbnails completed": the job first, then what became of it. */
+/** The job first, then its outcome: "Photo#5.makeThumbnails completed". */
 function lineOf(line: Record<string, unknown>): string {
   const job = line.job as { entity?: string; method?: string; key?: Record<string, unknown> } | undefined
   const message = String(line.msg)

@@ -1,13 +1,13 @@
 /**
- * Adaptive batching: one batch is on its way at a time, and what arrives meanwhile goes with the next one.
- * No timers: a lone item leaves at the end of its tick, and under load the batches grow by themselves.
+ * Adaptive batching: one batch runs at a time, and items that arrive meanwhile go with the next one. It needs no timers,
+ * because a single item leaves at the end of its tick, and under load the batches grow by themselves.
  */
 export class Batcher<Item, Result> {
   private waiting: Waiting<Item, Result>[] = []
   private running: Promise<void> | undefined
 
   constructor(
-    /** Handles a batch; one result per item, in order. A rejection rejects every item of the batch. */
+    /** Handles a batch, and returns one result per item, in order. A rejection rejects every item of the batch. */
     private readonly run: (items: Item[]) => Promise<readonly Result[]>,
     private readonly limits: BatchLimits<Item> = { items: 500 },
   ) {}
@@ -19,12 +19,12 @@ export class Batcher<Item, Result> {
     })
   }
 
-  /** Resolves when nothing is waiting or on its way; never rejects. */
+  /** Resolves when no item waits and no batch runs. Never rejects. */
   async idle(): Promise<void> {
     while (this.running) await this.running
   }
 
-  /** Settles with `result`, unhandled, what has waited for longer than `patience` ms. */
+  /** Resolves items that have waited for longer than `patience` ms with `result`, without running them. */
   dismiss(patience: number, result: Result): void {
     const late = performance.now() - patience
     const isLate = ({ since }: Waiting<Item, Result>) => since < late
@@ -33,7 +33,7 @@ export class Batcher<Item, Result> {
   }
 
   private async work(): Promise<void> {
-    await undefined // what else is added in this tick comes along
+    await undefined // so that items which are added later in this tick join the batch
     while (this.waiting.length > 0) {
       const batch = this.take()
       try {
@@ -64,7 +64,7 @@ export class Batcher<Item, Result> {
 interface BatchLimits<Item> {
   /** The most items in a batch. */
   readonly items: number
-  /** Called for each new batch: says of one item after the other whether it may join, or waits for the next. */
+  /** Called for each new batch. Its result decides for one item after the other whether that item may join the batch. */
   readonly admission?: () => (item: Item) => boolean
 }
 
@@ -77,8 +77,8 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Runs `items` together; when that fails, halves them until the offender stands alone, so that one bad
- * member never fails its neighbours. `isHopeless` errors (a lost connection) are not worth splitting.
+ * Runs `items` together. When that fails, runs each half on its own, and so on, until only the bad items fail. Errors that
+ * are `isHopeless`, such as a lost connection, fail all items at once.
  */
 export async function runInHalves<Item, Result>(
   items: readonly Item[],

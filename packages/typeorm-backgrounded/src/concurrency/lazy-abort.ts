@@ -1,9 +1,9 @@
-/** An AbortController that comes to be when somebody asks for its signal: of most jobs nobody does. */
+/** An AbortController that is created when its signal is first read, which most jobs never do. */
 export class LazyAbort {
   private controller: AbortController | undefined
   private aborted: { readonly reason: unknown } | undefined
 
-  /** @param outer a signal that this one follows */
+  /** @param outer a signal that aborts this one too */
   constructor(private readonly outer: () => AbortSignal | undefined = none) {}
 
   get signal(): AbortSignal {

@@ -1,4 +1,4 @@
-/** What `setTimeout` and `setInterval` can count to; beyond it, they do not wait at all. */
+/** The longest delay of `setTimeout` and `setInterval`; with a longer one they do not wait at all. */
 export const LONGEST_TIMER = 2 ** 31 - 1
 
 /** Resolves after `delay` ms (24 days at most), or when `signal` aborts. */
@@ -15,7 +15,7 @@ export function sleep(delay: number, signal?: AbortSignal): Promise<void> {
   })
 }
 
-/** Calls `work` after `delay` ms, however many these are; returns what calls it off. */
+/** Calls `work` after `delay` ms, which may be longer than a timer can wait. Returns a function that cancels it. */
 export function after(delay: number, work: () => void): () => void {
   let timer: NodeJS.Timeout
   const wait = (left: number) => {
@@ -26,7 +26,7 @@ export function after(delay: number, work: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
-/** A promise, and what resolves it. */
+/** A promise, and the function that resolves it. */
 export function withResolver(): { promise: Promise<void>; resolve: () => void } {
   let resolve!: () => void
   const promise = new Promise<void>((done) => (resolve = done))

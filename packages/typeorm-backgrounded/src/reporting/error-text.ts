@@ -2,12 +2,12 @@ import { safeError, type SafeError } from './safe-error'
 
 const LIMIT = 10_000
 
-/** An error as stores keep it: name, message, stack and causes, clean of what text columns refuse, capped. */
+/** An error as stores keep it: its name, message, stack and causes, as text that every text column accepts. */
 export function errorText(error: unknown): string {
   return storableText(textOf(safeError(error)))
 }
 
-/** Text without NUL and lone surrogates, at most 10,000 characters. */
+/** The text without NUL and lone surrogates, cut to 10,000 characters. */
 export function storableText(text: string): string {
   const capped = text.length > LIMIT ? `${text.slice(0, LIMIT - 1)}…` : text
   return capped.replaceAll('\0', '\uFFFD').toWellFormed()

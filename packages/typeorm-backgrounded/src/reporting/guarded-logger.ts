@@ -4,18 +4,18 @@ import { loggableError } from './loggable-error'
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 type Level = (typeof LEVELS)[number]
-/** Makes of what one call was given what the logger is given. */
+/** Turns the arguments of a call into those for the application's logger. */
 type Prepare = (fields: unknown, message: unknown) => unknown[]
 
 const guards = new WeakMap<Logger, Logger>()
-/** What is behind a guard. */
+/** The application's logger behind a guard. */
 const guarding = new WeakMap<Logger, Logger>()
 const broken = new WeakSet<Logger>()
 
 /**
- * A logger that neither throws nor rejects, whatever the application's own does, and that is given plain data only:
- * errors as copies of their names, messages, codes and stacks, texts of bearable length on one line, no passwords.
- * A line that matters and that the logger did not take is on the console.
+ * Wraps the application's logger in one that neither throws nor rejects, and that passes on plain data only: errors as
+ * copies with their names, messages, codes and stacks; texts cut and put on one line; no passwords. Warnings and errors
+ * that the logger fails on go to the console.
  */
 export function guarded(logger: Logger): Logger {
   if (guarding.has(logger)) return logger
@@ -26,7 +26,7 @@ export function guarded(logger: Logger): Logger {
   return guard
 }
 
-/** For the application's own lines, each with `fields`; only what could do harm is changed in them. */
+/** A logger that adds `fields` to the application's own lines, in which it changes only errors. */
 export function childLogger(logger: Logger, fields: object): Logger {
   const target = guarding.get(logger) ?? logger
   return guardOf(childOf(target, loggableFields(fields)), (more, message) => [withLoggableErrors(more), message])
@@ -57,13 +57,13 @@ function write(logger: Logger, level: Level, prepare: Prepare, fields: unknown, 
   }
 }
 
-/** Jobs that complete are logged one by one: a line that nobody will see is not prepared. */
+/** Whether the line would not be shown. Such lines are not prepared, because each completed job logs one. */
 function isSilent(logger: Logger, level: Level): boolean {
   if (logger === consoleLogger) return level === 'debug' || level === 'info'
   return (logger as { isLevelEnabled?: (level: string) => boolean }).isLevelEnabled?.(level) === false
 }
 
-/** A warning or an error that the logger did not take; of other lines, that there is a first. */
+/** Prints a warning or an error that the logger failed on; of other lines only the first, to say that it fails. */
 function onConsole(logger: Logger, level: Level, fields: unknown, message: unknown, error: unknown): void {
   if (logger === consoleLogger) return
   try {
@@ -73,17 +73,17 @@ function onConsole(logger: Logger, level: Level, fields: unknown, message: unkno
     if (level === 'warn' || level === 'error') consoleLogger[level](shown, loggableText(message))
     else if (isFirst) consoleLogger.warn(shown, loggableText(message))
   } catch {
-    // Nothing is left that could be told.
+    // There is nowhere left to report this.
   }
 }
 
-/** Adds `fields` to every line of a logger that may have no `child` of its own. */
+/** A logger that adds `fields` to every line, also where the application's logger has no working `child`. */
 function childOf(logger: Logger, fields: object): Logger {
   try {
     const child = logger.child?.(fields)
     if (child && LEVELS.every((level) => typeof child[level] === 'function')) return child
   } catch {
-    // One that is made here does it too.
+    // The logger below does the same.
   }
   const line = (level: Level) => (more: unknown, message: string) =>
     logger[level](typeof more === 'object' ? { ...fields, ...more } : (more as object), message)

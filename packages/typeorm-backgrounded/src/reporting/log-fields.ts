@@ -6,15 +6,15 @@ import { withoutSecrets } from './without-secrets'
 
 const LONGEST_TEXT = 1_000
 const DEEPEST = 5
-/** In characters, of all that is in one line but its error. */
+/** In characters, for all fields of one line except its error. */
 const LARGEST_LINE = 50_000
 const TRUNCATED = '…'
-/** Most texts: nothing in them needs a second look. */
+/** Matches most texts: they hold no secret, no line break and no odd character. */
 const HARMLESS = /^[\w .,#/-]*$/
 
 /**
- * The fields of a line that this library logs, as plain data that any logger can print: what stands in a stored job may
- * come from anybody, and what is thrown may be anything. Never throws.
+ * The fields of a line that this library logs, as plain data that any logger can print, because anybody may have written
+ * a stored job, and any value may be thrown. Never throws.
  */
 export function loggableFields(fields: object): object {
   const room = { left: LARGEST_LINE }
@@ -26,15 +26,15 @@ export function loggableFields(fields: object): object {
   )
 }
 
-/** A text of a line: names of queues and methods come from stored jobs. */
+/** The text of a line, made safe because the names of queues and methods in it come from stored jobs. */
 export function loggableText(text: unknown): string {
   if (typeof text === 'string' && text.length < LONGEST_TEXT && HARMLESS.test(text)) return text
   return oneLine(withoutSecrets(capped(String(text), 10_000)))
 }
 
 /**
- * The fields of a line that the application logs, which are its own business, but for errors: a driver's hold passwords
- * and arguments.
+ * The fields of a line that the application logs. They are left as they are, except for errors, because those of a driver
+ * hold passwords and arguments.
  */
 export function withLoggableErrors(fields: unknown): unknown {
   if (isError(fields)) return loggableError(fields)
@@ -78,7 +78,7 @@ function isError(value: unknown): boolean {
   try {
     return types.isNativeError(value) || value instanceof Error
   } catch {
-    return true // a revoked proxy: the copy says what can be said
+    return true // a revoked proxy, of which `loggableError` makes a copy that can be printed
   }
 }
 

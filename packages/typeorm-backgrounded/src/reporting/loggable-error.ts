@@ -4,8 +4,8 @@ import { capped, safeError, type SafeError } from './safe-error'
 const LONGEST_MESSAGE_IN_STACK = 1_000
 
 /**
- * A copy of whatever was thrown that any logger can print, and that says nothing but names, messages, codes, stacks
- * and causes. Never throws.
+ * A copy of a thrown value that any logger can print, with nothing but names, messages, codes, stacks and causes. Never
+ * throws.
  */
 export function loggableError(thrown: unknown): Error {
   return copyOf(safeError(thrown))
@@ -19,7 +19,7 @@ function copyOf({ name = 'Error', message, code, frames, cause, errors }: SafeEr
     stack: hidden(
       [titled(oneLine(name), copy.message), ...frames.split('\n').filter(Boolean).map(indented)].join('\n'),
     ),
-    // pino and others show the name of the class.
+    // pino and other loggers show the name of the class.
     constructor: hidden(Object.defineProperty(function () {}, 'name', { value: oneLine(name) })),
     ...(errors && { errors: hidden(errors.map(copyOf)) }),
   })
@@ -30,7 +30,7 @@ function titled(name: string, message: string): string {
   return message === '' ? name : `${name}: ${capped(message, LONGEST_MESSAGE_IN_STACK)}`
 }
 
-/** So that no line of a stack can be taken for a line of the log. */
+/** Indents a line of a stack, so that it cannot be taken for a line of the log. */
 function indented(line: string): string {
   return `    ${oneLine(line.trim())}`
 }

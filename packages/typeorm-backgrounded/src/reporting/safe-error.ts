@@ -1,16 +1,16 @@
 import { inspect, types } from 'node:util'
 import { withoutSecrets } from './without-secrets'
 
-/** What may be said about whatever was thrown. Every text is capped and holds no password. */
+/** What may be shown of a thrown value. Every text is cut to a limit, and passwords are removed. */
 export interface SafeError {
-  /** Absent where a value that is not an error was thrown. */
+  /** Absent if the thrown value was not an error. */
   readonly name?: string
   readonly message: string
   readonly code?: string | number
-  /** The lines of the stack below the message; `''` where there are none. */
+  /** The lines of the stack below the message; `''` if there are none. */
   readonly frames: string
   readonly cause?: SafeError
-  /** Of an AggregateError. */
+  /** The errors of an AggregateError. */
   readonly errors?: readonly SafeError[]
 }
 
@@ -21,8 +21,8 @@ const MOST_ERRORS = 5
 const MOST_PROPERTIES = 20
 
 /**
- * Reads an error without trusting it: getters may throw, a proxy may be revoked, a text may have 10 MB, and drivers
- * add fields with passwords and values. Never throws.
+ * Reads an error without trusting it, because getters may throw, a proxy may be revoked, a text may have 10 MB, and
+ * drivers add fields with passwords and values. Never throws.
  */
 export function safeError(thrown: unknown, depth = 0): SafeError {
   if (!isErrorLike(thrown)) return { message: shown(valueText(thrown)), frames: '' }
@@ -41,19 +41,19 @@ export function safeError(thrown: unknown, depth = 0): SafeError {
   }
 }
 
-/** The name and the message in one text, for a reason that is kept or logged. Never throws. */
+/** The name and the message in one text, for a reason that is stored or logged. Never throws. */
 export function errorLine(thrown: unknown): string {
   const { name, message } = safeError(thrown, DEEPEST_CAUSE)
   return [name, message].filter(Boolean).join(': ')
 }
 
-/** The message alone, for a sentence of one's own around it. Never throws. */
+/** The message alone, to put into another sentence. Never throws. */
 export function errorMessage(thrown: unknown): string {
   const { name, message } = safeError(thrown, DEEPEST_CAUSE)
   return message || (name ?? '')
 }
 
-/** A password that the cap cuts in two must not be taken for something else. */
+/** Cuts the text only after removing passwords, because half a password might not be recognised. */
 function shown(text: string): string {
   return capped(withoutSecrets(capped(text, 2 * LONGEST_TEXT)), LONGEST_TEXT)
 }
@@ -62,7 +62,7 @@ export function capped(text: string, length: number): string {
   return text.length > length ? `${text.slice(0, length - 1)}…` : text
 }
 
-/** Errors of other realms too, as Jest makes them, and what libraries throw in the shape of one. */
+/** Also true for errors of other realms, such as Jest's, and for objects with a message that libraries throw. */
 function isErrorLike(thrown: unknown): thrown is object {
   if (typeof thrown !== 'object' || thrown === null) return false
   try {
@@ -80,18 +80,18 @@ function read(object: object, property: string): unknown {
   }
 }
 
-/** Of a name or a message, which may be anything. */
+/** A name or a message, which may be any value, as a text. */
 function textOf(value: unknown): string {
   return value === undefined || value === null ? '' : valueText(value)
 }
 
-/** Whatever it is, as a text of bearable length where it is not a text itself. Never throws. */
+/** Any value as a text: a text as it is, any other value in a short form. Never throws. */
 export function valueText(value: unknown): string {
   try {
     switch (typeof value) {
       case 'string':
         return value
-      case 'bigint': // A text of ten million digits takes seconds to make.
+      case 'bigint': // To print ten million digits takes seconds.
         return BigInt.asIntN(1024, value) === value ? String(value) : 'a bigint of more than 1,024 bits'
       case 'object':
         return value === null ? 'null' : objectText(value)
@@ -105,7 +105,7 @@ export function valueText(value: unknown): string {
   }
 }
 
-/** Own properties only, without getters, and without functions that want to say themselves how they look. */
+/** Shows own properties only, and calls neither getters nor functions that customise `inspect`. */
 function objectText(value: object): string {
   if (types.isDate(value)) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString()
   if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`
@@ -140,7 +140,7 @@ function errorsOf(error: object): unknown[] {
   }
 }
 
-/** The stack repeats the message, however long that is: what counts is below. */
+/** The part of the stack below the message, which it repeats. */
 function framesOf(stack: unknown, message: string): string {
   if (typeof stack !== 'string') return ''
   const at = message === '' ? -1 : stack.indexOf(message)
@@ -150,7 +150,7 @@ function framesOf(stack: unknown, message: string): string {
   return at < 0 ? '' : linesOf(below)
 }
 
-/** Places in files may look like an address with a password, as pnpm's paths do: they are left alone. */
+/** Leaves lines with places in files alone, because paths like pnpm's look like an address with a password. */
 function linesOf(frames: string): string {
   const lines = capped(frames, LONGEST_TEXT)
     .split(/\r?\n/)

@@ -1,16 +1,16 @@
-/** A name that says what stands behind it, as in `password=…` and `"token": "…"`; `(using password: YES)` is none. */
+/** A secret after its name, as in `password=…` and `"token": "…"`, but not `(using password: YES)`. */
 const NAMED =
   /((?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|authorization)["'`]?\s*[:=]\s*)(?!(?:yes|no)\b)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&)}\]"'`]+)/gi
 const QUOTED = /(["'`])[^"'`\n]*\1/g
 const WORD = /[^\s"'`]+/g
-/** Where an address begins, as far as it may be shown. */
+/** The beginning of an address, up to where its login may begin. */
 const BEGINNING = /^[(<[{=,]*(?:[a-z][a-z0-9+.-]*:(?=\/\/))?\/*/i
-/** Where a module lies may hold an `@` too, as in pnpm's folders and in scopes. */
+/** The path of a module, which may hold an `@` too, as in pnpm's folders and in scopes. */
 const PATH = /^[(<[{=,]*(?:file:|node:|npm:|[a-z]:\\|webpack)/i
 
 /**
- * A text without the passwords that it shows: behind their names, and in addresses, also in malformed ones, without a
- * scheme or with `/`, `#` and `@` in the password. Takes time in proportion to the text, whatever it is.
+ * The text without passwords, both after their names and in addresses. The addresses may be malformed, lack a scheme, or
+ * have `/`, `#` and `@` in the password. Takes time in proportion to the length of any text.
  */
 export function withoutSecrets(text: string): string {
   if (!/[:=]/.test(text)) return text
@@ -24,7 +24,7 @@ export function withoutSecrets(text: string): string {
     .replace(WORD, withoutLogin)
 }
 
-/** An address without what stands before its last `@`, where that has a colon in it. */
+/** An address without the part before its last `@`, if that part has a colon in it. */
 function withoutLogin(address: string): string {
   const end = address.lastIndexOf('@')
   const [beginning] = BEGINNING.exec(address) ?? ['']

@@ -10,7 +10,7 @@ import type { MarkedEntity } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
 import { FakeHandler } from './fake-handler'
 
-/** What an enqueued job must look like; what is left out may be anything. */
+/** What an enqueued job must look like. Anything that is left out matches every job. */
 export interface EnqueuedQuery {
   /** The entity's key, as `reference()` takes it. */
   readonly key?: unknown
@@ -21,8 +21,8 @@ export interface EnqueuedQuery {
 type Names<T> = { [K in keyof T]: T[K] extends (...args: never[]) => unknown ? K : never }[keyof T] & string
 
 /**
- * Asserts that a `FakeHandler` got a job for this method, and returns the first that fits.
- * @throws AssertionFailedError, naming what was enqueued instead
+ * Asserts that a `FakeHandler` got a job for this method, and returns the first one that matches.
+ * @throws AssertionFailedError, which lists what was enqueued instead
  */
 export function assertEnqueued<C extends EntityClass>(
   entityClass: C,
@@ -36,12 +36,12 @@ export function assertEnqueued<C extends EntityClass>(
   if (found) return found
   const seen = jobs.map((job) => `  ${describe(job)}`).join('\n')
   throw new AssertionFailedError(
-    `Expected a job for ${entity.name}.${method}${describeQuery(query)}; ${seen ? `there are:\n${seen}` : 'no job was enqueued.'}`,
+    `Expected a job for ${entity.name}.${method}${describeQuery(query)}, but ${seen ? `these were enqueued:\n${seen}` : 'no job was enqueued.'}`,
   )
 }
 
 /**
- * Asserts that no such job was enqueued.
+ * Asserts that no matching job was enqueued.
  * @throws AssertionFailedError
  */
 export function assertNotEnqueued<C extends EntityClass>(
@@ -55,7 +55,7 @@ export function assertNotEnqueued<C extends EntityClass>(
   const found = jobs.find((job) => fits(job, fake, method, query))
   if (found)
     throw new AssertionFailedError(
-      `Expected no job for ${entity.name}.${method}${describeQuery(query)}, and there is ${describe(found)}.`,
+      `Expected no job for ${entity.name}.${method}${describeQuery(query)}, but this one was enqueued: ${describe(found)}.`,
     )
 }
 
@@ -87,7 +87,7 @@ function fits(job: JobEnvelope, { entity, encode }: Fake, property: string, quer
   return isDeepStrictEqual(asJson([args, types]), asJson([job.args, job.types ?? {}]))
 }
 
-/** A copy of this realm, whoever made the original. */
+/** A copy in this realm, because Jest's code makes objects of another one, which are never equal to these. */
 function asJson(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value))
 }

@@ -22,7 +22,7 @@ interface WaitingJob {
   releasedSince?: number
 }
 
-/** A job that ended badly, and why. */
+/** A job that failed for good or was discarded, with the reason. */
 export interface EndedJob {
   readonly envelope: JobEnvelope
   readonly state: 'failed' | 'discarded'
@@ -30,8 +30,8 @@ export interface EndedJob {
 }
 
 /**
- * Keeps jobs in memory: `jobs` shows what was enqueued, and `drain(dataSource)` runs what is due.
- * Follows transactions like a handler outside the database.
+ * Keeps jobs in memory. `jobs` shows what was enqueued, and `drain(dataSource)` runs what is due. It follows transactions
+ * like a handler outside the database.
  */
 export class FakeHandler implements Handler, Consumable {
   readonly name = 'fake'
@@ -45,11 +45,11 @@ export class FakeHandler implements Handler, Consumable {
   }
   /** Everything that was enqueued since the start or `clear()`, in order, whether it has run or not. */
   readonly jobs: JobEnvelope[] = []
-  /** Jobs that failed for good or were discarded. */
+  /** The jobs that failed for good or were discarded, in order. */
   readonly ended: EndedJob[] = []
   private waiting: WaitingJob[] = []
 
-  /** @param now the clock that delays are measured with, in ms; move it to make delayed jobs due */
+  /** @param now a clock in ms since the epoch, which decides when jobs are due; move it to make delayed jobs due */
   constructor(private readonly now: () => number = Date.now) {
     checkFunction(now, 'FakeHandler: its clock')
   }
@@ -64,7 +64,7 @@ export class FakeHandler implements Handler, Consumable {
   enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
     const results = jobs.map((job): EnqueueResult => {
       if (this.jobs.some(({ id }) => id === job.id)) return { state: 'duplicate' }
-      // Through JSON and back: a test sees what a worker would read.
+      // Through JSON and back, so that a test sees what a worker would read.
       const envelope = JSON.parse(JSON.stringify(job)) as JobEnvelope
       this.jobs.push(envelope)
       this.waiting.push({ envelope, dueAt: dueTime(envelope, this.now()), attempt: 0 })
@@ -75,7 +75,7 @@ export class FakeHandler implements Handler, Consumable {
 
   consume(options: ConsumeOptions, execute: Execute): Consumption {
     const store: JobStore = {
-      acknowledgeAndClaim: (finished, slots) => this.exchange(finished, slots, options.queues),
+      acknowledgeAndClaim: (finished, slots) => this.acknowledgeAndClaim(finished, slots, options.queues),
       wait: (signal) => sleep(Math.min(options.pollInterval, 10), signal),
       close: () => {},
     }
@@ -84,12 +84,12 @@ export class FakeHandler implements Handler, Consumable {
 
   private readonly claims = new WeakMap<ClaimedJob, WaitingJob>()
 
-  private exchange(
+  private acknowledgeAndClaim(
     finished: readonly FinishedJob[],
     slots: number,
     queues: readonly string[] | '*',
   ): Promise<AcknowledgedAndClaimed> {
-    for (const { job, outcome } of finished) this.settle(this.claims.get(job) as WaitingJob, outcome)
+    for (const { job, outcome } of finished) this.apply(outcome, this.claims.get(job) as WaitingJob)
     const due = this.due(queues).slice(0, slots)
     this.waiting = this.waiting.filter((job) => !due.includes(job))
     return Promise.resolve({ claimed: due.map((job) => this.claim(job)), leaseLost: new Set() })
@@ -115,7 +115,7 @@ export class FakeHandler implements Handler, Consumable {
     return job
   }
 
-  private settle(job: WaitingJob, outcome: Outcome): void {
+  private apply(outcome: Outcome, job: WaitingJob): void {
     switch (outcome.state) {
       case 'completed':
         return

@@ -4,8 +4,8 @@ import { guarded } from '../reporting/guarded-logger'
 import { runInJob, type CurrentJob } from '../worker/job-context'
 
 /**
- * Runs `work` as if it were the method of a job, so that `currentJob()` answers in a unit test.
- * @param fields what `currentJob()` shows; everything has a default but `manager`, which is undefined unless given
+ * Runs `work` as if it were the method of a job, so that `currentJob()` works in a unit test.
+ * @param fields the fields of `currentJob()`; all have a default except `manager`, which is undefined unless given
  */
 export function runAsJob<T>(work: () => T, fields: Partial<CurrentJob> = {}): T {
   return runInJob(

@@ -4,9 +4,9 @@ import { declareTestTransaction } from '../dispatch/transaction-buffer'
 import { InvalidOptionError } from '../errors'
 
 /**
- * For tests that run inside a transaction of their own and roll it back at the end: the code under test then
- * counts as outside any transaction, its own transactions count as committed when their savepoint is released,
- * and jobs find their rows through this runner. Ends with the transaction.
+ * For tests that run inside a transaction and roll it back at the end. Until that transaction ends, the code under test
+ * counts as outside of any transaction, its own transactions count as committed when their savepoint is released, and jobs
+ * load their rows through this runner.
  *
  * @example
  * await queryRunner.startTransaction()

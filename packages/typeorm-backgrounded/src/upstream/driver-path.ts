@@ -1,4 +1,4 @@
-/** Where a heartbeat's thread finds the driver that TypeORM uses; nothing if it cannot be told. */
+/** The path from which a heartbeat's thread can load the driver that TypeORM uses; undefined if it is not found. */
 export function driverPath(name: 'pg' | 'mysql2'): string | undefined {
   try {
     return require.resolve(name, { paths: [require.resolve('typeorm'), process.cwd()] })

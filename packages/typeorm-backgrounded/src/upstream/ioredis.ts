@@ -1,11 +1,11 @@
 import type { Cluster, Redis } from 'ioredis'
 
 /**
- * What ioredis shows without promising it: the socket of a connection. An orderly end takes for ever where nobody answers.
- * Where it is missing, such a connection ends when TCP gives it up.
+ * The socket of a connection, which ioredis shows but does not document. It is needed because an orderly end never
+ * finishes if the server does not answer. Where the socket is missing, such a connection ends when TCP gives it up.
  */
 
-/** Ends the sockets that commands go to. ioredis connects again by itself. */
+/** Cuts the sockets that commands are sent on. ioredis connects again by itself. */
 export function cutLive(connection: Redis | Cluster): void {
   for (const node of nodesOf(connection)) if (node.status === 'ready' || node.status === 'connect') cut(node)
 }

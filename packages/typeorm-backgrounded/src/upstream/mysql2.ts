@@ -6,7 +6,7 @@ import type { DataSource } from 'typeorm'
  * | member | what for | where it is missing |
  * |---|---|---|
  * | `dataSource.driver.mysql` | the `mysql2` that TypeORM has loaded | the data source cannot be attached |
- * | `connection.threadId` | a statement that is given up is ended on the server | the server's own limits end it |
+ * | `connection.threadId` | the server is asked to end a statement that was given up | the server's own limits end it |
  */
 interface Driver {
   readonly mysql: Mysql
@@ -20,7 +20,7 @@ export interface MysqlClient {
     callback: (error: Error | null, result: unknown) => void,
   ): void
   on(event: 'error' | 'end', listener: () => void): void
-  /** The server's number for it, to end a statement by. */
+  /** The server's number for this connection, which `KILL QUERY` needs. */
   readonly threadId: number | null
   end(callback: () => void): void
   destroy(): void

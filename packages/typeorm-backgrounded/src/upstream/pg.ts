@@ -7,10 +7,10 @@ import { driverPath } from './driver-path'
  * | member | what for | where it is missing |
  * |---|---|---|
  * | `dataSource.driver.postgres` | the `pg` that TypeORM has loaded | the data source cannot be attached |
- * | `Client.prototype.escapeLiteral` | rows travel with their COMMIT | they are written by a statement of their own |
- * | `client.processID`, `client.secretKey` | a statement that is given up is ended on the server | the server's `statement_timeout` ends it |
+ * | `Client.prototype.escapeLiteral` | job rows are sent in the same text as the COMMIT | they are written by a separate statement |
+ * | `client.processID`, `client.secretKey` | the server is asked to cancel a statement that was given up | the server's `statement_timeout` ends it |
  * | `client.connection.stream` | a connection that does not answer is cut at once | it ends when TCP gives it up |
- * | `client.pipeline` | rows are read along with the claim | they are read by a statement of their own |
+ * | `client.pipeline` | the jobs' rows are prefetched with the claim | they are loaded by a separate statement |
  */
 interface Driver {
   readonly postgres?: { readonly Client?: ClientConstructor }
@@ -20,14 +20,14 @@ interface Driver {
 export interface PostgresClient extends SessionKey {
   connect(): Promise<unknown>
   query(query: StatementToSend): Promise<{ rows: unknown[] }>
-  /** Statements are sent without waiting for the answers to those before. Since pg 8.21. */
+  /** Whether statements are sent without waiting for the answers to earlier ones. Since pg 8.21. */
   readonly pipeline?: boolean
   on(event: 'error' | 'end' | 'notification', listener: (message: never) => void): unknown
   end(): Promise<void>
   readonly connection?: { readonly stream?: { destroy(): void } }
 }
 
-/** What names a session to the server, or to the pooler before it. */
+/** Identifies a session to the server, or to the pooler in front of it. */
 export interface SessionKey {
   readonly host?: string
   readonly port?: number
@@ -44,8 +44,8 @@ export interface StatementToSend {
 export type ClientConstructor = new (options: object) => PostgresClient
 
 /**
- * pg's own Client, as TypeORM loaded it. TypeORM takes the native one as soon as pg-native is installed, which can
- * neither be given up in the middle of a statement nor send several: the library's own connections never use it.
+ * pg's own JavaScript Client, as TypeORM loaded it. Where pg-native is installed, TypeORM uses its client; the library's
+ * own connections never do, because that one can neither give up a running statement nor send several at once.
  */
 export function clientOf({ driver }: DataSource): ClientConstructor {
   const { Client } = (driver as unknown as Driver).postgres as { Client: ClientConstructor }
@@ -54,8 +54,8 @@ export function clientOf({ driver }: DataSource): ClientConstructor {
 }
 
 /**
- * A text as this data source's clients write it into a statement. Undefined where they have no such method, as those of
- * pg-native.
+ * Returns a function that writes a text into a statement as this data source's clients would. Returns undefined where they
+ * have no `escapeLiteral`, as with pg-native.
  */
 export function literalsOf({ driver }: DataSource): ((value: string | null) => string) | undefined {
   const { Client } = (driver as unknown as Driver).postgres ?? {}
@@ -63,7 +63,7 @@ export function literalsOf({ driver }: DataSource): ((value: string | null) => s
   return escape && ((value) => (value === null ? 'NULL' : escape.call(Client?.prototype, value)))
 }
 
-/** Cuts a connection that nobody answers on. */
+/** Cuts a connection on which the server does not answer. */
 export function cut({ connection }: PostgresClient): void {
   connection?.stream?.destroy()
 }

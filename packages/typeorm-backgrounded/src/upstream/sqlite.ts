@@ -1,15 +1,15 @@
 import type { DataSource } from 'typeorm'
 
 /**
- * What TypeORM's driver shows of better-sqlite3 without promising it: the class that it has loaded, and its one connection.
- * Where they are missing, the data source cannot be attached.
+ * The members of TypeORM's driver for better-sqlite3 that its documentation does not promise: the class that it has
+ * loaded, and its one connection. Where they are missing, the data source cannot be attached.
  */
 interface Driver {
   readonly databaseConnection: SqliteDatabase
   readonly sqlite: SqliteConstructor
 }
 
-/** The part of better-sqlite3's `Database` that is used here. */
+/** The part of better-sqlite3's `Database` that this library uses. */
 export interface SqliteDatabase {
   readonly inTransaction: boolean
   readonly memory: boolean
@@ -21,9 +21,9 @@ export interface SqliteDatabase {
 }
 
 export interface SqliteStatement {
-  /** Rows are arrays from now on. */
+  /** From now on, each row is returned as an array. */
   raw(): this
-  /** A row is its first column from now on. */
+  /** From now on, only the first column of each row is returned. */
   pluck(): this
   all(...parameters: readonly unknown[]): unknown[]
   get(...parameters: readonly unknown[]): unknown
@@ -32,7 +32,7 @@ export interface SqliteStatement {
 
 export type SqliteConstructor = new (file: string, options?: object) => SqliteDatabase
 
-/** better-sqlite3's class, and TypeORM's one connection. */
+/** better-sqlite3's class, and the one connection that TypeORM has. */
 export function sqliteOf({ driver }: DataSource): { Database: SqliteConstructor; shared: SqliteDatabase } {
   const { sqlite, databaseConnection } = driver as unknown as Driver
   return { Database: sqlite, shared: databaseConnection }

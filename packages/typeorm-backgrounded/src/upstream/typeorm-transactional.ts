@@ -1,8 +1,8 @@
 import type { DataSource, EntityManager } from 'typeorm'
 
 /**
- * What typeorm-transactional shows as the data source's manager when a transaction begins: while it shows another, it
- * has spoken since, of another transaction or of none (NOT_SUPPORTED). Undefined where it is not used.
+ * The manager that typeorm-transactional shows as `dataSource.manager` when a transaction begins. If it shows another one
+ * later, it has switched to another transaction, or to none (NOT_SUPPORTED). Undefined where it is not used.
  */
 export function shownManager(
   dataSource: DataSource,
@@ -15,8 +15,9 @@ export function shownManager(
 }
 
 /**
- * It shows the manager of a transaction that it begins from inside of the callback, and nothing but the callback's text
- * tells it from the application's. Unknown ones count as the application's, whose transaction is always followed.
+ * Whether typeorm-transactional began this transaction. If so, it shows the transaction's manager only once its callback
+ * runs. Only the callback's text tells it from the application's; an unknown callback counts as the application's, whose
+ * transaction is always followed.
  */
 function isItsOwn(callback: unknown): boolean {
   return typeof callback === 'function' && String(callback).includes('setEntityManagerByDataSourceName')

@@ -5,18 +5,18 @@ import type { DataSource, ObjectLiteral, QueryRunner, SelectQueryBuilder } from 
  *
  * | member | what for | where it is missing |
  * |---|---|---|
- * | `queryRunner.transactionDepth` | a savepoint is told from its transaction | every call counts for the transaction itself |
- * | `commitTransaction` sends `COMMIT` through `query` | jobs travel with it | they are written by the before-commit hook, said once |
- * | `SelectQueryBuilder.loadRawResults` | rows that were read already become entities | they are read again |
+ * | `queryRunner.transactionDepth` | tells a savepoint from its transaction | every call belongs to the transaction itself |
+ * | `commitTransaction` sends `COMMIT` through `query` | jobs are sent in the same text | the before-commit hook writes them; one warning |
+ * | `SelectQueryBuilder.loadRawResults` | prefetched rows become entities | the rows are loaded again |
  */
 
-/** How many levels deep the runner is: 0 outside, 1 in a transaction, 2 in its first savepoint. */
+/** How deep the runner is: 0 outside a transaction, 1 inside one, 2 in its first savepoint, and so on. */
 export function depthOf(runner: QueryRunner): number {
   const { transactionDepth } = runner as unknown as { transactionDepth?: number }
   return transactionDepth ?? (runner.isTransactionActive ? 1 : 0)
 }
 
-/** The entities that `query` makes of rows that were read already. Rejects where this TypeORM does not make them so. */
+/** Lets `query` make its entities from rows that were prefetched. Rejects where this TypeORM cannot do so. */
 export async function entitiesOfRaw(
   query: SelectQueryBuilder<ObjectLiteral>,
   rows: readonly object[],
@@ -27,8 +27,8 @@ export async function entitiesOfRaw(
 }
 
 /**
- * TypeORM's runners send the COMMIT of a transaction through their own public `query`, as one statement of that one word.
- * Proved on a runner that is not connected, and that nobody else sees.
+ * Whether TypeORM's runners commit by sending the one word `COMMIT` through their own public `query`. This is tried out on
+ * a runner of its own, which is never connected.
  */
 export async function sendsCommitThroughQuery(dataSource: DataSource): Promise<boolean> {
   const sent: unknown[] = []

@@ -228,7 +228,9 @@ describe('the schema command', function () {
       const { code, stdout, stderr } = await run(['schema', '-d', file])
       expect(code).to.equal(1)
       expect(stdout).to.equal('')
-      expect(stderr).to.match(/The database cannot be reached, .*ECONNREFUSED.*Start it, or give the data source one/)
+      expect(stderr).to.match(
+        /The database cannot be reached: .*ECONNREFUSED.*so start it, or configure the data source/,
+      )
       expect(stderr).not.to.match(/\n\s+at /)
     }
   })
@@ -248,6 +250,6 @@ describe('the schema command', function () {
     writeFileSync(bare, `exports.it = new (require(${typeorm}).DataSource)({ type: 'better-sqlite3', database: 'x' })`)
     await refused(['-d', bare], /call withBackgrounded\(dataSource, \{ handler \}\) first/)
     const cockroach = dataSourceFile({ options: { type: 'cockroachdb', host: 'localhost' } })
-    await refused(['-d', cockroach], /There are tables for better-sqlite3, .* and this data source is cockroachdb/)
+    await refused(['-d', cockroach], /The plugin has tables for better-sqlite3, .* and this data source is cockroachdb/)
   })
 })

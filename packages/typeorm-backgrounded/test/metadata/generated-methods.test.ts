@@ -193,7 +193,7 @@ describe('a generated method', () => {
         .catch((each: unknown) => each)
       expect(error).to.have.property('code', 'NOT_BACKGROUNDED')
       expect((error as Error).message).to.equal(
-        'Vendor.secret is not marked: put @Backgrounded() on the method, or call it directly.',
+        'Vendor.secret is not marked with @Backgrounded: put @Backgrounded() on the method, or call it directly.',
       )
     })
 

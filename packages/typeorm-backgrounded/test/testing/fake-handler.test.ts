@@ -178,12 +178,12 @@ describe('FakeHandler', () => {
 
     it('says what was expected and what there is instead', async () => {
       expect(message(() => assertEnqueued(User, 'sendWelcome'))).to.equal(
-        'Expected a job for User.sendWelcome; no job was enqueued.',
+        'Expected a job for User.sendWelcome, but no job was enqueued.',
       )
       await backgrounded(user).sendWelcome('spring')
       await backgrounded(User).purge(30)
       expect(message(() => assertEnqueued(User, 'sendWelcome', { key: 7, args: ['summer', 1n] }))).to.equal(
-        'Expected a job for User.sendWelcome with key 7 and args ["summer","1n"]; there are:\n' +
+        'Expected a job for User.sendWelcome with key 7 and args ["summer","1n"], but these were enqueued:\n' +
           `  User {"id":${user.id}} sendWelcome("spring")\n` +
           '  User purge(30)',
       )
@@ -201,7 +201,7 @@ describe('FakeHandler', () => {
       assertNotEnqueued(User, 'purge')
       assertNotEnqueued(Seat, 'clean')
       expect(message(() => assertNotEnqueued(User, 'sendWelcome', { args: ['spring'] }))).to.equal(
-        `Expected no job for User.sendWelcome with args ["spring"], and there is User {"id":${user.id}} sendWelcome("spring").`,
+        `Expected no job for User.sendWelcome with args ["spring"], but this one was enqueued: User {"id":${user.id}} sendWelcome("spring").`,
       )
     })
 

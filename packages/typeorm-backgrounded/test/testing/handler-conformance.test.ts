@@ -43,7 +43,7 @@ const faults: { fault: string; handler: () => Handler; noticedBy: RegExp }[] = [
           return super.claim(slots + 1, queue)
         }
       })(),
-    noticedBy: /^claims free slots only/,
+    noticedBy: /^claims no more jobs than there are free slots/,
   },
   {
     fault: 'gives a job of any queue to every worker',
@@ -53,7 +53,7 @@ const faults: { fault: string; handler: () => Handler; noticedBy: RegExp }[] = [
           return super.claim(slots)
         }
       })(),
-    noticedBy: /^works on the queues it is given/,
+    noticedBy: /^works on the given queues only/,
   },
   {
     fault: 'takes queue names as MariaDB compares them',
@@ -63,7 +63,7 @@ const faults: { fault: string; handler: () => Handler; noticedBy: RegExp }[] = [
           return super.enqueue(jobs.map((job) => ({ ...job, queue: job.queue.toLowerCase() })))
         }
       })(),
-    noticedBy: /^takes queue names that differ in case or accents only/,
+    noticedBy: /^treats queue names that differ only in case or accents/,
   },
   {
     fault: 'counts a snooze as an attempt',
@@ -83,7 +83,7 @@ const faults: { fault: string; handler: () => Handler; noticedBy: RegExp }[] = [
           if (outcome.state !== 'released') super.apply(job, outcome)
         }
       })(),
-    noticedBy: /^hands a job back whose method gives up when the worker stops/,
+    noticedBy: /^releases a job whose method gives up because the worker stops/,
   },
   {
     fault: 'runs a completed job again',
@@ -103,7 +103,7 @@ const faults: { fault: string; handler: () => Handler; noticedBy: RegExp }[] = [
           return super.enqueue(jobs.map((job) => ({ ...job, args: job.args.map(cutShort) })))
         }
       })(),
-    noticedBy: /^keeps arguments of 1 MB whole/,
+    noticedBy: /^keeps arguments of 1 MB unchanged/,
   },
   {
     fault: 'refuses the neighbours of a job that is too large',
@@ -122,7 +122,7 @@ const retried: Outcome = { state: 'retried', delay: 0, error: undefined }
 const cutShort = (value: JobEnvelope['args'][number]) => (typeof value === 'string' ? value.slice(0, 65_535) : value)
 
 describe('handlerConformance', () => {
-  it('needs describe and it only, and says how many cases it has', () => {
+  it('needs only describe and it, and says how many cases it has', () => {
     const { title, cases } = declared(() => new InMemoryHandler())
     expect(title).to.match(new RegExp(`^in memory: handler conformance \\(${cases.size} cases, \\d+ skipped\\)$`))
     expect(cases.size).to.be.above(50)
@@ -136,7 +136,7 @@ describe('handlerConformance', () => {
     for (const each of skipped) expect(each).to.match(/ \(skipped: \w.+\)$/)
   })
 
-  it('has no two cases of one title', () => {
+  it('has a different title for each case', () => {
     const titles: string[] = []
     const it = Object.assign((title: string) => void titles.push(title), {
       skip: (title: string) => void titles.push(title),
@@ -145,7 +145,7 @@ describe('handlerConformance', () => {
     expect(new Set(titles).size).to.equal(titles.length)
   })
 
-  it('has cases about dead workers where the tester can make them', () => {
+  it('has cases about dead workers if forgetWorkers is given', () => {
     const able = declared(() => new InMemoryHandler(), { forgetWorkers: () => Promise.resolve() })
     const without = declared(() => new InMemoryHandler())
     expect(able.cases.size).to.be.above(without.cases.size)

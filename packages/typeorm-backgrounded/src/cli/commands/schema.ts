@@ -17,14 +17,14 @@ export function schemaCommand(): Command {
     .addOption(dataSourceOption())
     .option(
       '--check',
-      'compare the tables with those in the database: say what is missing, print the SQL that adds it, and exit 1',
+      'compare the tables with those in the database; if something is missing, list it, print the SQL that adds it, and exit 1',
     )
     .addOption(requireOption())
     .action(run)
 }
 
 async function run(flags: Flags): Promise<void> {
-  // What the program says while it is loaded would be taken for SQL.
+  // Lines that the application prints while it is loaded must not be taken for SQL.
   console.log = console.info = console.debug = console.error
   requireModules(flags.require)
   const dataSource = await loadDataSource(flags.dataSource)
@@ -44,7 +44,7 @@ async function check(dataSource: DataSource): Promise<void> {
   end([...missing.map((each) => `-- ${each}`), ...statements], 1)
 }
 
-/** Something that the program has opened may keep it alive. */
+/** Exits, because something that the application has opened may keep the process alive. */
 function end(lines: readonly string[], code: number): void {
   process.stdout.write([...lines, ''].join('\n'), () => process.exit(code))
 }

@@ -23,33 +23,37 @@ interface Flags {
   readonly require: readonly string[]
 }
 
-/** How much later than its deadline a stop may end, in ms. */
+/** How many ms after its deadline a stop may still end. */
 const GRACE = 800
 
 export function workerCommand(): Command {
   return new Command('worker')
-    .description('Runs background jobs until it is told to stop')
+    .description('Runs background jobs until it is stopped by SIGTERM or SIGINT')
     .addOption(dataSourceOption())
     .option(
       '-q, --queues <names>',
-      'queues to work on, in order of preference, separated by commas (default: all)',
+      'queues to claim jobs from, in order of preference, separated by commas (default: all)',
       queueNames,
     )
-    .option('-c, --concurrency <number>', 'jobs at a time (default: 1 on SQLite, 10 elsewhere)', positiveNumber)
-    .option('--once', 'run what is due, print the counts, and exit: 1 if a job failed')
+    .option(
+      '-c, --concurrency <number>',
+      'how many jobs to run at a time (default: 1 on SQLite, 10 elsewhere)',
+      positiveNumber,
+    )
+    .option('--once', 'run the jobs that are due, print the counts, and exit; the code is 1 if a job failed')
     .option(
       '--poll-interval <time>',
-      "how often to look for jobs where the store does not tell, in ms or as '5s' (default: 1s)",
+      "how often to look for jobs where the store does not notify workers, in ms or as '5s' (default: 1s)",
       time,
     )
     .option(
       '--shutdown-timeout <time>',
-      "how long to wait for running jobs at a stop, in ms or as '1m' (default: 30s)",
+      "how long a stop waits for running jobs, in ms or as '1m' (default: 30s)",
       time,
     )
     .option(
       '--max-silence <time>',
-      "end this process when its event loop has been silent for so long, in ms or as '1h'; 'off': never (default: 5m)",
+      "end this process when its event loop has been blocked for this long, in ms or as '1h', or never with 'off' (default: 5m)",
       timeOrOff,
     )
     .addOption(requireOption())
@@ -60,7 +64,7 @@ async function run(flags: Flags): Promise<void> {
   requireModules(flags.require)
   const log = terminalLogger()
   const dataSource = await loadDataSource(flags.dataSource)
-  // A worker never changes the schema, whatever the data source is set to do in the application.
+  // A worker never changes the schema, even if the application's options say so.
   dataSource.setOptions({ synchronize: false, migrationsRun: false, dropSchema: false })
   withDefaultLogger(dataSource, log)
   if (flags.once) await dataSource.initialize()
@@ -92,9 +96,12 @@ function refuseInMemory({ options }: DataSource): void {
 }
 
 async function close(worker: Worker, dataSource: DataSource, log: TerminalLogger): Promise<void> {
-  // A store that does not answer does not keep the process.
+  // Exits even if the store does not answer.
   after((worker.stopsAt ?? Date.now()) + GRACE - Date.now(), () => {
-    log.warn(worker.counts, 'worker stopped, without an answer of the store: what it was not told of runs again')
+    log.warn(
+      worker.counts,
+      'worker stopped without an answer from the store: jobs whose outcome it did not get run again',
+    )
     exit(0)
   })
   await dataSource.destroy().catch((error: unknown) => log.error({ err: error }, 'the data source did not close'))

@@ -6,18 +6,18 @@ import { runs } from './model'
 import { codeOf, envelope, firstArguments, needsWorker, runsNothing } from './support'
 
 const MEGABYTE = 1_000_000
-/** Text of so many bytes, no two pieces of it alike. */
+/** A text of `size` bytes in which nothing repeats, so that it cannot be compressed away. */
 const textOf = (size: number) =>
   Array.from({ length: size / 10 }, (_, index) => String(index).padStart(10, '.')).join('')
 const large = textOf(5 * MEGABYTE)
 
-/** What was taken, or the code of the error that it was refused with. */
+/** 'taken', or the code of the error with which the call was refused. */
 const answerOf = (call: Promise<unknown>) => call.then(() => 'taken', codeOf)
 
-/** Many jobs at once, of which some are large and some are refused. */
+/** Many jobs at once, some of which are large or refused. */
 export const batchCases: readonly ConformanceCase[] = [
   {
-    title: 'takes many rows in one write, receipts in order',
+    title: 'takes a call on many rows in one write, and returns the receipts in order',
     run: async ({ record, dataSource, handler }) => {
       const rows = [await record('a'), await record('b'), await record('c')]
       const receipts = await backgrounded(rows).note()
@@ -31,7 +31,7 @@ export const batchCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'takes concurrent calls, none lost and none twice',
+    title: 'runs each of many concurrent calls exactly once',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -54,7 +54,7 @@ export const batchCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'gives two jobs on one row an object each',
+    title: 'gives each of two jobs on one row an object of its own',
     skip: needsWorker,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -65,7 +65,7 @@ export const batchCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'keeps arguments of 1 MB whole, several of them in one write',
+    title: 'keeps arguments of 1 MB unchanged, several of them in one write',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const argument = textOf(MEGABYTE)
@@ -78,7 +78,7 @@ export const batchCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'is not given a call of 5 MB, which is refused while it is encoded, and takes the calls beside it',
+    title: 'never sees a call of 5 MB, which is refused while it is encoded, and takes the calls beside it',
     skip: runsNothing,
     run: async ({ record, dataSource, events }) => {
       const row = await record('one')
@@ -91,7 +91,7 @@ export const batchCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'answers for each job of a write, in order, whatever it thinks of one',
+    title: 'answers for each job of a write, in order, even if it refuses one',
     skip: needsWorker,
     run: async (context) => {
       const jobs = [
@@ -107,7 +107,7 @@ export const batchCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'runs what a transaction calls beside a refused call, unless it is rolled back',
+    title: 'runs the other calls of a transaction beside a refused one, unless the transaction is rolled back',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -117,7 +117,7 @@ export const batchCases: readonly ConformanceCase[] = [
           () => true,
           () => false,
         )
-      // Where the refusal comes after the commit only, this is where it shows.
+      // Rejects where the handler refuses the job only after the commit.
       await settled(dataSource).catch(() => {})
       await drain(dataSource)
       const small = firstArguments().filter((text) => text !== large)

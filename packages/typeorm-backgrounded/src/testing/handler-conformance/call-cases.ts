@@ -7,7 +7,7 @@ import type { ConformanceCase } from './conformance-case'
 import { ConformanceRecord, runs } from './model'
 import { needsDelay, needsWorker, runsNothing, until } from './support'
 
-/** What becomes of a call, and in which order jobs run. */
+/** How a call becomes a job, and in which order jobs run. */
 export const callCases: readonly ConformanceCase[] = [
   {
     title: 'takes a call and returns its receipt',
@@ -123,7 +123,7 @@ export const callCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'works on the queues it is given',
+    title: 'works on the given queues only, in their order',
     skip: needsWorker,
     run: async ({ record, dataSource }) => {
       const row = await record('one')

@@ -7,16 +7,16 @@ import type { ConformanceRecord } from './model'
 /** One promise of the design, as every handler must keep it. */
 export interface ConformanceCase {
   readonly title: string
-  /** Why a handler with these capabilities cannot take part; nothing if it can. */
+  /** The reason why a handler with these capabilities cannot take part; undefined if it can. */
   readonly skip?: Skip
-  /** Options of `withBackgrounded` that the case is about. */
+  /** Options of `withBackgrounded` that the case needs. */
   readonly options?: Partial<BackgroundedOptions>
   readonly run: (context: ConformanceContext) => Promise<void>
 }
 
 export type Skip = (capabilities: HandlerCapabilities, tester: ConformanceTester) => string | undefined
 
-/** What whoever runs the suite can do for it. */
+/** What the options of the suite make possible. */
 export interface ConformanceTester {
   readonly forgetsWorkers: boolean
 }
@@ -26,11 +26,11 @@ export interface ConformanceContext {
   readonly handler: Handler
   /** Saves a row. */
   record(title: string): Promise<ConformanceRecord>
-  /** Starts a worker; it is stopped with the case. */
+  /** Starts a worker, which the end of the case stops. */
   work(options?: WorkerOptions): Worker
   /** Makes the store take every running worker for dead. */
   forgetWorkers(): Promise<void>
-  /** Names of the events so far, `enqueued` and `started` left out. */
+  /** The names of the events so far, without `enqueued` and `started`. */
   readonly events: string[]
   /** The errors of the events so far that have one, in order. */
   readonly errors: unknown[]

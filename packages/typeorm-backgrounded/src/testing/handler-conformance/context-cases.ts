@@ -30,14 +30,14 @@ export const contextCases: readonly ConformanceCase[] = [
           attempts: 7,
         },
       )
-      // By a clock that may be the store's.
+      // The time may be by the store's clock.
       assert.ok(Math.abs(job.enqueuedAt.getTime() - start) < 60_000)
       assert.equal(job.signal.aborted, false)
       assert.equal(currentJobOrUndefined(), undefined)
     },
   },
   {
-    title: 'lets the running method use the database',
+    title: "lets the running method write to the database through the job's manager",
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       script.act = ({ id, job }) => job.manager.update(ConformanceRecord, id, { title: 'acted' })
@@ -55,7 +55,7 @@ export const contextCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'lets a running method call another, in a transaction and outside',
+    title: 'lets a running method make background calls, inside a transaction and outside',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       script.act = async ({ row, job }) => {
@@ -69,7 +69,7 @@ export const contextCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'takes any progress, and completes the job',
+    title: 'accepts any value as progress, and completes the job',
     skip: needsWorker,
     run: async ({ record, dataSource, events }) => {
       script.act = async ({ job }) => {

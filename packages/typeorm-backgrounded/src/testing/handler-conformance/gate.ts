@@ -2,7 +2,7 @@ import { withResolver } from '../../concurrency/sleep'
 
 const gates = new Set<Gate>()
 
-/** Holds running methods until it is opened; the end of the case opens it too. */
+/** Holds running methods until it is opened, which the end of the case does too. */
 export class Gate {
   private readonly resolver = withResolver()
   readonly opened = this.resolver.promise

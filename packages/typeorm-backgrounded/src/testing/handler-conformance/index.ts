@@ -20,18 +20,18 @@ import { trustCases } from './trust-cases'
 import { workerCases } from './worker-cases'
 
 export interface ConformanceOptions {
-  /** Your test runner's; mocha's, Jest's, Vitest's and node:test's fit. */
+  /** Your test runner's. Those of mocha, Jest, Vitest and node:test fit. */
   readonly describe: (title: string, body: () => void) => unknown
   readonly it: TestFunction
-  /** What the suite calls the handler; default the handler's name. */
+  /** The handler's name in the title of the suite; default its own name. */
   readonly name?: string
-  /** A new handler for each case. */
+  /** Returns a new handler, once for each case. */
   readonly handler: () => Handler
-  /** A data source with these entities, not initialised, over an empty database, with `synchronize: true`. */
+  /** Returns a data source with these entities and `synchronize: true`, not initialised, on an empty database. */
   readonly dataSource: (entities: EntitySchema[]) => DataSource | Promise<DataSource>
   /**
-   * Makes the store take every worker that runs now for dead, as a kill of its process would. Without it, the cases
-   * about dead workers are skipped. Give the handler a short lease then: they wait for it.
+   * Makes the store take every running worker for dead, as a kill of its process would. Without it, the cases about dead
+   * workers are skipped. If you give it, give the handler a short lease too, because those cases wait for it to end.
    */
   readonly forgetWorkers?: (dataSource: DataSource) => Promise<void>
 }
@@ -65,14 +65,14 @@ const cases: readonly ConformanceCase[] = [
   ...interventionCases,
 ]
 
-/** For test runners that take one beside the test; mocha's is the whole suite's. */
+/** In ms, for test runners whose `it` takes a timeout; mocha's is set for the whole suite. */
 const TIMEOUT = 60_000
 
 /**
- * Declares the suite that every handler must pass, for your test runner: calls, batches, delay, priority,
- * transactions, savepoints, retries, discards, snoozes, missing rows, unknown methods, forged jobs, odd text,
- * stop, lost leases, dead workers, inspection. What a handler declares that it cannot do is skipped, with the reason
- * in the title. A case may take 20 s where it waits for a lease to end: allow for it in mocha's `timeout`.
+ * Declares the suite that every handler must pass in your test runner. It covers calls, batches, delay, priority,
+ * transactions, savepoints, retries, discards, snoozes, missing rows, unknown methods, forged jobs, odd text, stopping,
+ * lost leases, dead workers and inspection. Cases that the handler's capabilities rule out are skipped, with the reason in
+ * their title. A case that waits for a lease to end may take 20 s, so allow for that in mocha's `timeout`.
  *
  * @example
  * handlerConformance({ describe, it, handler: () => new MyHandler(), dataSource: (entities) =>
@@ -121,7 +121,7 @@ async function runCase({ run, options: plugin }: ConformanceCase, options: Confo
 
 function startWorker(dataSource: DataSource, options: WorkerOptions = {}) {
   const worker = createWorker(dataSource, { pollInterval: 50, ...options })
-  // What keeps it from working shows in what the case waits for.
+  // If it cannot run, the case fails at what it waits for.
   worker.run().catch((error: unknown) => console.error(error))
   return worker
 }

@@ -8,7 +8,7 @@ import { Gate } from './gate'
 import { ConformanceRecord, runs, script } from './model'
 import { inspectable, needsInspection, until } from './support'
 
-/** One job in each state that lasts by itself, on two queues and three receivers. */
+/** Makes jobs in every state in which a job stays without a worker, in two queues, on three receivers. */
 async function oneOfEach({ record, dataSource }: ConformanceContext): Promise<{ one: ConformanceRecord }> {
   const one = await record('one')
   const two = await record('two')
@@ -42,7 +42,7 @@ export const inspectCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'finds jobs by queue, entity, key, method and state, and by several at once',
+    title: 'finds jobs by queue, entity, key, method and state, and by several of them at once',
     skip,
     run: async (context) => {
       const { one } = await oneOfEach(context)

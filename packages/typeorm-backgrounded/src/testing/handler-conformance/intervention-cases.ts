@@ -9,10 +9,10 @@ import { firstArguments, inspectable, needsInspection, until } from './support'
 
 const hour = 60 * 60 * 1000
 
-/** Jobs that somebody changes by hand. */
+/** How an operator retries, drops, pauses and prunes jobs. */
 export const interventionCases: readonly ConformanceCase[] = [
   {
-    title: 'retries a failed job by hand, with all its attempts',
+    title: 'retries a failed job on request, with all its attempts',
     skip: needsInspection,
     run: async (context) => {
       const { id } = await backgrounded(await context.record('one')).failAlways()
@@ -27,7 +27,7 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'retries a discarded job by hand, and no job that waits',
+    title: 'retries a discarded job on request, but not a waiting one',
     skip: needsInspection,
     run: async (context) => {
       const row = await context.record('one')
@@ -40,7 +40,7 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'drops a waiting job by hand, which never runs',
+    title: 'drops a waiting job on request, so that it never runs',
     skip: needsInspection,
     run: async (context) => {
       const row = await context.record('one')
@@ -53,7 +53,7 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'drops and finds nothing by values that are not texts',
+    title: 'neither drops nor finds jobs by values that are not texts',
     skip: needsInspection,
     run: async (context) => {
       const row = await context.record('one')
@@ -73,7 +73,7 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'drops no running job, which completes',
+    title: 'does not drop a running job, which completes',
     skip: needsInspection,
     run: async (context) => {
       const gate = new Gate()
@@ -89,7 +89,7 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'takes nothing from a paused queue until it is resumed, and goes on with others',
+    title: 'claims no jobs of a paused queue until it is resumed, and goes on with other queues',
     skip: needsInspection,
     run: async (context) => {
       const row = await context.record('one')
@@ -106,7 +106,7 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'has a running worker go on when its queue is resumed',
+    title: 'lets a running worker go on when its queue is resumed',
     skip: needsInspection,
     run: async (context) => {
       const row = await context.record('one')
@@ -121,7 +121,7 @@ export const interventionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'prunes the kept jobs that ended before a moment, of one state where it is asked to',
+    title: 'prunes the kept jobs that ended before a given time, of one state if asked to',
     skip: needsInspection,
     run: async (context) => {
       const row = await context.record('one')
@@ -146,7 +146,7 @@ async function rejectsOrIsNothing(ask: () => Promise<number>): Promise<void> {
   try {
     number = await ask()
   } catch {
-    return // said so
+    return // the handler refused the value
   }
   assert.equal(number, 0)
 }

@@ -7,7 +7,7 @@ import { codeOf, firstArguments, needsDeadWorkers, until } from './support'
 
 const count = (events: readonly string[], name: string) => events.filter((event) => event === name).length
 
-/** A worker that runs so many jobs, holds their first runs until the gate opens, and is taken for dead meanwhile. */
+/** Starts a worker that is taken for dead while it runs this many jobs, whose first runs end when the gate opens. */
 async function takenForDead(context: ConformanceContext, jobs: number, attempts: number): Promise<Gate> {
   const gate = new Gate()
   const then = script.act
@@ -16,13 +16,13 @@ async function takenForDead(context: ConformanceContext, jobs: number, attempts:
   for (let index = 0; index < jobs; index++) await backgrounded(row, { attempts }).act()
   const worker = context.work({ concurrency: jobs + 1 })
   await until(() => runs.length === jobs)
-  // It claims nothing more: what runs from now on, another worker runs.
+  // It claims no more jobs, so all later runs are another worker's.
   void worker.stop()
   await context.forgetWorkers()
   return gate
 }
 
-/** Jobs whose worker has died, or was taken for dead. */
+/** Jobs whose worker has died or was taken for dead. */
 export const leaseCases: readonly ConformanceCase[] = [
   {
     title: 'gives the job of a dead worker to another one, and counts the death as an attempt',
@@ -40,7 +40,7 @@ export const leaseCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'fails the job of a dead worker that had its only attempt, and never runs it again',
+    title: 'fails the job of a dead worker that was on its only attempt, and never runs it again',
     skip: needsDeadWorkers,
     run: async (context) => {
       const gate = await takenForDead(context, 1, 1)
@@ -54,7 +54,7 @@ export const leaseCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'drops the result of a worker that was taken for dead',
+    title: 'drops the outcome of a worker that was taken for dead',
     skip: needsDeadWorkers,
     run: async (context) => {
       const second = new Gate()
@@ -93,7 +93,7 @@ export const leaseCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'aborts the signal of a method whose worker was taken for dead while it had no free slot',
+    title: 'aborts the signal of a method whose worker was taken for dead, also while that worker has no free slot',
     skip: needsDeadWorkers,
     run: async (context) => {
       const gate = new Gate()
@@ -108,8 +108,7 @@ export const leaseCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title:
-      'runs one at a time of the jobs whose worker died and that have one attempt left, and ordinary ones beside it',
+    title: 'runs jobs on their last attempt whose worker died one at a time, and ordinary jobs beside them',
     skip: needsDeadWorkers,
     run: async (context) => {
       const { events, record } = context
@@ -134,7 +133,7 @@ export const leaseCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'runs jobs whose worker died, and that have attempts left, together in half of its slots',
+    title: 'runs jobs whose worker died, and that have several attempts left, in at most half of its slots',
     skip: needsDeadWorkers,
     run: async (context) => {
       const { events } = context

@@ -3,7 +3,7 @@ import { Backgrounded } from '../../metadata/decorators'
 import { currentJob, type CurrentJob } from '../../worker/job-context'
 import { DiscardJob, SnoozeJob } from '../../worker/outcomes'
 
-/** One run of a method of the suite's entity, as the method saw it. */
+/** What a method of the suite's entity saw when it ran. */
 export interface Run {
   readonly method: string
   readonly id: number
@@ -13,13 +13,13 @@ export interface Run {
   readonly job: CurrentJob
 }
 
-/** What the methods of the suite's entity have done, in order. */
+/** All runs of the suite's entity in this case, in order. */
 export const runs: Run[] = []
 
-/** What `act` and its kin do, given by the case. */
+/** What `act` does, set by the case. */
 export const script: { act: (run: Run) => unknown } = { act: () => {} }
 
-/** The suite's entity: a row with a title, and methods that note what they saw. */
+/** The suite's entity: a row with a title, and methods that record what they saw. */
 export class ConformanceRecord {
   id!: number
   title!: string

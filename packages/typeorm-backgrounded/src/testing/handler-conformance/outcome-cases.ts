@@ -8,9 +8,9 @@ import { ConformanceRecord, runs, script } from './model'
 import { codeOf, needsWorker, runsNothing, until } from './support'
 
 const attempts = () => runs.map(({ job }) => job.attempt)
-const nobody = () => reference(ConformanceRecord, 987_654)
+const missingRow = () => reference(ConformanceRecord, 987_654)
 
-/** What becomes of a job: retried, failed, discarded, snoozed, its row gone. */
+/** How a job ends: retried, failed, discarded, snoozed, or with its row gone. */
 export const outcomeCases: readonly ConformanceCase[] = [
   {
     title: 'runs a failed job again',
@@ -35,7 +35,7 @@ export const outcomeCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'gives every attempt the arguments of the call, whatever the one before did with them',
+    title: 'gives every attempt the arguments of the call, even if an earlier one has changed them',
     skip: needsWorker,
     run: async ({ record, dataSource }) => {
       const seen: string[] = []
@@ -63,7 +63,7 @@ export const outcomeCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'fails a job after its last attempt, and runs it no more',
+    title: 'fails a job after its last attempt, and does not run it again',
     skip: needsWorker,
     run: async ({ record, dataSource, events }) => {
       await backgrounded(await record('one')).failAlways()
@@ -104,7 +104,7 @@ export const outcomeCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'snoozes a job without using an attempt, and takes it once a drain',
+    title: 'snoozes a job without using an attempt, and claims it only once in a drain',
     skip: needsWorker,
     run: async ({ record, dataSource, events }) => {
       await backgrounded(await record('one'), { attempts: 1 }).snooze()
@@ -142,20 +142,20 @@ export const outcomeCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: "fails a job whose row is gone where its method says onMissing: 'fail'",
+    title: "fails a job whose row is gone if its method says onMissing: 'fail'",
     skip: needsWorker,
     run: async ({ dataSource, events, errors }) => {
-      await backgrounded(nobody()).noteOrFail()
+      await backgrounded(missingRow()).noteOrFail()
       await drain(dataSource)
       assert.deepEqual(events, ['failed'])
       assert.equal(codeOf(errors[0]), 'ROW_MISSING')
     },
   },
   {
-    title: "retries a job whose row is gone where its method says onMissing: 'retry', and fails it in the end",
+    title: "retries a job whose row is gone if its method says onMissing: 'retry', and fails it in the end",
     skip: needsWorker,
     run: async ({ dataSource, events, errors }) => {
-      await backgrounded(nobody()).noteOrRetry()
+      await backgrounded(missingRow()).noteOrRetry()
       await drain(dataSource)
       assert.deepEqual(events, ['retried', 'failed'])
       assert.deepEqual(errors.map(codeOf), ['ROW_MISSING', 'ROW_MISSING'])

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { backgrounded } from '../../dispatch/proxy'
 import type { ConformanceCase } from './conformance-case'
 import { runs } from './model'
-import { firstArguments, RollBack, rolledBack, runsNothing, settle } from './support'
+import { firstArguments, RollBack, rolledBack, runsNothing, deliverAndDrain } from './support'
 
-/** A savepoint takes its own jobs with it, and no others. */
+/** How the jobs of a savepoint, and only those, follow it. */
 export const savepointCases: readonly ConformanceCase[] = [
   {
-    title: 'drops the jobs of a savepoint that rolls back, and no others',
+    title: 'drops only the jobs of a savepoint that rolls back',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -22,7 +22,7 @@ export const savepointCases: readonly ConformanceCase[] = [
         await manager.transaction(() => backgrounded(row).note('kept'))
         await backgrounded(row).note('after')
       })
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(firstArguments().sort(), ['after', 'before', 'kept'])
     },
   },
@@ -38,7 +38,7 @@ export const savepointCases: readonly ConformanceCase[] = [
         })
         assert.equal(runs.length, 0)
       })
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(firstArguments().sort(), ['inner', 'middle'])
     },
   },
@@ -56,7 +56,7 @@ export const savepointCases: readonly ConformanceCase[] = [
         )
         await backgrounded(row).note('outer')
       })
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(firstArguments(), ['outer'])
     },
   },
@@ -70,12 +70,12 @@ export const savepointCases: readonly ConformanceCase[] = [
           throw new RollBack()
         }),
       )
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.equal(runs.length, 0)
     },
   },
   {
-    title: 'drops a call of a savepoint that rolls back though nobody awaited it, and keeps the one beside it',
+    title: 'drops a call of a savepoint that rolls back even if it was not awaited, and keeps the call outside',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -89,7 +89,7 @@ export const savepointCases: readonly ConformanceCase[] = [
           }),
         )
       })
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(firstArguments(), ['outside'])
     },
   },

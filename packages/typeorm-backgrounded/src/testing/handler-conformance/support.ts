@@ -8,7 +8,7 @@ import type { JobEnvelope } from '../../job/envelope'
 import type { ConformanceContext, Skip } from './conformance-case'
 import { runs } from './model'
 
-/** Why a handler with these capabilities cannot take part in a case. */
+/** The reason why a handler with these capabilities cannot take part in a case, or undefined if it can. */
 export const runsNothing = ({ consumes }: HandlerCapabilities) => (consumes === 'never' ? 'it runs no jobs' : undefined)
 export const needsWorker = ({ consumes }: HandlerCapabilities) =>
   consumes === 'worker' ? undefined : 'it keeps no jobs for a worker'
@@ -19,24 +19,24 @@ export const needsInspection = (capabilities: HandlerCapabilities) =>
 export const needsDeadWorkers: Skip = (capabilities, { forgetsWorkers }) => {
   if (needsWorker(capabilities)) return needsWorker(capabilities)
   if (forgetsWorkers) return undefined
-  return capabilities.inProcess ? 'its jobs die with their worker' : 'the tester gives no forgetWorkers'
+  return capabilities.inProcess ? 'its jobs die with their worker' : 'forgetWorkers is not given'
 }
 
-/** The handler of a case that is skipped for all that cannot be inspected. */
+/** The handler, in a case that is skipped for handlers whose jobs cannot be inspected. */
 export function inspectable({ handler }: ConformanceContext): Inspectable {
   return handler as Handler & Inspectable
 }
 
-/** What a case rolls back with. */
+/** The error with which a case rolls a transaction back. */
 export class RollBack extends Error {}
 
-/** Expects the transaction to end with it. */
+/** Waits for the transaction, and expects that `RollBack` has ended it. */
 export async function rolledBack(transaction: Promise<unknown>): Promise<void> {
   await assert.rejects(transaction, RollBack)
 }
 
 /** Delivers the deferred calls, and runs everything that is due. */
-export async function settle(dataSource: DataSource): Promise<void> {
+export async function deliverAndDrain(dataSource: DataSource): Promise<void> {
   await settled(dataSource)
   await drain(dataSource)
 }
@@ -50,13 +50,13 @@ export function codeOf(error: unknown): unknown {
   return (error as { code?: unknown } | undefined)?.code
 }
 
-/** A sound job on a row, as no call makes it, with what is given changed. */
+/** A valid job on a new row, made without a call, with these changes. */
 export async function envelope({ record }: ConformanceContext, changes: object = {}): Promise<JobEnvelope> {
   const { id } = await record('one')
   return envelopeFor(id, changes)
 }
 
-/** Puts jobs that no call could make beside a sound one, which must run. */
+/** Enqueues a valid job, which must run, and one job for each of `changes`, which no call could have made. */
 export async function forge({ record, handler }: ConformanceContext, ...changes: readonly object[]): Promise<void> {
   const { id } = await record('one')
   await handler.enqueue([{}, ...changes].map((change) => envelopeFor(id, change)))
@@ -86,5 +86,5 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
     if (await condition()) return
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
-  throw new Error(`waited 20 s in vain until ${condition.toString()}`)
+  throw new Error(`waited 20 s in vain for ${condition.toString()}`)
 }

@@ -36,7 +36,7 @@ const queues = [
 ]
 const ugly = `\0 and \uD800 and 😀 ${'x'.repeat(20_000)}`
 
-/** Text that databases, scripts and protocols trip over. */
+/** Text that databases, scripts and protocols often mishandle. */
 export const textCases: readonly ConformanceCase[] = [
   {
     title: 'keeps odd text in arguments',
@@ -62,7 +62,7 @@ export const textCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'reloads a row with odd text in it',
+    title: 'reloads a row that holds odd text',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const titles = storable.map((text) => `<${text}>`)
@@ -88,7 +88,7 @@ export const textCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'takes queue names that differ in case or accents only for different queues',
+    title: 'treats queue names that differ only in case or accents as different queues',
     skip: needsWorker,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -102,7 +102,7 @@ export const textCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'refuses a queue name that not every store can keep',
+    title: 'refuses a queue name that some stores cannot keep',
     run: async ({ record, dataSource }) => {
       const row = await record('one')
       for (const queue of ['a\0b', 'a\u0001b', 'a\uD800b', 'a b', 'a,b', '*', 'x'.repeat(101)]) {
@@ -143,7 +143,7 @@ export const textCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'shows the error of a failed job clean and capped',
+    title: 'shows the error of a failed job as valid text, cut to a limit',
     skip: needsInspection,
     run: async (context) => {
       script.act = () => {

@@ -4,12 +4,12 @@ import { backgrounded } from '../../dispatch/proxy'
 import type { ConformanceCase } from './conformance-case'
 import { Gate } from './gate'
 import { ConformanceRecord, runs } from './model'
-import { firstArguments, RollBack, rolledBack, runsNothing, settle } from './support'
+import { firstArguments, RollBack, rolledBack, runsNothing, deliverAndDrain } from './support'
 
-/** A call follows its transaction. */
+/** How a call follows its transaction. */
 export const transactionCases: readonly ConformanceCase[] = [
   {
-    title: 'lets a call follow its transaction: committed, it runs',
+    title: 'runs the call of a transaction that commits',
     skip: runsNothing,
     run: async ({ dataSource }) => {
       await dataSource.transaction(async (manager) => {
@@ -17,7 +17,7 @@ export const transactionCases: readonly ConformanceCase[] = [
         assert.equal((await backgrounded(row).note()).state, 'deferred')
         assert.equal(runs.length, 0)
       })
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(
         runs.map(({ title }) => title),
         ['inside'],
@@ -25,7 +25,7 @@ export const transactionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'lets a call follow its transaction: rolled back, it never runs',
+    title: 'never runs the call of a transaction that rolls back',
     run: async ({ record, dataSource }) => {
       const row = await record('one')
       await rolledBack(
@@ -34,12 +34,12 @@ export const transactionCases: readonly ConformanceCase[] = [
           throw new RollBack()
         }),
       )
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.equal(runs.length, 0)
     },
   },
   {
-    title: 'takes calls in a transaction that nobody awaits',
+    title: 'takes calls of a transaction that are not awaited',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -48,7 +48,7 @@ export const transactionCases: readonly ConformanceCase[] = [
         void backgrounded(row).note(2)
         await Promise.resolve()
       })
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(
         runs.map(({ args }) => args[0]),
         [1, 2],
@@ -56,7 +56,7 @@ export const transactionCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'sends a call with manager: null whatever becomes of the transaction',
+    title: 'sends a call with manager: null even if the transaction rolls back',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -67,12 +67,12 @@ export const transactionCases: readonly ConformanceCase[] = [
           throw new RollBack()
         }),
       )
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.equal(runs.length, 1)
     },
   },
   {
-    title: 'keeps the jobs of two transactions apart, of which one commits and one rolls back',
+    title: 'keeps the jobs of two concurrent transactions apart, when one commits and one rolls back',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -96,12 +96,12 @@ export const transactionCases: readonly ConformanceCase[] = [
         await rolledBack(rollsBack())
         await commits()
       } else await Promise.all([commits(), rolledBack(rollsBack())])
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(firstArguments(), ['committed'])
     },
   },
   {
-    title: 'lets a call follow the transaction of its manager, which was begun by hand',
+    title: 'lets a call follow the transaction of the given manager, which was started by hand',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -113,12 +113,12 @@ export const transactionCases: readonly ConformanceCase[] = [
         await (end === 'commit' ? runner.commitTransaction() : runner.rollbackTransaction())
         await runner.release()
       }
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(firstArguments(), ['commit'])
     },
   },
   {
-    title: 'lets a call for many rows follow its transaction',
+    title: 'lets a call on many rows follow its transaction',
     skip: runsNothing,
     run: async ({ record, dataSource }) => {
       const rows = [await record('a'), await record('b')]
@@ -129,7 +129,7 @@ export const transactionCases: readonly ConformanceCase[] = [
         }),
       )
       await dataSource.transaction(() => backgrounded(rows).note('committed'))
-      await settle(dataSource)
+      await deliverAndDrain(dataSource)
       assert.deepEqual(runs.map(({ title, args }) => `${title} ${String(args[0])}`).sort(), [
         'a committed',
         'b committed',
@@ -138,7 +138,7 @@ export const transactionCases: readonly ConformanceCase[] = [
   },
 ]
 
-/** All code of the process shares it, and so its transactions: there is one at a time. */
+/** Whether all code of the process shares one connection, and so one transaction at a time. */
 function hasOneConnection(dataSource: DataSource): boolean {
   return dataSource.createQueryRunner() === dataSource.createQueryRunner()
 }

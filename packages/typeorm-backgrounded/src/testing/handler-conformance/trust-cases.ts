@@ -8,7 +8,7 @@ import { envelope, forge, needsWorker } from './support'
 /** Jobs that no call of this program made. */
 export const trustCases: readonly ConformanceCase[] = [
   {
-    title: 'keeps a job with an unknown method for a newer worker, and takes it once a drain',
+    title: 'keeps a job with an unknown method for a newer worker, and claims it only once in a drain',
     skip: needsWorker,
     run: async (context) => {
       await forge(context, { method: 'comesWithTheNextDeploy' }, { entity: 'ComesToo' })
@@ -22,7 +22,7 @@ export const trustCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'invokes nothing that a forged job names, and runs its neighbours',
+    title: 'invokes only marked methods, whatever a forged job names, and runs its neighbours',
     skip: needsWorker,
     run: async (context) => {
       const forged: Partial<Record<keyof JobEnvelope, unknown>>[] = [
@@ -52,7 +52,7 @@ export const trustCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'runs a job that comes again no more often than it says that it has stored it',
+    title: 'runs a job that is enqueued twice at most as often as it reported it stored',
     skip: needsWorker,
     run: async (context) => {
       const job = await envelope(context)

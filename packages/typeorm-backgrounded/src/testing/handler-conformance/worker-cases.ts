@@ -6,10 +6,10 @@ import { Gate } from './gate'
 import { ConformanceRecord, runs, script } from './model'
 import { codeOf, firstArguments, needsDelay, needsWorker, until } from './support'
 
-/** How a worker takes jobs, and how it stops. */
+/** How a worker claims jobs, and how it stops. */
 export const workerCases: readonly ConformanceCase[] = [
   {
-    title: 'claims free slots only',
+    title: 'claims no more jobs than there are free slots',
     skip: needsWorker,
     run: async ({ record, dataSource }) => {
       const row = await record('one')
@@ -17,7 +17,7 @@ export const workerCases: readonly ConformanceCase[] = [
       let most = 0
       script.act = async () => {
         most = Math.max(most, ++running)
-        // Until both slots were taken, and long enough for a third job to show itself.
+        // Both slots are in use, and a third job would have had time to start.
         await until(() => most >= 2)
         await new Promise((resolve) => setImmediate(resolve))
         running--
@@ -29,7 +29,7 @@ export const workerCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'runs what comes while a worker runs',
+    title: 'runs jobs that are enqueued while a worker runs',
     skip: needsWorker,
     run: async ({ record, work }) => {
       const row = await record('one')
@@ -42,7 +42,7 @@ export const workerCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'runs a delayed job while a worker runs, no sooner than it is due',
+    title: 'runs a delayed job while a worker runs, but not before it is due',
     skip: needsDelay,
     run: async ({ record, work }) => {
       const row = await record('one')
@@ -50,12 +50,12 @@ export const workerCases: readonly ConformanceCase[] = [
       const start = Date.now()
       await backgrounded(row, { delay: 200 }).note()
       await until(() => runs.length === 1)
-      // Clocks of two machines, or of two functions, may be some ms apart.
+      // The clocks of two machines, or of two functions, may differ by some ms.
       assert.ok(Date.now() - start >= 180)
     },
   },
   {
-    title: 'shares the jobs among two workers, and runs none twice',
+    title: 'shares the jobs between two workers, and runs none twice',
     skip: needsWorker,
     run: async ({ record, work, events }) => {
       const rows = Array<ConformanceRecord>(40).fill(await record('one'))
@@ -68,7 +68,7 @@ export const workerCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'stops: waits for the running job, and claims no other',
+    title: 'waits for the running job when it stops, and claims no other',
     skip: needsWorker,
     run: async ({ record, dataSource, work }) => {
       const gate = new Gate()
@@ -85,7 +85,7 @@ export const workerCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'stops at its deadline, reports what still runs, and keeps the result',
+    title: 'stops at its deadline, reports the jobs that still run, and stores their outcome',
     skip: needsWorker,
     run: async ({ record, dataSource, events, work }) => {
       const gate = new Gate()
@@ -107,7 +107,7 @@ export const workerCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'hands a job back whose method gives up when the worker stops, without using an attempt',
+    title: 'releases a job whose method gives up because the worker stops, without using an attempt',
     skip: needsWorker,
     run: async ({ record, dataSource, events, work }) => {
       script.act = ({ job: { signal } }) =>
@@ -128,7 +128,7 @@ export const workerCases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: 'ends with destroy(), and works again after initialize()',
+    title: 'is closed by destroy(), and works again after initialize()',
     run: async ({ record, dataSource, handler }) => {
       await dataSource.destroy()
       await dataSource.initialize()
