@@ -14,10 +14,10 @@ export interface ManagerListener {
 
 type Method = (...args: unknown[]) => unknown
 /** Calls a manager's own method, and reports it to the listener. */
-type Telling = (listener: ManagerListener, manager: EntityManager, own: Method, args: unknown[]) => unknown
+type Reporting = (listener: ManagerListener, manager: EntityManager, own: Method, args: unknown[]) => unknown
 
 const listeners = shared('manager-listeners', () => new WeakMap<DataSource, ManagerListener>())
-const telling = shared('telling-managers', () => new WeakSet<object>())
+const tracked = shared('tracked-managers', () => new WeakSet<object>())
 
 /**
  * Follows the transactions and writes of every manager of one data source. Repositories and query runners may have managers
@@ -30,32 +30,32 @@ export function trackManagers(dataSource: DataSource, listener: ManagerListener)
     prototype !== Object.prototype;
     prototype = Object.getPrototypeOf(prototype) as object
   ) {
-    if (telling.has(prototype)) continue
-    telling.add(prototype)
-    for (const name of Object.keys(METHODS)) makeTelling(prototype, name, METHODS[name] as Telling)
+    if (tracked.has(prototype)) continue
+    tracked.add(prototype)
+    for (const name of Object.keys(METHODS)) wrap(prototype, name, METHODS[name] as Reporting)
   }
 }
 
-function makeTelling(prototype: object, name: string, tell: Telling): void {
+function wrap(prototype: object, name: string, report: Reporting): void {
   const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
   if (typeof descriptor?.value !== 'function') return
   const own = descriptor.value as Method
   const method = function (this: EntityManager, ...args: unknown[]): unknown {
-    const listener = listeners.get(this.dataSource ?? this.connection) // TypeORM 0.3 has the latter only
-    return listener ? tell(listener, this, own, args) : own.apply(this, args)
+    const listener = listeners.get(this.dataSource ?? this.connection) // TypeORM 0.3 has only `connection`
+    return listener ? report(listener, this, own, args) : own.apply(this, args)
   }
   Object.defineProperties(method, { name: { value: name }, length: { value: own.length } })
   Object.defineProperty(prototype, name, { ...descriptor, value: method })
 }
 
-function write(touch: Touch): Telling {
+function write(touch: Touch): Reporting {
   return ({ touched }, manager, own, args) => {
     touched(writtenEntities(args), touch, manager.queryRunner)
     return own.apply(manager, args)
   }
 }
 
-const METHODS: Readonly<Record<string, Telling>> = {
+const METHODS: Readonly<Record<string, Reporting>> = {
   transaction: ({ openScope }, manager, own, args) => {
     // transaction(callback) or transaction(isolation, callback); DataSource passes a trailing undefined.
     const scoped = args.map((each) =>

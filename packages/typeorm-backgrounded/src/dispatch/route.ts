@@ -110,6 +110,6 @@ function owns(dispatcher: Dispatcher, receiver: Receiver): boolean {
 }
 
 function dispatcherOf(manager: { dataSource?: DataSource; connection?: DataSource }): Dispatcher | undefined {
-  const dataSource = manager.dataSource ?? manager.connection // TypeORM 0.3 has the latter only
+  const dataSource = manager.dataSource ?? manager.connection // TypeORM 0.3 has only `connection`
   return dataSource && dispatchers.get(dataSource)
 }

@@ -16,7 +16,7 @@ export function shownManager(
 
 /**
  * Whether typeorm-transactional began this transaction. If so, it shows the transaction's manager only once its callback
- * runs. Only the callback's text tells it from the application's; an unknown callback counts as the application's, whose
+ * runs. Only the callback's text shows whose it is; an unknown callback counts as the application's, whose
  * transaction is always followed.
  */
 function isItsOwn(callback: unknown): boolean {

@@ -5,7 +5,7 @@ import type { DataSource, ObjectLiteral, QueryRunner, SelectQueryBuilder } from 
  *
  * | member | what for | where it is missing |
  * |---|---|---|
- * | `queryRunner.transactionDepth` | tells a savepoint from its transaction | every call belongs to the transaction itself |
+ * | `queryRunner.transactionDepth` | distinguishes a savepoint from its transaction | every call belongs to the transaction itself |
  * | `commitTransaction` sends `COMMIT` through `query` | jobs are sent in the same text | the before-commit hook writes them; one warning |
  * | `SelectQueryBuilder.loadRawResults` | prefetched rows become entities | the rows are loaded again |
  */

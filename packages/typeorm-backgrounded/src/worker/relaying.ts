@@ -9,8 +9,9 @@ export interface Relay {
   relay(): Promise<boolean>
 }
 
-const EVERY = 1_000
-const LONGEST_PAUSE = 5_000
+/** In ms. */
+const INTERVAL = 1_000
+const MAX_RETRY_DELAY = 5_000
 
 /** Relays at intervals the jobs that are left in the outbox after a process died or the handler was down. */
 export class Relaying {
@@ -31,10 +32,10 @@ export class Relaying {
   }
 
   private async run(): Promise<void> {
-    let pause = EVERY
+    let delay = INTERVAL
     while (!this.stopping.signal.aborted) {
-      pause = (await this.relay()) ? EVERY : Math.min(pause * 2, LONGEST_PAUSE)
-      await sleep(pause, this.stopping.signal)
+      delay = (await this.relay()) ? INTERVAL : Math.min(delay * 2, MAX_RETRY_DELAY)
+      await sleep(delay, this.stopping.signal)
     }
   }
 

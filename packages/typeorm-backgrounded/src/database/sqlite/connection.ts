@@ -22,7 +22,8 @@ export interface SqliteHost {
   readonly synchronous?: 'FULL' | 'NORMAL'
 }
 
-const LONGEST_PAUSE = 50
+/** In ms. */
+const MAX_RETRY_DELAY = 50
 /** At this size of the log, in pages, SQLite itself makes a checkpoint. */
 const LONGEST_LOG = 8_000
 
@@ -125,13 +126,13 @@ export class SqliteConnection {
 
   private async patiently<T>(work: () => Promise<T>, patience: number): Promise<T> {
     const start = Date.now()
-    for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    for (let delay = 1; ; delay = Math.min(delay * 2, MAX_RETRY_DELAY)) {
       try {
         return await work()
       } catch (error) {
         if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.withAdvice(error)
       }
-      await sleep(pause * (0.5 + Math.random()))
+      await sleep(delay * (0.5 + Math.random()))
     }
   }
 

@@ -21,9 +21,9 @@ class Parcel {
   }
 }
 
-/** Claims start at the last job that was claimed, while there is a backlog: what lands before it must not be forgotten. */
+/** In a backlog, claims start at a cursor, the last claimed job. Jobs that land before it must not be forgotten. */
 for (const store of [postgres, mariaDb]) {
-  describe(`Jobs that land behind the others on ${store.name}`, () => {
+  describe(`Jobs that land before the claim cursor on ${store.name}`, () => {
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
     let parcel: Parcel
@@ -55,7 +55,7 @@ for (const store of [postgres, mariaDb]) {
 
     const backlog = (size: number) => backgrounded(Array<Parcel>(size).fill(parcel)).ship('backlog')
 
-    it('runs a job whose transaction commits late, in the middle of the backlog', async () => {
+    it('run in the middle of the backlog when their transaction commits late', async () => {
       const runner = dataSource.createQueryRunner()
       await runner.startTransaction()
       await backgrounded(parcel, { manager: runner.manager }).ship('late')
@@ -71,14 +71,14 @@ for (const store of [postgres, mariaDb]) {
       await runner.release()
     })
 
-    it('runs a retry whose time has come, in the middle of the backlog', async () => {
+    it('run in the middle of the backlog when a retry has become due', async () => {
       await backgrounded(parcel).ship('fails once')
       await backlog(500)
       await working(() => until(() => ran.filter((name) => name === 'fails once').length === 2))
       expect(ran.length).to.be.lessThan(503)
     })
 
-    it('runs an urgent job of a level that it does not know yet before the rest of the backlog', async () => {
+    it('run before the rest of the backlog when they are urgent and open a new lane', async () => {
       await backlog(500)
       await working(async () => {
         await until(() => ran.length > 60)

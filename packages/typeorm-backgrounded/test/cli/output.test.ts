@@ -10,7 +10,7 @@ import { until, WorkerProcess } from '../support/worker-process'
 
 const library = join(__dirname, '../../src')
 
-/** A program's own data source file, as its build would leave it. */
+/** Writes a data source file of an application, as its build would leave it. */
 function dataSourceFile({
   options = { type: 'better-sqlite3', database: join(temporaryDirectory(), 'app.sqlite') } as object,
   handler = 'new DatabaseHandler()',
@@ -40,12 +40,12 @@ function dataSourceFile({
   return file
 }
 
-describe('what the command line says', function () {
+describe('the output of the command line', function () {
   this.timeout(60_000)
   let worker: WorkerProcess | undefined
   afterEach(() => worker?.end())
 
-  it('has no password when Redis refuses it', async function () {
+  it('shows no password when Redis refuses it', async function () {
     await requireRedis(this)
     const handler = `new BullHandler({ redis: 'redis://nobody:hunter2@127.0.0.1:6379' })`
     worker = new WorkerProcess(dataSourceFile({ handler }), { LOG_LEVEL: 'trace' })
@@ -71,7 +71,7 @@ describe('what the command line says', function () {
     ' redis://me:hunter2@[::1:6379',
     '"redis://me:hunter2@127.0.0.1:6379"',
   ]
-  it('has no password where a Redis URL is malformed', async () => {
+  it('shows no password if a Redis URL is malformed', async () => {
     const ends = urls.map(async (url) => {
       const handler = `new BullHandler({ redis: ${JSON.stringify(url)} })`
       const { code, stdout, stderr } = await run(['worker', '--once', '-d', dataSourceFile({ handler })])
@@ -83,7 +83,7 @@ describe('what the command line says', function () {
     await Promise.all(ends)
   })
 
-  it('has no password where a database cannot be reached, or its URL is malformed', async () => {
+  it('shows no password if a database cannot be reached, or its URL is malformed', async () => {
     const ends = ['postgres', 'mysql'].flatMap((type) =>
       [
         `${type}://me:hunter2@127.0.0.1:1/db`,

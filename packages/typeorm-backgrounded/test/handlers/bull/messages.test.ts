@@ -7,7 +7,7 @@ import { RedisServer, requireRedisServer } from '../../support/redis-server'
 import { until } from '../../support/worker-process'
 import { PostOffice, quiet, ran } from './letter'
 
-describe('what BullHandler says of Redis', function () {
+describe('what BullHandler reports about Redis', function () {
   this.timeout(30_000)
   let redis: RedisServer
   let direct: Redis
@@ -47,7 +47,7 @@ describe('what BullHandler says of Redis', function () {
     await finished
   }
 
-  it('has no password in it when Redis refuses it, or asks for one', async () => {
+  it('shows no password when Redis refuses it, or asks for one', async () => {
     await direct.config('SET', 'requirepass', 'the-right-one')
     for (const url of ['redis://:top-secret@', 'redis://me:top-secret@', 'redis://top-secret@']) {
       office = await PostOffice.open({ redis: redis.url.replace('redis://', url) }, { logger })
@@ -64,7 +64,7 @@ describe('what BullHandler says of Redis', function () {
     expect(said.some(({ message }) => message.includes('broken'))).to.equal(true)
   })
 
-  it('has no arguments of a job in it when Redis refuses the job', async () => {
+  it('shows no arguments of a job when Redis refuses the job', async () => {
     office = await PostOffice.open({ redis: redis.url }, { logger })
     await direct.call('ACL', 'SETUSER', 'default', '-evalsha', '-eval')
     const error = await rejectionOf(backgrounded(office.letter).post('my-letter'))
@@ -77,7 +77,7 @@ describe('what BullHandler says of Redis', function () {
     expect(shown(said)).to.not.include('my-letter')
   })
 
-  it('names a policy that lets Redis throw jobs away, once for each worker', async () => {
+  it('warns once per worker of an eviction policy that lets Redis drop jobs', async () => {
     office = await PostOffice.open({ redis: redis.url }, { logger })
     const named = () => said.filter(({ message }) => message.includes('maxmemory-policy'))
     await backgrounded(office.letter).post()
@@ -88,7 +88,7 @@ describe('what BullHandler says of Redis', function () {
     expect(named()[0]!.message).to.match(/volatile-lru to noeviction/)
   })
 
-  it('is nothing of that policy where the server does not tell it', async () => {
+  it('does not mention that policy if the server does not let it be read', async () => {
     office = await PostOffice.open({ redis: redis.url }, { logger })
     await direct.config('SET', 'maxmemory-policy', 'volatile-lru')
     await direct.call('ACL', 'SETUSER', 'default', '-info', '-config')
@@ -97,7 +97,7 @@ describe('what BullHandler says of Redis', function () {
     expect(said.filter(({ message }) => /polic|INFO|NOPERM/i.test(message + shown(said)))).to.deep.equal([])
   })
 
-  it('is the hash tag that a prefix lacks, for a Redis Cluster', async () => {
+  it('names the hash tag that the prefix lacks, for a Redis Cluster', async () => {
     office = await PostOffice.open({
       redis: () => new Cluster([{ host: '127.0.0.1', port: Number(new URL(redis.url).port) }], { lazyConnect: true }),
     })
@@ -111,7 +111,7 @@ describe('what BullHandler says of Redis', function () {
       expect(storeError(new Error(sentence)).message).to.include("prefix: '{shop}'")
   })
 
-  it('is the hash tag that a prefix lacks, for a connection to one node of a Redis Cluster', async () => {
+  it('names the hash tag that the prefix lacks, for a connection to one node of a Redis Cluster', async () => {
     const node = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-require-full-coverage', 'no')
     const client = new Redis(node.url)
     // One slot belongs to nobody else, but not to this node either.

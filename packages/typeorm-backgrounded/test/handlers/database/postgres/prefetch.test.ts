@@ -17,7 +17,7 @@ import { createPostgres, requirePostgres } from '../../../support/postgres'
 import { silent } from '../../../support/program'
 import { until } from '../../../support/worker-process'
 
-const ran: { on: object; told: string }[] = []
+const ran: { on: object; text: string }[] = []
 
 @Entity()
 class Parcel {
@@ -27,7 +27,7 @@ class Parcel {
 
   @Backgrounded()
   send(to: string): void {
-    ran.push({ on: this, told: `${this.label} ${to}` })
+    ran.push({ on: this, text: `${this.label} ${to}` })
   }
   declare sendBackgrounded: InBackground<Parcel['send']>
 }
@@ -39,12 +39,12 @@ class Letter {
 
   @Backgrounded()
   post(): void {
-    ran.push({ on: this, told: this.text })
+    ran.push({ on: this, text: this.text })
   }
   declare postBackgrounded: InBackground<Letter['post']>
 }
 
-describe('the rows of claimed jobs on Postgres', () => {
+describe('the prefetched rows of claimed jobs on Postgres', () => {
   let dataSource: DataSource
   let drop: () => Promise<void>
   let worker: ReturnType<typeof createWorker> | undefined
@@ -83,9 +83,9 @@ describe('the rows of claimed jobs on Postgres', () => {
     await call()
     await done(before + 1)
   }
-  const told = () => ran.map((each) => each.told)
-  /** One job after the other, until a row has come along with its claim. */
-  const startReading = async (row: Parcel) => {
+  const texts = () => ran.map((each) => each.text)
+  /** Runs one job after the other, until a row was prefetched with its claim. */
+  const startPrefetching = async (row: Parcel) => {
     await start()
     for (let before = -1; loads !== before;) {
       before = loads
@@ -106,33 +106,33 @@ describe('the rows of claimed jobs on Postgres', () => {
       entity === 'Letter' ? 'post' : 'send',
     ]) as Promise<{ id: string }[]>
 
-  it('come along with the claim, as they are at that time', async () => {
+  it('come with the claim, as they are at that time', async () => {
     const row = await parcel('a')
-    await startReading(row)
+    await startPrefetching(row)
     for (const label of ['b', 'c', 'd']) {
       await dataSource.query('UPDATE parcel SET label = $1', [label])
       const before = loads
       await run(() => row.sendBackgrounded('home'))
       expect(loads).to.equal(before)
     }
-    expect(told()).to.deep.equal(['b home', 'c home', 'd home'])
+    expect(texts()).to.deep.equal(['b home', 'c home', 'd home'])
   })
 
-  it('are loaded by the pool for another class, and come along from then on', async () => {
-    await startReading(await parcel('a'))
+  it('are loaded through the pool the first time for another class, and come with the claim from then on', async () => {
+    await startPrefetching(await parcel('a'))
     const letter = await dataSource.manager.save(Object.assign(new Letter(), { id: randomUUID(), text: 'dear' }))
     const before = loads
     for (let number = 1; number <= 3; number++) {
       await letter.postBackgrounded()
       await done(number)
     }
-    expect(told()).to.deep.equal(['dear', 'dear', 'dear'])
+    expect(texts()).to.deep.equal(['dear', 'dear', 'dear'])
     expect(loads).to.equal(before + 1)
   })
 
-  it('are an object for each job', async () => {
+  it('become a separate object for each job', async () => {
     const row = await parcel('a')
-    await startReading(row)
+    await startPrefetching(row)
     await backgrounded([row, row, row]).send('home')
     await done(3)
     expect(new Set(ran.map(({ on }) => on))).to.have.length(3)
@@ -140,7 +140,7 @@ describe('the rows of claimed jobs on Postgres', () => {
 
   it('are missing when they are gone or soft-deleted', async () => {
     const [row, gone, deleted] = [await parcel('a'), await parcel('gone'), await parcel('deleted')]
-    await startReading(row)
+    await startPrefetching(row)
     const reasons: string[] = []
     backgroundedEvents(dataSource).on('discarded', ({ reason }) => reasons.push(reason))
     const keys = [{ id: gone.id }, { id: deleted.id }]
@@ -154,20 +154,20 @@ describe('the rows of claimed jobs on Postgres', () => {
   })
 
   for (const key of ['{"id":', '{"id":"x"}', '{"id":99999999999999999999}', '{}', '{"id":{"id":1}}', '[]']) {
-    it(`are there for their jobs beside one with the key ${key}`, async () => {
+    it(`are found beside a job with the key ${key}`, async () => {
       const row = await parcel('a')
-      await startReading(row)
+      await startPrefetching(row)
       const failed = jobsThat('failed')
       const [{ id } = { id: '' }] = await insertJob('Parcel', key)
       await row.sendBackgrounded('home')
       await done(1)
       await until(() => failed.length === 1)
       expect(failed).to.deep.equal([id])
-      expect(told()).to.deep.equal(['a home'])
+      expect(texts()).to.deep.equal(['a home'])
     })
   }
 
-  it('keep no job from its retry when a type parser refuses them', async () => {
+  it('let a job be retried when a type parser refuses them', async () => {
     await drop()
     const VARCHAR = 1043
     const getTypeParser = (oid: number, format: 'text') =>
@@ -179,7 +179,7 @@ describe('the rows of claimed jobs on Postgres', () => {
         : (types.getTypeParser(oid, format) as unknown)
     await open({}, { types: { getTypeParser } })
     const [row, odd] = [await parcel('a'), await parcel('b')]
-    await startReading(row)
+    await startPrefetching(row)
     await dataSource.query('UPDATE parcel SET label = $1 WHERE id = $2', ['odd', odd.id])
     const retried = jobsThat('retried')
     const { id } = await odd.sendBackgrounded('never')
@@ -187,12 +187,12 @@ describe('the rows of claimed jobs on Postgres', () => {
     await done(1)
     await until(() => retried.length === 1)
     expect(retried).to.deep.equal([id])
-    expect(told()).to.deep.equal(['a home'])
+    expect(texts()).to.deep.equal(['a home'])
   })
 
   it('hold up no other job while their table is locked', async () => {
     const row = await parcel('a')
-    await startReading(row)
+    await startPrefetching(row)
     const letter = await dataSource.manager.save(Object.assign(new Letter(), { id: randomUUID(), text: 'dear' }))
     const holder = dataSource.createQueryRunner()
     await holder.startTransaction()
@@ -200,14 +200,14 @@ describe('the rows of claimed jobs on Postgres', () => {
     await row.sendBackgrounded('late')
     await letter.postBackgrounded()
     await done(1)
-    expect(told()).to.deep.equal(['dear'])
+    expect(texts()).to.deep.equal(['dear'])
     await holder.commitTransaction()
     await holder.release()
     await done(2)
-    expect(told()).to.deep.equal(['dear', 'a late'])
+    expect(texts()).to.deep.equal(['dear', 'a late'])
   })
 
-  it("are read by the pool where its connections see other tables than the worker's own", async () => {
+  it("are loaded through the pool if its connections see other tables than the worker's own", async () => {
     await dataSource.query('CREATE SCHEMA other')
     await dataSource.query('CREATE TABLE other.parcel (LIKE parcel INCLUDING ALL)')
     await dataSource.query("INSERT INTO other.parcel (id, label) VALUES (1, 'other')")
@@ -223,19 +223,19 @@ describe('the rows of claimed jobs on Postgres', () => {
       await done(number)
       expect(loads).to.be.greaterThan(before)
     }
-    expect(new Set(told())).to.deep.equal(new Set(['other home']))
+    expect(new Set(texts())).to.deep.equal(new Set(['other home']))
   })
 
-  it('are found by their index, however many the table has', async () => {
+  it('are found by their index, however large the table is', async () => {
     await dataSource.query("INSERT INTO parcel (label) SELECT 'p' FROM generate_series(1, 50000)")
-    const reading = new RowsByKey(dataSource, dataSource.getMetadata(Parcel), { withDeleted: false }).prefetchQuery(
+    const prefetch = new RowsByKey(dataSource, dataSource.getMetadata(Parcel), { withDeleted: false }).prefetchQuery(
       'Parcel',
     )
     const keys = `ARRAY['{"id":5}', '{"id":6}']`
     const runner = dataSource.createQueryRunner()
     await runner.query(SESSION)
-    const lines = (await runner.query(`EXPLAIN ${reading?.select(keys)}`)) as { 'QUERY PLAN': string }[]
-    const rows = (await runner.query(reading?.select(keys) ?? '')) as object[]
+    const lines = (await runner.query(`EXPLAIN ${prefetch?.select(keys)}`)) as { 'QUERY PLAN': string }[]
+    const rows = (await runner.query(prefetch?.select(keys) ?? '')) as object[]
     await runner.query('RESET ALL')
     await runner.release()
     expect(lines.map((line) => line['QUERY PLAN']).join('\n')).to.match(/^Index Scan using "PK_/)

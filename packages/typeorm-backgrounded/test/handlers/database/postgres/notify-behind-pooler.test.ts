@@ -43,7 +43,7 @@ describe('An application behind a pooler', function () {
     return withBackgrounded(dataSource, { handler: new DatabaseHandler(options), logger: silent }).initialize()
   }
 
-  it('wakes workers that listen on the database itself, by calls inside and outside of transactions', async () => {
+  it('wakes workers that are connected to the database itself, by calls inside and outside of transactions', async () => {
     const worker = createWorker(workers, { pollInterval: '10m' })
     const finished = worker.run()
     await worker.ready
