@@ -7,7 +7,8 @@ import {
   UnsupportedOptionError,
 } from '../errors'
 import type { Handler } from '../handlers/contract/handler'
-import { encodeArguments, type EncodedArguments, type StoredReference } from '../job/arguments'
+import { encodeArguments, type EncodedArguments } from '../job/arguments/encode'
+import type { StoredReference } from '../job/arguments/stored-reference'
 import { milliseconds } from '../job/duration'
 import { EntityReference } from '../job/entity-reference'
 import type { JobEnvelope, JobKey } from '../job/envelope'

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { runtimes } from '../plugin/runtime'
 import { AssertionFailedError } from '../errors'
-import type { EncodedArguments } from '../job/arguments'
+import type { EncodedArguments } from '../job/arguments/encode'
 import type { EntityClass } from '../job/entity-reference'
 import type { JobEnvelope } from '../job/envelope'
 import { checkKnown } from '../job/known-options'

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { MalformedJobError, PayloadTooLargeError, InvalidArgumentError } from '../../src/errors'
-import { decodeArguments, encodeArguments } from '../../src/job/arguments'
+import { decodeArguments } from '../../src/job/arguments/decode'
+import { encodeArguments } from '../../src/job/arguments/encode'
 import { readEnvelope } from '../../src/job/envelope'
 import type { JsonValue } from '../../src/job/json'
 

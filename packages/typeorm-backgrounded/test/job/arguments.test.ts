@@ -1,7 +1,9 @@
 import { expect } from 'chai'
 import { createContext, runInContext } from 'node:vm'
 import { InvalidArgumentError, MalformedJobError } from '../../src/errors'
-import { decodeArguments, encodeArguments, storedReferences, type StoredReference } from '../../src/job/arguments'
+import { decodeArguments, storedReferences } from '../../src/job/arguments/decode'
+import { encodeArguments } from '../../src/job/arguments/encode'
+import type { StoredReference } from '../../src/job/arguments/stored-reference'
 import type { JsonValue } from '../../src/job/json'
 
 class Row {

@@ -1,5 +1,5 @@
 import type { ObjectLiteral } from 'typeorm'
-import type { StoredReference } from '../../job/arguments'
+import type { StoredReference } from '../../job/arguments/stored-reference'
 
 /** How many rows are loaded at a time, so that one that is gone is found before all others are looked for. */
 const GROUP = 500
