@@ -20,7 +20,7 @@ export const FAST_PATHS = {
   'batched-calls': {
     title: 'without batches of calls: each call has a statement of its own',
     stores: ALL,
-    file: 'dispatch/dispatcher.js',
+    file: 'dispatch/handler-calls.js',
     text: 'new batcher_1.Batcher((jobs) => this.store(jobs))',
     replacement: 'new batcher_1.Batcher((jobs) => this.store(jobs), { items: 1 })',
   },

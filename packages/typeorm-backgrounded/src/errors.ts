@@ -102,7 +102,7 @@ export class InvalidArgumentError extends BackgroundedError {
 export class MissingKeyError extends BackgroundedError {
   readonly code = 'MISSING_KEY'
   constructor(entity: string, column: string) {
-    super(`This ${entity} has no ${column} yet, and a job finds its row by the primary key: save the entity first.`)
+    super(`This ${entity} has no ${column} yet, and a job finds its row by the primary key: save it first.`)
   }
 }
 

@@ -10,7 +10,7 @@ export type {
   InBackground,
   OrReference,
 } from './dispatch/proxy'
-export type { JobReceipt } from './dispatch/dispatcher'
+export type { JobReceipt } from './dispatch/job-receipt'
 export {
   AmbiguousDataSourceError,
   AssertionFailedError,

@@ -1,7 +1,7 @@
 import type { JobEnvelope } from '../job/envelope'
 import { setCallListener } from '../metadata/registry'
 import type { CallOptions } from '../metadata/options'
-import type { JobReceipt } from './dispatcher'
+import type { JobReceipt } from './job-receipt'
 import type { Receiver } from './envelope-maker'
 import { routeOf, type Route } from './route'
 

@@ -1,34 +1,22 @@
 import type { DataSource, QueryRunner } from 'typeorm'
-import { Batcher, runInHalves } from '../concurrency/batcher'
-import { isConflictError, isConnectionError } from '../database/errors'
-import { BackgroundedError, EnqueueError, StoreUnavailableError } from '../errors'
-import type { BackgroundedEvents, JobSummary } from '../events'
+import type { BackgroundedEvents } from '../events'
 import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import { rowsOfEnqueue, type TransactionRows, type WritesRows } from '../handlers/contract/transaction-rows'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
-import { outsideAmbientScopes } from './ambient-transaction'
-import { EnvelopeMaker } from './envelope-maker'
-import { isInHandmadeTransaction } from './handmade-transaction'
-import type { HeldJob } from './held-job'
-import type { OpenTransaction } from './open-transaction'
 import type { Outbox } from '../outbox/outbox'
-import { errorMessage } from '../reporting/safe-error'
+import { outsideAmbientScopes } from './ambient-transaction'
+import { Deliveries } from './deliveries'
+import { enqueueErrorFor, EnqueueReports } from './enqueue-reports'
+import { EnvelopeMaker } from './envelope-maker'
+import { HandlerCalls } from './handler-calls'
+import { keepInHandmade } from './handmade-calls'
+import type { HeldJob } from './held-job'
+import type { JobReceipt } from './job-receipt'
+import type { OpenTransaction } from './open-transaction'
 import { touchedEntities, type Touch } from './touched-entities'
 import { TransactionBuffer } from './transaction-buffer'
-
-/** What a background call returns. */
-export interface JobReceipt {
-  /** UUIDv7; known at the call, before any commit. */
-  readonly id: string
-  /**
-   * `'enqueued'`: the store has it. `'deferred'`: it waits for the caller's commit, or in the outbox for a store
-   * that cannot be reached. `'duplicate'`: the store had it already. `'performed'`: it has run.
-   */
-  readonly state: 'enqueued' | 'deferred' | 'duplicate' | 'performed'
-  readonly queue: string
-}
 
 export interface DispatcherHost {
   readonly dataSource: DataSource
@@ -55,40 +43,38 @@ interface Whereabouts {
   readonly runner?: QueryRunner
 }
 
-/** How long a call may wait behind others that fail, in ms. */
-const PATIENCE = 5_000
-
 /** Sends the calls of one data source to its handler, at once or after the caller's commit. */
 export class Dispatcher {
   readonly transactions: TransactionBuffer
   readonly envelopes: EnvelopeMaker
   /** Whether all code of the process uses one connection. */
   readonly sharesRunner: boolean
-  private readonly batcher: Batcher<JobEnvelope, EnqueueResult>
-  private readonly deliveries = new Set<Promise<void>>()
+  private readonly calls: HandlerCalls
+  private readonly reports: EnqueueReports
+  private readonly deliveries = new Deliveries()
   private lastDelivery: Promise<void> = Promise.resolve()
-  private firstFailure: { error: unknown } | undefined
 
   constructor(readonly host: DispatcherHost) {
-    const { dataSource, handler, source, methods, now, outbox } = host
+    const { dataSource, handler, source, methods, now, outbox, events, logger } = host
     this.sharesRunner = ONE_CONNECTION.test(dataSource.options.type)
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
-    this.batcher = new Batcher((jobs) => this.store(jobs))
+    this.calls = new HandlerCalls(handler, outbox)
+    this.reports = new EnqueueReports(events, logger)
     this.transactions = new TransactionBuffer({
       sharesRunner: this.sharesRunner,
       rows: () => (outbox ? outbox.transactionRows : rowsOf(handler)),
       sendsEdges: () => host.sendsEdges(),
-      refused: (envelope, error) => this.refused(envelope, error),
+      refused: (envelope, error) => this.reports.refused(envelope, error),
       cameLate: (envelopes, runner) => this.deliver(envelopes, runner),
       committed: (jobs, runner) => this.committed(jobs, runner),
       rolledBackByCommit: (jobs) =>
-        this.dropped(
-          jobs,
+        this.reports.dropped(
+          jobs.map(({ envelope }) => envelope),
           'the database rolled a transaction back at its COMMIT, since a statement in it had failed: its jobs are dropped with it',
         ),
       abandoned: (jobs) =>
-        this.dropped(
-          jobs,
+        this.reports.dropped(
+          jobs.map(({ envelope }) => envelope),
           'a query runner was released, or has lost its connection, before its transaction had ended: its jobs are dropped',
         ),
     })
@@ -121,7 +107,7 @@ export class Dispatcher {
   }
 
   private async submitAllOutside(envelopes: readonly JobEnvelope[]): Promise<JobReceipt[]> {
-    const results = await this.sendTogether(envelopes)
+    const results = await this.calls.sendAll(envelopes)
     return envelopes.map((envelope, index) => this.receipt(envelope, results[index] as EnqueueResult))
   }
 
@@ -131,43 +117,26 @@ export class Dispatcher {
     return envelopes.map(({ id, queue }) => ({ id, state: 'deferred', queue }))
   }
 
-  /**
-   * Writes jobs within a transaction that was begun with a statement. There is no event at its end, so the jobs must be in
-   * the database: workers claim them there, or relays push them from the outbox.
-   * @returns false when the runner is not in such a transaction
-   * @throws EnqueueError
-   */
-  async keepInHandmade(runner: QueryRunner, envelopes: readonly JobEnvelope[]): Promise<boolean> {
-    const { handler, outbox } = this.host
-    try {
-      const isInside = await isInHandmadeTransaction(runner)
-      const canKeep = outbox !== undefined || handler.capabilities.transactional
-      if (isInside === false || (isInside === undefined && !canKeep)) return false
-      if (!canKeep) throw handmadeTransactionRefused(handler)
-      const results = await (outbox ? outbox.write(envelopes, runner) : handler.enqueue(envelopes, runner))
-      for (const result of results) if (result.state === 'failed') throw result.error
-      return true
-    } catch (error) {
-      throw this.asEnqueueError(error, envelopes[0] as JobEnvelope)
-    }
+  /** Writes jobs within a transaction that was begun with a statement; see `keepInHandmade`. */
+  keepInHandmade(runner: QueryRunner, envelopes: readonly JobEnvelope[]): Promise<boolean> {
+    return keepInHandmade(this.host, runner, envelopes)
   }
 
   private async submitOutside(envelope: JobEnvelope): Promise<JobReceipt> {
-    const result = this.batches ? await this.batcher.add(envelope) : (await this.store([envelope]))[0]
-    return this.receipt(envelope, result as EnqueueResult)
+    return this.receipt(envelope, await this.calls.send(envelope))
   }
 
   /** `rowEvent` names what must not be enqueued twice in one transaction. */
   submitInside(transaction: OpenTransaction, envelope: JobEnvelope, rowEvent?: string): Promise<JobReceipt> {
     const receipt: JobReceipt = { id: envelope.id, state: 'deferred', queue: envelope.queue }
     const refuse = (error: unknown): never => {
-      throw this.asEnqueueError(error, envelope)
+      throw enqueueErrorFor(envelope, error)
     }
     try {
       const written = transaction.add(envelope, rowEvent)
       return written ? written.then(() => receipt, refuse) : Promise.resolve(receipt)
     } catch (error) {
-      return Promise.reject(this.asEnqueueError(error, envelope) as Error)
+      return Promise.reject(enqueueErrorFor(envelope, error) as Error)
     }
   }
 
@@ -180,7 +149,7 @@ export class Dispatcher {
       await this.transactions.free(runner)
     })
     const delivery = isFree.then(() => outsideAmbientScopes(() => this.sendAll(envelopes)))
-    this.track(delivery)
+    this.deliveries.track(delivery)
     // In the order of the commits. Only jobs that run inside the delivery wait for each other.
     this.lastDelivery = this.runsInline ? delivery : isFree
   }
@@ -194,7 +163,7 @@ export class Dispatcher {
     const results = await outbox.write(envelopes, runner)
     const refused = results.find((result) => result.state === 'failed')
     if (refused?.state === 'failed') throw refused.error
-    this.track(outbox.push(envelopes))
+    this.deliveries.track(outbox.push(envelopes))
   }
 
   /**
@@ -202,11 +171,9 @@ export class Dispatcher {
    * @throws the first error since the last call
    */
   async settled(): Promise<void> {
-    while (this.deliveries.size > 0) await Promise.all(this.deliveries)
-    await this.batcher.idle()
-    const failure = this.firstFailure
-    this.firstFailure = undefined
-    if (failure) throw failure.error
+    await this.deliveries.idle()
+    await this.calls.idle()
+    this.deliveries.throwFirstFailure()
   }
 
   /** Like `settled`, for a process that is about to end, but without errors, because they were logged. */
@@ -214,90 +181,47 @@ export class Dispatcher {
     await this.settled().catch(() => {})
   }
 
-  private sendTogether(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
-    if (!this.batches) return this.store(envelopes)
-    return Promise.all(envelopes.map((envelope) => this.batcher.add(envelope)))
-  }
-
   private async sendAll(envelopes: readonly JobEnvelope[]): Promise<void> {
-    const results = await this.sendTogether(envelopes)
+    const results = await this.calls.sendAll(envelopes)
     for (const [index, envelope] of envelopes.entries()) {
       try {
         this.receipt(envelope, results[index] as EnqueueResult)
       } catch (error) {
-        this.remember(error)
-        this.host.logger.error(
-          { err: error, job: summaryOf(envelope) },
-          this.runsInline ? 'a job failed after its commit' : 'a job could not be enqueued after its commit',
-        )
+        this.deliveries.failed(error)
+        const message = this.runsInline
+          ? 'a job failed after its commit'
+          : 'a job could not be enqueued after its commit'
+        this.reports.logFailure(envelope, error, message)
       }
     }
-  }
-
-  /** Stores jobs in the outbox when the handler cannot be reached. */
-  private async store(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
-    const { outbox } = this.host
-    const results = await this.storeInHandler(envelopes)
-    this.shedLoad(results)
-    const isUnreached = (result: EnqueueResult) => result.state === 'failed' && isConnectionError(result.error)
-    if (!outbox || !results.some(isUnreached)) return results
-    const unreached = envelopes.filter((_, index) => isUnreached(results[index] as EnqueueResult))
-    const kept = await runInHalves(
-      unreached,
-      (some) => outbox.keep(some),
-      (_, error): EnqueueResult => ({ state: 'failed', error }),
-      isConnectionError,
-    )
-    return results.map((result) => (isUnreached(result) ? (kept.shift() as EnqueueResult) : result))
-  }
-
-  /** Rejects calls that wait behind a store that does not answer, so that each fails soon. */
-  private shedLoad(results: readonly EnqueueResult[]): void {
-    const [first] = results
-    if (this.host.outbox || first?.state !== 'failed' || !isConnectionError(first.error)) return
-    const error = new StoreUnavailableError(`The store of the ${this.host.handler.name} handler does not answer.`, {
-      cause: first.error,
-    })
-    this.batcher.dismiss(PATIENCE, { state: 'failed', error })
-  }
-
-  /** A job that fails does not keep the others from being sent. */
-  private storeInHandler(envelopes: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
-    const isHopeless = (error: unknown) => isConnectionError(error) || isConflictError(error)
-    return runInHalves(
-      envelopes,
-      (some) => this.host.handler.enqueue(some),
-      (_, error) => ({ state: 'failed', error }),
-      isHopeless,
-    )
   }
 
   private receipt(envelope: JobEnvelope, result: EnqueueResult): JobReceipt {
     if (result.state === 'failed') {
       if (this.runsInline) throw result.error
-      this.reportFailure(envelope, result.error)
-      throw this.asEnqueueError(result.error, envelope)
+      this.reports.failed(envelope, result.error)
+      throw enqueueErrorFor(envelope, result.error)
     }
-    if (result.delivered) this.track(this.whenDelivered(envelope, result.delivered))
-    else if (result.state !== 'deferred') this.host.events.emit('enqueued', { job: summaryOf(envelope) })
+    if (result.delivered) this.deliveries.track(this.whenDelivered(envelope, result.delivered))
+    else if (result.state !== 'deferred') this.reports.enqueued(envelope)
     return { id: envelope.id, state: result.state, queue: envelope.queue }
   }
 
   private async whenDelivered(envelope: JobEnvelope, delivered: Promise<void>): Promise<void> {
     try {
       await delivered
-      this.host.events.emit('enqueued', { job: summaryOf(envelope) })
+      this.reports.enqueued(envelope)
     } catch (error) {
-      this.reportFailure(envelope, error)
-      this.host.logger.error({ err: error, job: summaryOf(envelope) }, 'a deferred job could not be enqueued')
-      throw this.asEnqueueError(error, envelope)
+      this.reports.failed(envelope, error)
+      this.reports.logFailure(envelope, error, 'a deferred job could not be enqueued')
+      throw enqueueErrorFor(envelope, error)
     }
   }
 
   private committed(jobs: readonly HeldJob[], runner: QueryRunner): void {
     const { outbox } = this.host
     const [written, deferred, unsent] = [ofFate(jobs, 'written'), ofFate(jobs, 'deferred'), ofFate(jobs, 'pending')]
-    if (outbox && written.length > 0) this.track(outbox.push(written))
+    if (outbox && written.length > 0) this.deliveries.track(outbox.push(written))
     else if (written.length > 0) this.announce(written)
     if (deferred.length > 0) this.deliver(deferred, runner)
     if (unsent.length > 0) this.rescue(unsent, runner)
@@ -305,53 +229,13 @@ export class Dispatcher {
 
   /** Sends jobs that should have been part of a committed transaction: late is better than never. */
   private rescue(unsent: readonly JobEnvelope[], runner: QueryRunner): void {
-    this.host.logger.error(
-      { jobs: unsent.map(summaryOf) },
-      'a COMMIT has passed by these jobs, so that they are stored only now: something other than TypeORM sends it, please report what',
-    )
+    this.reports.late(unsent)
     this.deliver(unsent, runner)
   }
 
   private announce(written: readonly JobEnvelope[]): void {
     this.host.handler.committed?.(written)
-    for (const envelope of written) this.host.events.emit('enqueued', { job: summaryOf(envelope) })
-  }
-
-  private dropped(jobs: readonly HeldJob[], why: string): void {
-    if (jobs.length > 0) this.host.logger.warn({ jobs: jobs.map(({ envelope }) => summaryOf(envelope)) }, why)
-  }
-
-  /** Logs the reason with which the commit rejects, for applications that ignore the rejection. */
-  private refused(envelope: JobEnvelope, error: unknown): void {
-    this.reportFailure(envelope, error)
-    this.host.logger.error(
-      { err: error, job: summaryOf(envelope) },
-      'a job could not be stored in its transaction, which is rolled back',
-    )
-  }
-
-  private track(delivery: Promise<void>): void {
-    const tracked = delivery
-      .catch((error: unknown) => this.remember(error))
-      .finally(() => this.deliveries.delete(tracked))
-    this.deliveries.add(tracked)
-  }
-
-  private remember(error: unknown): void {
-    this.firstFailure ??= { error }
-  }
-
-  private reportFailure(envelope: JobEnvelope, error: unknown): void {
-    this.host.events.emit('enqueueFailed', { job: summaryOf(envelope), error })
-  }
-
-  private asEnqueueError(error: unknown, { entity, method }: JobEnvelope): unknown {
-    if (error instanceof BackgroundedError) return error
-    return new EnqueueError(`${entity}.${method} could not be enqueued: ${errorMessage(error)}`, { cause: error })
-  }
-
-  private get batches(): boolean {
-    return this.host.handler.capabilities.batches
+    for (const envelope of written) this.reports.enqueued(envelope)
   }
 
   private get runsInline(): boolean {
@@ -368,17 +252,6 @@ function rowsOf(handler: Handler): TransactionRows<unknown> | undefined {
 
 function ofFate(jobs: readonly HeldJob[], fate: HeldJob['state']): JobEnvelope[] {
   return jobs.filter((job) => job.state === fate).map(({ envelope }) => envelope)
-}
-
-export function summaryOf({ id, entity, key, method, queue }: JobEnvelope): JobSummary {
-  return { id, entity, key, method, queue }
-}
-
-function handmadeTransactionRefused({ name }: Handler): EnqueueError {
-  return new EnqueueError(
-    `The manager of this call is in a transaction that was begun with a statement, whose end TypeORM does not ` +
-      `tell the ${name} handler: begin it with queryRunner.startTransaction(), or pass { manager: null } to send the job now.`,
-  )
 }
 
 /** TypeORM releases a transaction's connection right after its commit hooks have returned. */

@@ -2,7 +2,7 @@ import type { BaseEntity } from 'typeorm'
 import { NotBackgroundedError } from '../errors'
 import { EntityReference, type EntityClass } from '../job/entity-reference'
 import type { CallOptions } from '../metadata/options'
-import type { JobReceipt } from './dispatcher'
+import type { JobReceipt } from './job-receipt'
 import { enqueueCall, enqueueCalls } from './calls'
 import { classOf } from './envelope-maker'
 

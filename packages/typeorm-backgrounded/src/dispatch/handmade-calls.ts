@@ -1,0 +1,39 @@
+import type { QueryRunner } from 'typeorm'
+import { EnqueueError } from '../errors'
+import type { Handler } from '../handlers/contract/handler'
+import type { JobEnvelope } from '../job/envelope'
+import type { Outbox } from '../outbox/outbox'
+import { enqueueErrorFor } from './enqueue-reports'
+import { isInHandmadeTransaction } from './handmade-transaction'
+
+/**
+ * Writes jobs within a transaction that was begun with a statement. There is no event at its end, so the jobs must be in
+ * the database: workers claim them there, or relays push them from the outbox.
+ *
+ * @returns false when the runner is not in such a transaction
+ * @throws EnqueueError
+ */
+export async function keepInHandmade(
+  { handler, outbox }: { readonly handler: Handler; readonly outbox?: Outbox },
+  runner: QueryRunner,
+  envelopes: readonly JobEnvelope[],
+): Promise<boolean> {
+  try {
+    const isInside = await isInHandmadeTransaction(runner)
+    const canKeep = outbox !== undefined || handler.capabilities.transactional
+    if (isInside === false || (isInside === undefined && !canKeep)) return false
+    if (!canKeep) throw refused(handler)
+    const results = await (outbox ? outbox.write(envelopes, runner) : handler.enqueue(envelopes, runner))
+    for (const result of results) if (result.state === 'failed') throw result.error
+    return true
+  } catch (error) {
+    throw enqueueErrorFor(envelopes[0] as JobEnvelope, error)
+  }
+}
+
+function refused({ name }: Handler): EnqueueError {
+  return new EnqueueError(
+    `The manager of this call is in a transaction that was begun with a statement, whose end TypeORM does not ` +
+      `tell the ${name} handler: begin it with queryRunner.startTransaction(), or pass { manager: null } to send the job now.`,
+  )
+}
