@@ -2,16 +2,11 @@ import type { ClaimedJob, Consumable, Consumption, ConsumeOptions, Execute } fro
 import type { EnqueueResult, Handler, HandlerCapabilities } from '../handlers/contract/handler'
 import type { Outcome } from '../handlers/contract/outcome'
 import { errorText } from '../reporting/error-text'
-import {
-  StoreConsumption,
-  type AcknowledgedAndClaimed,
-  type FinishedJob,
-  type JobStore,
-} from '../handlers/consumption/store-consumption'
+import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../handlers/consumption/job-store'
+import { StoreConsumption } from '../handlers/consumption/store-consumption'
 import { dueTime, type JobEnvelope } from '../job/envelope'
 import { checkFunction } from '../job/known-options'
 import { consoleLogger } from '../logger'
-import { guarded } from '../reporting/guarded-logger'
 import { sleep } from '../concurrency/sleep'
 
 /** A job in the fake's memory. */
@@ -79,7 +74,7 @@ export class FakeHandler implements Handler, Consumable {
       wait: (signal) => sleep(Math.min(options.pollInterval, 10), signal),
       close: () => {},
     }
-    return new StoreConsumption(store, options, execute, guarded(consoleLogger))
+    return new StoreConsumption(store, options, execute, consoleLogger)
   }
 
   private readonly claims = new WeakMap<ClaimedJob, WaitingJob>()

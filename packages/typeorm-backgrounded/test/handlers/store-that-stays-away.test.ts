@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { ClaimedJob, ConsumeOptions } from '../../src'
-import { StoreConsumption, type JobStore } from '../../src/handlers/consumption/store-consumption'
+import type { JobStore } from '../../src/handlers/consumption/job-store'
+import { StoreConsumption } from '../../src/handlers/consumption/store-consumption'
 
 describe('a consumption that is stopped while its store is away', () => {
   const job: ClaimedJob = { id: '1', queue: 'default', attempt: 1, envelope: {} }

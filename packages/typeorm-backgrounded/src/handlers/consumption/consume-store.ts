@@ -1,11 +1,11 @@
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import { consoleLogger, type Logger } from '../../logger'
-import { guarded } from '../../reporting/guarded-logger'
 import { sleep } from '../../concurrency/sleep'
 import { attempt, textOf } from '../../reporting/text-of'
 import type { ClaimedJob, Consumption, ConsumeOptions, Execute } from '../contract/consumable'
 import type { Outcome } from '../contract/outcome'
-import { StoreConsumption, type AcknowledgedAndClaimed, type FinishedJob } from './store-consumption'
+import type { AcknowledgedAndClaimed, FinishedJob } from './job-store'
+import { StoreConsumption } from './store-consumption'
 
 /** A store of jobs of your own, as `consumeStore` needs it. */
 export interface SimpleStore<Job extends ClaimedJob = ClaimedJob> {
@@ -108,7 +108,7 @@ export function consumeStore<Job extends ClaimedJob>(
   }
 
   const close = () => store.close?.()
-  return new StoreConsumption({ acknowledgeAndClaim, wait, close }, options, execute, guarded(logger))
+  return new StoreConsumption({ acknowledgeAndClaim, wait, close }, options, execute, logger)
 }
 
 /** Copies a job, which may hold anything. The executor reports what cannot be read. */

@@ -1,4 +1,4 @@
-import type { FinishedJob } from '../../consumption/store-consumption'
+import type { FinishedJob } from '../../consumption/job-store'
 import type { InFlightRow } from '../claimed-row'
 import { plain, runApart } from '../refusals'
 import { rowOutcomeOf, type RowOutcome } from '../row-outcome'

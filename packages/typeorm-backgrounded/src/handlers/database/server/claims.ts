@@ -1,5 +1,5 @@
 import type { BuiltInConsumeOptions } from '../../contract/built-in'
-import type { FinishedJob } from '../../consumption/store-consumption'
+import type { FinishedJob } from '../../consumption/job-store'
 import type { InFlightRow } from '../claimed-row'
 import { isRefusal, runApart } from '../refusals'
 import type { Acknowledgement } from './acknowledgement'

@@ -1,7 +1,7 @@
 import type { BuiltInConsumeOptions, BuiltInHost } from '../../contract/built-in'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
 import { ProgressWrites, type Progress } from '../../consumption/progress-writes'
-import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../../consumption/store-consumption'
+import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../../consumption/job-store'
 import type { InFlightRow } from '../claimed-row'
 import { Acknowledgement } from './acknowledgement'
 import type { Arrival, Arrivals } from './arrivals'
