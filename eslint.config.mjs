@@ -15,7 +15,7 @@ export const ROOMS = {
   'events.ts': { knows: [], because: 'The public vocabulary knows nobody: everything else stands on it.' },
   concurrency: { knows: [], because: 'It is about promises and time only.' },
   upstream: {
-    knows: [],
+    knows: ['errors.ts', 'logger.ts'],
     because: 'It says what dependencies do not promise, and knows nothing of what it is used for.',
   },
   reporting: { knows: ['logger.ts'], because: 'It puts foreign values into words for every other room.' },

@@ -34,7 +34,7 @@ export const FAST_PATHS = {
   'repeated-find': {
     title: 'without keeping the SQL of a load: TypeORM makes it again each time',
     stores: ALL,
-    file: 'worker/reload/repeated-find.js',
+    file: 'upstream/repeated-find.js',
     text: 'let query = this.queries.get(places)',
     replacement: 'let query',
   },

@@ -182,6 +182,11 @@ export class UnsupportedDatabaseError extends BackgroundedError {
   }
 }
 
+/** An installed version of a dependency lacks something that this library cannot work without. */
+export class UnsupportedVersionError extends BackgroundedError {
+  readonly code = 'UNSUPPORTED_VERSION'
+}
+
 /** One handler instance was given to two data sources. */
 export class HandlerInUseError extends BackgroundedError {
   readonly code = 'HANDLER_IN_USE'

@@ -40,6 +40,7 @@ export {
   UnknownMethodError,
   UnsupportedDatabaseError,
   UnsupportedOptionError,
+  UnsupportedVersionError,
   WorkerDiedError,
   WorkerStoppingError,
 } from './errors'

@@ -1,4 +1,5 @@
 import type { QueryRunner } from 'typeorm'
+import type { Logger } from '../logger'
 
 /** A row that is still to be inserted. */
 export interface NewRow {
@@ -38,6 +39,7 @@ export interface OutboxStore {
 
 export interface OutboxStoreHost {
   readonly source: string
+  readonly logger: Logger
   /** Destination of the handler. Rows for another one, which another application may have written, are left alone. */
   readonly destination: string
   /** Adds advice to an error of the database. */

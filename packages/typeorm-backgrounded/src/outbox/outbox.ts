@@ -42,10 +42,10 @@ export class Outbox {
 
   /** @throws UnsupportedDatabaseError */
   constructor(private readonly host: OutboxHost) {
-    const { dataSource, source } = host
+    const { dataSource, source, logger } = host
     const isInsideTestTransaction = () => host.isInsideTestTransaction()
     const destination = destinationOf(host.handler)
-    const storeHost = { source, destination, withAdvice: withTableAdvice, isInsideTestTransaction }
+    const storeHost = { source, destination, logger, withAdvice: withTableAdvice, isInsideTestTransaction }
     this.store = new STORES[supportedDialect(dataSource)](dataSource, storeHost)
     this.delivery = new Delivery(host, this.store)
     const { statement } = this.store

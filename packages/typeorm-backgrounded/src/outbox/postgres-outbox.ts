@@ -17,7 +17,7 @@ export class PostgresOutbox implements OutboxStore {
   ) {
     this.connection = new OwnConnection(dataSource, host)
     this.sql = statements(tableNames(dataSource, BackgroundedOutboxRow))
-    const literal = literalsOf(dataSource)
+    const literal = literalsOf(dataSource, host.logger)
     this.statement = literal && ((rows, lease) => this.insertStatement(rows, lease, literal))
   }
 

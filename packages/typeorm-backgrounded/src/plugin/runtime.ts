@@ -21,6 +21,8 @@ import { consoleLogger, type Logger } from '../logger'
 import { guarded } from '../reporting/guarded-logger'
 import { MethodTable } from '../metadata/method-table'
 import { shared } from '../metadata/registry'
+import { proveRepeatedFinds, type RepeatedFinds } from '../upstream/repeated-find'
+import { installedVersion } from '../upstream/installed-version'
 import { sendsCommitThroughQuery } from '../upstream/typeorm'
 import { withResolver } from '../concurrency/sleep'
 import { usesOutbox, type BackgroundedOptions } from './options'
@@ -70,8 +72,9 @@ export class Runtime {
   private readonly subscribers: EntitySubscriberInterface[]
   private readonly workers = new Set<Worker>()
   private isClosed = false
-  private readonly proof: Promise<void>
+  private readonly proof: Promise<unknown>
   private sendsEdges = false
+  private repeatedFinds: RepeatedFinds = { repeatSql: false, hydrate: false }
   private readonly abandoned = withResolver()
   private readonly closed = withResolver()
 
@@ -95,7 +98,7 @@ export class Runtime {
     const { methods } = this
     const testManager = () => testRunner()?.manager
     const manager = () => testManager() ?? dataSource.manager
-    const loader = new EntityLoader(dataSource, testManager)
+    const loader = new EntityLoader(dataSource, testManager, () => this.repeatedFinds)
     this.executor = new Executor({ manager, source, methods, loader, events, logger, now })
     const runsCurrentJob = () => isJobOf(dataSource)
     const isInsideTestTransaction = () => testRunner() !== undefined
@@ -125,7 +128,7 @@ export class Runtime {
       outbox: this.outbox,
       sendsEdges: () => this.sendsEdges,
     })
-    this.proof = this.proveEdges()
+    this.proof = Promise.all([this.proveEdges(), this.proveFinds()])
     this.afterCommit = new AfterCommit(this.dispatcher, () => runningChain(source))
     this.subscribers = subscribers(dataSource, this.dispatcher.transactions, methods, (change) =>
       this.afterCommit.touched(change),
@@ -164,6 +167,17 @@ export class Runtime {
     this.logger.warn(
       {},
       'this version of TypeORM does not send COMMIT through query(), so jobs cost their transaction one more statement',
+    )
+  }
+
+  /** Finds out which shortcuts of loading rows work. Until then, and where they do not, rows are loaded in the plain way. */
+  private async proveFinds(): Promise<void> {
+    this.repeatedFinds = await proveRepeatedFinds(this.dataSource)
+    const { repeatSql, hydrate } = this.repeatedFinds
+    if (repeatSql && hydrate) return
+    this.logger.warn(
+      { repeatSql, hydrate },
+      `TypeORM ${installedVersion('typeorm')} loads rows in another way than this library knows, so loading the rows of jobs takes longer`,
     )
   }
 

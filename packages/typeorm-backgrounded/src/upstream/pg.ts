@@ -1,12 +1,14 @@
 import type { DataSource } from 'typeorm'
-import { driverPath } from './driver-path'
+import type { Logger } from '../logger'
+import { loadDriver } from './driver-path'
+import { missingMember, warnOfMissingMember } from './missing-member'
 
 /**
  * The members of pg, and of TypeORM's driver for it, that their documentation does not promise.
  *
  * | member | what for | where it is missing |
  * |---|---|---|
- * | `dataSource.driver.postgres` | the `pg` that TypeORM has loaded | the data source cannot be attached |
+ * | `dataSource.driver.postgres` | the `pg` that TypeORM has loaded | the `pg` that is installed beside TypeORM is used, and job rows are written by a separate statement, with a warning; without one, attaching fails |
  * | `Client.prototype.escapeLiteral` | job rows are sent in the same text as the COMMIT | they are written by a separate statement |
  * | `client.processID`, `client.secretKey` | the server is asked to cancel a statement that was given up | the server's `statement_timeout` ends it |
  * | `client.connection.stream` | a connection that does not answer is cut at once | it ends when TCP gives it up |
@@ -46,21 +48,38 @@ export type ClientConstructor = new (options: object) => PostgresClient
 /**
  * pg's own JavaScript Client, as TypeORM loaded it. Where pg-native is installed, TypeORM uses its client; the library's
  * own connections never do, because that one can neither give up a running statement nor send several at once.
+ * @throws UnsupportedVersionError
  */
-export function clientOf({ driver }: DataSource): ClientConstructor {
-  const { Client } = (driver as unknown as Driver).postgres as { Client: ClientConstructor }
-  const path = escapeOf(Client) ? undefined : driverPath('pg')
-  return path ? (require(path) as { Client: ClientConstructor }).Client : Client
+export function clientOf(dataSource: DataSource, logger: Logger): ClientConstructor {
+  const loaded = loadedClient(dataSource, logger)
+  if (escapeOf(loaded)) return loaded as ClientConstructor
+  const installed = loadDriver('pg') as { Client: ClientConstructor } | undefined
+  const Client = installed?.Client ?? loaded
+  if (!Client) throw missingMember('driver.postgres', 'install pg beside it, or ')
+  return Client
 }
 
 /**
  * Returns a function that writes a text into a statement as this data source's clients would. Returns undefined where they
  * have no `escapeLiteral`, as with pg-native.
  */
-export function literalsOf({ driver }: DataSource): ((value: string | null) => string) | undefined {
-  const { Client } = (driver as unknown as Driver).postgres ?? {}
+export function literalsOf(dataSource: DataSource, logger: Logger): ((value: string | null) => string) | undefined {
+  const Client = loadedClient(dataSource, logger)
   const escape = escapeOf(Client)
   return escape && ((value) => (value === null ? 'NULL' : escape.call(Client?.prototype, value)))
+}
+
+function loadedClient(dataSource: DataSource, logger: Logger): ClientConstructor | undefined {
+  const { postgres } = dataSource.driver as unknown as Driver
+  if (!postgres?.Client) {
+    warnOfMissingMember(
+      dataSource,
+      logger,
+      'driver.postgres',
+      "the library's own connections use the pg that is installed beside it, and jobs cost their transaction one more statement",
+    )
+  }
+  return postgres?.Client
 }
 
 /** Cuts a connection on which the server does not answer. */

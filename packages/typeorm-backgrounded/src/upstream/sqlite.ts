@@ -1,12 +1,19 @@
 import type { DataSource } from 'typeorm'
+import type { Logger } from '../logger'
+import { loadDriver } from './driver-path'
+import { missingMember, warnOfMissingMember } from './missing-member'
 
 /**
- * The members of TypeORM's driver for better-sqlite3 that its documentation does not promise: the class that it has
- * loaded, and its one connection. Where they are missing, the data source cannot be attached.
+ * The members of TypeORM's driver for better-sqlite3 that its documentation does not promise.
+ *
+ * | member | what for | where it is missing |
+ * |---|---|---|
+ * | `dataSource.driver.sqlite` | the `better-sqlite3` that TypeORM has loaded | the one that is installed beside TypeORM is used, with a warning; without one, attaching fails |
+ * | `dataSource.driver.databaseConnection` | TypeORM's one connection | attaching fails |
  */
 interface Driver {
-  readonly databaseConnection: SqliteDatabase
-  readonly sqlite: SqliteConstructor
+  readonly databaseConnection?: SqliteDatabase
+  readonly sqlite?: SqliteConstructor
 }
 
 /** The part of better-sqlite3's `Database` that this library uses. */
@@ -32,8 +39,30 @@ export interface SqliteStatement {
 
 export type SqliteConstructor = new (file: string, options?: object) => SqliteDatabase
 
-/** better-sqlite3's class, and the one connection that TypeORM has. */
-export function sqliteOf({ driver }: DataSource): { Database: SqliteConstructor; shared: SqliteDatabase } {
-  const { sqlite, databaseConnection } = driver as unknown as Driver
-  return { Database: sqlite, shared: databaseConnection }
+/**
+ * better-sqlite3's class, as TypeORM loaded it.
+ * @throws UnsupportedVersionError
+ */
+export function databaseClassOf(dataSource: DataSource, logger: Logger): SqliteConstructor {
+  const { sqlite } = dataSource.driver as unknown as Driver
+  if (sqlite) return sqlite
+  const installed = loadDriver('better-sqlite3') as SqliteConstructor | undefined
+  if (!installed) throw missingMember('driver.sqlite', 'install better-sqlite3 beside it, or ')
+  warnOfMissingMember(
+    dataSource,
+    logger,
+    'driver.sqlite',
+    "the library's own connection uses the better-sqlite3 that is installed beside it",
+  )
+  return installed
+}
+
+/**
+ * TypeORM's one connection.
+ * @throws UnsupportedVersionError
+ */
+export function sharedConnectionOf({ driver }: DataSource): SqliteDatabase {
+  const { databaseConnection } = driver as unknown as Driver
+  if (!databaseConnection) throw missingMember('driver.databaseConnection')
+  return databaseConnection
 }

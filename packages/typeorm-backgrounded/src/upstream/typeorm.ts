@@ -1,4 +1,4 @@
-import type { DataSource, ObjectLiteral, QueryRunner, SelectQueryBuilder } from 'typeorm'
+import type { DataSource, QueryRunner } from 'typeorm'
 
 /**
  * The members of TypeORM that its documentation does not promise.
@@ -7,23 +7,14 @@ import type { DataSource, ObjectLiteral, QueryRunner, SelectQueryBuilder } from 
  * |---|---|---|
  * | `queryRunner.transactionDepth` | distinguishes a savepoint from its transaction | every call belongs to the transaction itself |
  * | `commitTransaction` sends `COMMIT` through `query` | jobs are sent in the same text | the before-commit hook writes them; one warning |
- * | `SelectQueryBuilder.loadRawResults` | prefetched rows become entities | the rows are loaded again |
+ *
+ * `repeated-find.ts` has those of its query builders.
  */
 
 /** How deep the runner is: 0 outside a transaction, 1 inside one, 2 in its first savepoint, and so on. */
 export function depthOf(runner: QueryRunner): number {
   const { transactionDepth } = runner as unknown as { transactionDepth?: number }
   return transactionDepth ?? (runner.isTransactionActive ? 1 : 0)
-}
-
-/** Lets `query` make its entities from rows that were prefetched. Rejects where this TypeORM cannot do so. */
-export async function entitiesOfRaw(
-  query: SelectQueryBuilder<ObjectLiteral>,
-  rows: readonly object[],
-): Promise<ObjectLiteral[]> {
-  if (!('loadRawResults' in query)) throw new Error('TypeORM has no loadRawResults.')
-  Object.defineProperty(query, 'loadRawResults', { value: () => Promise.resolve(rows) })
-  return query.getMany()
 }
 
 /**

@@ -1,6 +1,13 @@
 import { realpathSync } from 'node:fs'
 import type { DataSource } from 'typeorm'
-import { sqliteOf, type SqliteConstructor, type SqliteDatabase, type SqliteStatement } from '../../upstream/sqlite'
+import type { Logger } from '../../logger'
+import {
+  databaseClassOf,
+  sharedConnectionOf,
+  type SqliteConstructor,
+  type SqliteDatabase,
+  type SqliteStatement,
+} from '../../upstream/sqlite'
 import { isBusyError } from '../errors'
 import { sleep } from '../../concurrency/sleep'
 
@@ -12,6 +19,7 @@ interface SqliteOptions {
 
 export interface SqliteHost {
   readonly dataSource: DataSource
+  readonly logger: Logger
   /**
    * Whether a test's own transaction is open, which is never committed. Only TypeORM's connection sees what it has
    * written.
@@ -43,20 +51,17 @@ export class SqliteConnection {
    * Undefined for an in-memory database.
    */
   readonly file: string | undefined
+  readonly Database: SqliteConstructor
 
   /** @param host `withAdvice` names the fix where the database's error alone would not */
   constructor(private readonly host: SqliteHost) {
     this.file = this.isInMemory ? undefined : realpathSync(this.shared.name)
-  }
-
-  /** better-sqlite3's class, as TypeORM loaded it. */
-  get Database(): SqliteConstructor {
-    return sqliteOf(this.dataSource).Database
+    this.Database = databaseClassOf(host.dataSource, host.logger)
   }
 
   /** TypeORM's own connection. */
   get shared(): SqliteDatabase {
-    return sqliteOf(this.dataSource).shared
+    return sharedConnectionOf(this.dataSource)
   }
 
   get isInMemory(): boolean {

@@ -7,6 +7,7 @@ import type { JsonObject } from '../../job/json'
 import { isRowOf, isShownAsStored, keyTextOfRow, readKey, type ReadKey } from '../../job/key-codec'
 import type { MarkedEntity } from '../../metadata/method-table'
 import { withPoolRunner, type Patience } from '../../database/pool-runner'
+import type { RepeatedFinds } from '../../upstream/repeated-find'
 import { UnusedRows } from './unused-rows'
 import { RowsByKey, type LoadOptions } from './rows-by-key'
 
@@ -36,11 +37,13 @@ export class EntityLoader {
     private readonly dataSource: DataSource,
     /** An open test transaction to read in, if there is one. */
     private readonly testManager: () => EntityManager | undefined = () => undefined,
+    /** Which shortcuts work with the installed TypeORM. */
+    private readonly repeatedFinds: () => RepeatedFinds = () => ({ repeatSql: true, hydrate: true }),
   ) {}
 
   /** A query for rows like those that a job has loaded last, for a store that can prefetch them with a claim. */
   get prefetchQuery(): PrefetchQuery | undefined {
-    return this.testManager() ? undefined : this.last?.prefetchQuery
+    return this.testManager() || !this.repeatedFinds().hydrate ? undefined : this.last?.prefetchQuery
   }
 
   /**
@@ -82,7 +85,7 @@ export class EntityLoader {
       const keys = new Set<string>()
       return ({ text }: ReadKey) => !keys.has(text) && Boolean(keys.add(text))
     }
-    const rows = new RowsByKey(this.dataSource, metadata, options)
+    const rows = new RowsByKey(this.dataSource, metadata, options, () => this.repeatedFinds().repeatSql)
     const find = (keys: readonly ReadKey[]) => this.find(metadata, rows, keys)
     const failed = ({ text }: ReadKey, cause: unknown): Found => {
       if (!isDataError(cause)) return { error: cause }

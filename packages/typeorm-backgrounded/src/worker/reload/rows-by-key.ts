@@ -3,7 +3,8 @@ import type { PrefetchQuery } from '../../handlers/contract/built-in'
 import type { ReadKey } from '../../job/key-codec'
 import type { Condition, KeyPart } from '../../job/key-kinds/key-kind'
 import type { ResolvedMethodOptions } from '../../metadata/options'
-import { RepeatedFind } from './repeated-find'
+import { RepeatedFind } from '../../upstream/repeated-find'
+import { keyListOf } from './key-lists'
 
 /** How rows of one kind are loaded; loads of the same kind share a batch. */
 export type LoadOptions = Pick<ResolvedMethodOptions, 'relations' | 'withDeleted'>
@@ -18,6 +19,7 @@ export class RowsByKey {
     private readonly dataSource: DataSource,
     private readonly metadata: EntityMetadata,
     { relations, withDeleted }: LoadOptions,
+    private readonly canRepeatSql: () => boolean = () => true,
   ) {
     this.options = {
       relations: relationTree(relations) as never,
@@ -28,13 +30,17 @@ export class RowsByKey {
       cache: false,
     }
     const column = plainKey(metadata)
-    this.repeated = column === undefined ? undefined : new RepeatedFind(dataSource, metadata, column, this.options)
+    this.repeated =
+      column === undefined
+        ? undefined
+        : new RepeatedFind(dataSource, metadata, column, this.options, keyListOf(dataSource))
   }
 
   find(manager: EntityManager, keys: readonly ReadKey[]): Promise<ObjectLiteral[]> {
     const { repeated } = this
     const values = keys.map(plainValue)
-    if (repeated && values.every(isPlain)) return repeated.run(manager.queryRunner as QueryRunner, values)
+    if (repeated && this.canRepeatSql() && values.every(isPlain))
+      return repeated.run(manager.queryRunner as QueryRunner, values)
     return this.findEach(manager, keys)
   }
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { PostgresConnection } from '../../../src/database/postgres/connection'
 import { connectionOptions } from '../../../src/database/mariadb/connection-options'
+import { consoleLogger } from '../../../src/logger'
 import { mysqlOf } from '../../../src/upstream/mysql2'
 import { OwnSession } from '../../../src/handlers/database/mariadb/session'
 import type { Mysql } from '../../../src/upstream/mysql2'
@@ -34,7 +35,7 @@ describe('The connections of the library to a server', () => {
     dataSource.setOptions({ charset: 'latin1' })
     await dataSource.initialize()
     await dataSource.query('CREATE TABLE words (word VARCHAR(10) CHARACTER SET utf8mb4)')
-    const mysql = mysqlOf(dataSource)
+    const mysql = mysqlOf(dataSource, consoleLogger)
     const unwilling: Mysql = {
       createConnection(options) {
         const client = mysql.createConnection(options)

@@ -180,9 +180,9 @@ export class MariaDbDatabase implements JobDatabase {
   }
 
   private ownSession(): OwnSession {
-    const { dataSource } = this.host
+    const { dataSource, logger } = this.host
     const onStale = (error: unknown) => this.notice.isStale(error)
-    return new OwnSession(mysqlOf(dataSource), connectionOptions(dataSource), { onStale })
+    return new OwnSession(mysqlOf(dataSource, logger), connectionOptions(dataSource), { onStale })
   }
 
   /** Inside a test's transaction, only the test's own connection sees the rows. */

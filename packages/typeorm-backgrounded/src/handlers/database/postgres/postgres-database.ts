@@ -165,7 +165,7 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private rowsIn(dataSource: DataSource): TransactionRows<NewRow> {
-    const literal = literalsOf(dataSource)
+    const literal = literalsOf(dataSource, this.host.logger)
     return {
       rowOf: newRow,
       sizeOf,
@@ -203,9 +203,9 @@ export class PostgresDatabase implements JobDatabase {
   }
 
   private connection(hooks: Partial<ConstructorParameters<typeof PostgresConnection>[0]> = {}): PostgresConnection {
-    const { dataSource } = this.host
+    const { dataSource, logger } = this.host
     return new PostgresConnection({
-      Client: clientOf(dataSource),
+      Client: clientOf(dataSource, logger),
       client: clientOptions(dataSource),
       session: this.session,
       patience: TIMEOUT,

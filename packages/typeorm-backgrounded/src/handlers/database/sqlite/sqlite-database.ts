@@ -91,9 +91,15 @@ export class SqliteDatabase implements JobDatabase {
   }
 
   private connect(synchronous: 'FULL' | 'NORMAL'): SqliteConnection {
-    const { dataSource } = this.host
+    const { dataSource, logger } = this.host
     const isInsideTestTransaction = () => this.host.testRunner() !== undefined
-    return new SqliteConnection({ dataSource, isInsideTestTransaction, withAdvice: withTableAdvice, synchronous })
+    return new SqliteConnection({
+      dataSource,
+      logger,
+      isInsideTestTransaction,
+      withAdvice: withTableAdvice,
+      synchronous,
+    })
   }
 }
 

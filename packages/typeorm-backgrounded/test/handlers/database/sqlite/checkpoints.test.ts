@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { DataSource } from 'typeorm'
 import { Checkpoints } from '../../../../src/handlers/database/sqlite/checkpoints'
+import { consoleLogger } from '../../../../src/logger'
 import { SqliteConnection } from '../../../../src/database/sqlite/connection'
 import { inFile } from '../../../support/data-sources'
 import { until } from '../../../support/worker-process'
@@ -11,7 +12,12 @@ describe('a checkpoint of a SQLite database', () => {
 
   beforeEach(async () => {
     dataSource = await inFile([]).initialize()
-    const host = { dataSource, isInsideTestTransaction: () => false, withAdvice: (error: unknown) => error }
+    const host = {
+      dataSource,
+      logger: consoleLogger,
+      isInsideTestTransaction: () => false,
+      withAdvice: (error: unknown) => error,
+    }
     connection = new SqliteConnection({ ...host, synchronous: 'NORMAL' })
     await connection.prepareForWork()
     await connection.write((run) => run('CREATE TABLE numbers (number integer)').run())
@@ -57,7 +63,12 @@ describe('a checkpoint of a SQLite database', () => {
   })
 
   it("is none of the library's business on TypeORM's own connection, which a test's transaction is on", async () => {
-    const host = { dataSource, isInsideTestTransaction: () => true, withAdvice: (error: unknown) => error }
+    const host = {
+      logger: consoleLogger,
+      dataSource,
+      isInsideTestTransaction: () => true,
+      withAdvice: (error: unknown) => error,
+    }
     const before = (await dataSource.query('PRAGMA wal_autocheckpoint')) as unknown
     await new SqliteConnection(host).prepareForWork()
     expect(await dataSource.query('PRAGMA wal_autocheckpoint')).to.deep.equal(before)

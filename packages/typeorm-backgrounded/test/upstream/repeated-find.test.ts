@@ -16,7 +16,8 @@ import {
   type ObjectLiteral,
   type Relation,
 } from 'typeorm'
-import { RepeatedFind } from '../../src/worker/reload/repeated-find'
+import { RepeatedFind } from '../../src/upstream/repeated-find'
+import { keyListOf } from '../../src/worker/reload/key-lists'
 import { mariaDb, postgres, sqliteInMemory } from '../support/stores'
 
 @Entity()
@@ -69,7 +70,13 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
     after(() => drop?.())
 
     function repeated(entity: new () => ObjectLiteral, property: string, options = join) {
-      const find = new RepeatedFind(dataSource, dataSource.getMetadata(entity), property, options)
+      const find = new RepeatedFind(
+        dataSource,
+        dataSource.getMetadata(entity),
+        property,
+        options,
+        keyListOf(dataSource),
+      )
       return async (values: readonly (string | number)[]) => {
         const runner = dataSource.createQueryRunner('master')
         try {
@@ -137,7 +144,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       try {
         await runner.startTransaction()
         const { id } = await runner.manager.save(Object.assign(new Shelf(), { name: 'not committed' }))
-        const find = new RepeatedFind(dataSource, dataSource.getMetadata(Shelf), 'id', join)
+        const find = new RepeatedFind(dataSource, dataSource.getMetadata(Shelf), 'id', join, keyListOf(dataSource))
         expect(await find.run(runner, [id])).to.have.length(1)
         await runner.rollbackTransaction()
         expect(await find.run(runner, [id])).to.have.length(0)

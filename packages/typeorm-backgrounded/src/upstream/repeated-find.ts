@@ -1,17 +1,12 @@
-import {
-  Any,
-  In,
-  Raw,
-  type DataSource,
-  type EntityMetadata,
-  type FindManyOptions,
-  type FindOperator,
-  type ObjectLiteral,
-  type QueryRunner,
-  type SelectQueryBuilder,
+import type {
+  DataSource,
+  EntityMetadata,
+  FindManyOptions,
+  FindOperator,
+  ObjectLiteral,
+  QueryRunner,
+  SelectQueryBuilder,
 } from 'typeorm'
-import { dialectOf, type Dialect } from '../../database/dialect'
-import { entitiesOfRaw } from '../../upstream/typeorm'
 
 interface Query {
   readonly builder: SelectQueryBuilder<ObjectLiteral>
@@ -20,11 +15,17 @@ interface Query {
 }
 
 /**
- * TypeORM's `find` of the rows that have one of some values in `property`, its SQL made once: that takes TypeORM about
- * as long as it takes a database to answer.
+ * TypeORM's `find` of the rows that have one of some values in `property`. The SQL is made only once, because making it
+ * takes TypeORM about as long as a database takes to answer.
+ *
+ * It rests on members that TypeORM's documentation does not promise, so `proveRepeatedFinds` says whether it works.
+ *
+ * | member | what for | where it is missing |
+ * |---|---|---|
+ * | `getMany` sends what `getQueryAndParameters` returns | the SQL of an earlier find is sent again | each find makes its own SQL; one warning |
+ * | `SelectQueryBuilder.loadRawResults` | prefetched rows become entities | rows are not prefetched; one warning |
  */
 export class RepeatedFind {
-  private readonly list: List
   private readonly queries = new Map<number, Query>()
 
   constructor(
@@ -32,10 +33,8 @@ export class RepeatedFind {
     private readonly metadata: EntityMetadata,
     private readonly property: string,
     private readonly options: FindManyOptions<ObjectLiteral>,
-  ) {
-    const dialect = dialectOf(dataSource.options.type)
-    this.list = dialect ? LISTS[dialect] : ANY_LIST
-  }
+    private readonly list: KeyList,
+  ) {}
 
   run(runner: QueryRunner, values: readonly (string | number)[]): Promise<ObjectLiteral[]> {
     const bound = this.list.bind(values)
@@ -43,8 +42,7 @@ export class RepeatedFind {
     let next = 0
     const filled = parameters.map((parameter) => (parameter === PLACE ? bound[next++] : parameter))
     const query = builder.clone().setQueryRunner(runner)
-    query.getQueryAndParameters = () => [sql, filled]
-    return query.getMany()
+    return entitiesOfSql(query, sql, filled)
   }
 
   /** The same find as SQL, for keys that the database itself has. Undefined when it cannot be written that way. */
@@ -81,37 +79,63 @@ export class RepeatedFind {
   }
 }
 
+/** Lets `query` send this SQL in place of its own. */
+function entitiesOfSql(
+  query: SelectQueryBuilder<ObjectLiteral>,
+  sql: string,
+  parameters: unknown[],
+): Promise<ObjectLiteral[]> {
+  query.getQueryAndParameters = () => [sql, parameters]
+  return query.getMany()
+}
+
+/** Lets `query` make its entities from rows that were prefetched. */
+function entitiesOfRaw(query: SelectQueryBuilder<ObjectLiteral>, rows: readonly object[]): Promise<ObjectLiteral[]> {
+  Object.defineProperty(query, 'loadRawResults', { value: () => Promise.resolve(rows) })
+  return query.getMany()
+}
+
+/** Which parts of a repeated find work with the installed TypeORM. */
+export interface RepeatedFinds {
+  /** The SQL of an earlier find can be sent again. */
+  readonly repeatSql: boolean
+  /** Prefetched rows can become entities. */
+  readonly hydrate: boolean
+}
+
+/** Tries both out on a runner of its own, which is never connected. */
+export async function proveRepeatedFinds(dataSource: DataSource): Promise<RepeatedFinds> {
+  const metadata = dataSource.entityMetadatas.find(({ tableType }) => tableType === 'regular')
+  if (!metadata) return { repeatSql: true, hydrate: true } // there are no rows to load
+  const sentBy = async (find: (query: SelectQueryBuilder<ObjectLiteral>) => Promise<unknown>) => {
+    const sent: unknown[] = []
+    const query = (sql: unknown) => {
+      sent.push(sql)
+      return Promise.resolve({ records: [] })
+    }
+    try {
+      const runner = Object.create(dataSource.createQueryRunner(), { query: { value: query } }) as QueryRunner
+      await find(dataSource.createQueryBuilder<ObjectLiteral>(metadata.target, metadata.name, runner))
+    } catch (error) {
+      sent.push(error)
+    }
+    return sent
+  }
+  const [repeated, ...more] = await sentBy((query) => entitiesOfSql(query, PROOF, []))
+  const whileHydrating = await sentBy((query) => entitiesOfRaw(query, []))
+  return { repeatSql: repeated === PROOF && more.length === 0, hydrate: whileHydrating.length === 0 }
+}
+
+const PROOF = 'SELECT 1'
+
 /** Stands for a parameter whose value is not known yet. */
 const PLACE = { place: true }
 
 /** How a database takes a list of values. */
-interface List {
+export interface KeyList {
   /** The values as parameters: few different numbers of them, so that few statements are made. */
   bind(values: readonly (string | number)[]): readonly unknown[]
   contains(places: unknown[]): FindOperator<unknown>
   /** The type to which a text can be cast, of a column whose type is `type`. */
   castOf?(type: string): string | undefined
-}
-
-const ANY_LIST: List = {
-  bind: (values) => [
-    ...values,
-    ...Array.from({ length: 2 ** Math.ceil(Math.log2(values.length)) - values.length }, () => values[0]),
-  ],
-  contains: (places) => In(places),
-}
-
-const PLAIN_TYPES = new Set(['smallint', 'integer', 'bigint', 'uuid', 'text', 'character varying'])
-
-const LISTS: Readonly<Record<Dialect, List>> = {
-  postgres: {
-    bind: (values) => [values],
-    contains: ([place]) => Any(place as never),
-    castOf: (type) => (PLAIN_TYPES.has(type) ? type : undefined),
-  },
-  sqlite: {
-    bind: (values) => [JSON.stringify(values)],
-    contains: ([list]) => Raw((column) => `${column} IN (SELECT value FROM json_each(:list))`, { list }),
-  },
-  mariadb: ANY_LIST,
 }
