@@ -83,14 +83,14 @@ describe('options', () => {
     handlerConformance: { take: (options) => handlerConformance(options), known: /the options are describe, it/ },
   }
   for (const [title, { take, known }] of Object.entries(takers)) {
-    it(`of ${title} are refused where one is unknown, with the names of the others`, async () => {
+    it(`of ${title} are refused if one is unknown, with the names of all options`, async () => {
       const error = await refusal(() => take({ leese: '5s' } as never))
       expect(error.message)
         .to.match(/"leese"/)
         .and.match(known)
     })
 
-    it(`of ${title} are refused where they are not an object`, async () => {
+    it(`of ${title} are refused if they are not an object`, async () => {
       for (const options of nothingElse) {
         // Text is what @Backgrounded takes for the name of a method.
         if (title.startsWith('@Backgrounded on') && typeof options === 'string') continue
@@ -99,7 +99,7 @@ describe('options', () => {
     })
   }
 
-  it('of withBackgrounded are refused where one is unknown, or not what it should be', async () => {
+  it('of withBackgrounded are refused if one is unknown, or has a wrong type', async () => {
     const attach = (options: unknown) => withBackgrounded(inMemory([]), options as BackgroundedOptions)
     for (const options of [undefined, ...nothingElse, {}]) await refusal(() => attach(options))
     expect((await refusal(() => attach({ handler: new NullHandler(), soruce: 'x' }))).message).to.match(
@@ -117,7 +117,7 @@ describe('options', () => {
     }
   })
 
-  it('of withBackgrounded are refused where the data source is none', async () => {
+  it('of withBackgrounded are refused without a data source', async () => {
     const options = { handler: new NullHandler() }
     for (const none of [undefined, null, {}, Promise.resolve(inMemory([])), { type: 'postgres' }]) {
       expect((await refusal(() => withBackgrounded(none as DataSource, options))).message).to.match(
@@ -126,7 +126,7 @@ describe('options', () => {
     }
   })
 
-  it('of handlers and workers are refused where they are of the wrong kind', async () => {
+  it('of handlers and workers are refused if they have a wrong type', async () => {
     const odd = [null, 'soon', {}, [], Symbol('odd'), Object.create(null) as unknown, () => 1, NaN, -1]
     for (const value of odd) {
       for (const name of ['lease', 'busyTimeout', 'listen']) {
@@ -151,7 +151,7 @@ describe('options', () => {
     await refusal(() => createWorker(dataSource, { queues: ['mail', 5 as never] }))
   })
 
-  it('of methods and calls are refused where they are of the wrong kind', async () => {
+  it('of methods and calls are refused if they have a wrong type', async () => {
     const odd = [null, {}, Symbol('odd'), Object.create(null) as unknown, NaN, 10n]
     for (const value of odd) {
       for (const name of ['queue', 'priority', 'attempts', 'backoff', 'onMissing', 'withDeleted', 'name']) {
@@ -181,7 +181,7 @@ describe('options', () => {
     }
   })
 
-  it('take a manager, and nothing that only has one', async () => {
+  it('take a manager, but not an object that only has one', async () => {
     const runner = dataSource.createQueryRunner()
     for (const manager of [dataSource, runner, dataSource.getRepository(Letter), 'x', 5, false, '']) {
       const { message } = await refusal(() => backgrounded(letter, { manager } as unknown as CallOptions).send())
@@ -192,8 +192,8 @@ describe('options', () => {
   })
 })
 
-describe('a worker of queues', () => {
-  it('that no method uses says so, with those that there are', async () => {
+describe('a worker with a list of queues', () => {
+  it('warns about queues that no method uses, and lists the used ones', async () => {
     const lines: [object, string][] = []
     const logger = { ...silent, warn: (fields: object, message: string) => void lines.push([fields, message]) }
     const dataSource = withBackgrounded(inMemory([Letter]), { handler: new FakeHandler(), logger })

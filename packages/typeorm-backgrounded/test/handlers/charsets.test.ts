@@ -72,7 +72,7 @@ for (const [store, options = {}] of stores) {
         await removeKeys(bullPrefix)
       })
 
-      it('reaches the method as it was, from a transaction and from outside of one', async () => {
+      it('reaches the method unchanged, from inside a transaction and from outside', async () => {
         const row = await dataSource.manager.save(Object.assign(new Word(), { word }))
         await dataSource.transaction((manager) => backgrounded(row, { manager }).tell(...args))
         await backgrounded(row).tell(...args)
@@ -122,7 +122,7 @@ describe('ASCII JSON', () => {
 
     expect(asciiJson(text)).to.match(/^[\0-\x7f]+$/)
   })
-  it('is the very text that JSON.stringify makes where that is ASCII', () => {
+  it('is exactly the text of JSON.stringify if that is ASCII', () => {
     expect(asciiJson(['plain', { a: '\n"\\' }])).to.equal(JSON.stringify(['plain', { a: '\n"\\' }]))
   })
 })

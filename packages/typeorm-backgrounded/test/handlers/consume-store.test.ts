@@ -73,7 +73,7 @@ describe('consumeStore', () => {
   })
   afterEach(() => dataSource.destroy())
 
-  it('applies an outcome again that the store could not take, and no other', async () => {
+  it('retries an outcome that the store could not take, and no other', async () => {
     handler.failures.apply = 2
     const worker = createWorker(dataSource, { concurrency: 2, pollInterval: 10 })
     const finished = worker.run()
@@ -103,7 +103,7 @@ describe('consumeStore', () => {
     expect(error?.message).to.equal('the store is away')
   })
 
-  it('says that a lease was lost where the store says so', async () => {
+  it('reports a lost lease when the store does', async () => {
     handler.holdsLeases = false
     const lost: string[] = []
     backgroundedEvents(dataSource).on('leaseLost', ({ job }) => void lost.push(job.method))
@@ -111,7 +111,7 @@ describe('consumeStore', () => {
     expect(lost).to.deep.equal(['post', 'post'])
   })
 
-  it('asks for one queue after the other where a worker has a list of them', async () => {
+  it('claims from one queue after the other if a worker has a list of them', async () => {
     const [letter] = await dataSource.manager.find(Letter)
     await backgrounded(letter as Letter, { queue: 'urgent' }).post('urgent')
     await drain(dataSource, { queues: ['urgent', 'default'], concurrency: 1 })

@@ -24,7 +24,7 @@ const codeOf = (call: Promise<unknown>) =>
   )
 
 describe('DatabaseHandler on SQLite', () => {
-  it('says what to do where its table is missing, inside a transaction and outside', async () => {
+  it('says what to do if its table is missing, inside a transaction and outside', async () => {
     const dataSource = withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() })
     await dataSource.initialize()
     const letter = await dataSource.manager.save(new Letter())
@@ -38,7 +38,7 @@ describe('DatabaseHandler on SQLite', () => {
     await dataSource.destroy()
   })
 
-  it('leaves nothing for synchronize to change', async () => {
+  it('creates tables that a second synchronize does not change', async () => {
     const dataSource = withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() })
     await dataSource.initialize()
     const { upQueries } = await dataSource.driver.createSchemaBuilder().log()
@@ -46,7 +46,7 @@ describe('DatabaseHandler on SQLite', () => {
     await dataSource.destroy()
   })
 
-  it('has one table where one options object makes two data sources', async () => {
+  it('has one table if one options object is used for two data sources', async () => {
     const options: DataSourceOptions = {
       type: 'better-sqlite3',
       database: ':memory:',
@@ -70,7 +70,7 @@ describe('DatabaseHandler on SQLite', () => {
     )
   })
 
-  it('refuses what is too large for a row, and takes the calls beside it', async () => {
+  it('refuses a call that is too large for a row, and takes the calls beside it', async () => {
     const dataSource = await withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() }).initialize()
     const letter = await dataSource.manager.save(new Letter())
     const [small, large, megabyte] = await Promise.all([
@@ -118,7 +118,7 @@ describe('DatabaseHandler on SQLite', () => {
     await dataSource.destroy()
   })
 
-  it('goes on with the next job that killed a worker when one has ended, whatever the poll interval', async function () {
+  it('runs the next job whose worker died as soon as one has ended, whatever the poll interval', async function () {
     this.timeout(4_000) // it looks around every 5 s
     const dataSource = withBackgrounded(inFile([Letter]), { handler: new DatabaseHandler() })
     await dataSource.initialize()
@@ -137,7 +137,7 @@ describe('DatabaseHandler on SQLite', () => {
     await dataSource.destroy()
   })
 
-  it('knows that a worker lives which came by another link to the file', async () => {
+  it('sees that a worker is alive that opened the file by another link', async () => {
     const file = temporaryFile()
     const link = temporaryFile()
     const attached = (path: string) => withBackgrounded(inFile([Letter], path), { handler: new DatabaseHandler() })
@@ -159,7 +159,7 @@ describe('DatabaseHandler on SQLite', () => {
     await Promise.all([first.destroy(), second.destroy()])
   })
 
-  it('keeps completed jobs as long as it is told', async () => {
+  it('keeps completed jobs for keepCompleted', async () => {
     const dataSource = await withBackgrounded(inFile([Letter]), {
       handler: new DatabaseHandler(),
       keepCompleted: '1d',

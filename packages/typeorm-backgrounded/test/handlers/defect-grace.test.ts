@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { StoreUnavailableError } from '../../src'
 import { DefectGrace } from '../../src/handlers/consumption/defect-grace'
 
-describe('An error that no waiting mends', () => {
+describe('An error that waiting does not mend', () => {
   let now = 0
   let grace: DefectGrace
 
@@ -30,7 +30,7 @@ describe('An error that no waiting mends', () => {
     })
   }
 
-  it('ends one that has worked after half a minute of nothing else', () => {
+  it('ends a worker that has worked, after half a minute without anything else', () => {
     grace.worked()
     expect(grace.endsWorker(failure('42P01'))).to.equal(false)
     now = 29_999
@@ -39,7 +39,7 @@ describe('An error that no waiting mends', () => {
     expect(grace.endsWorker(failure('42P01'))).to.equal(true)
   })
 
-  it('has half a minute again when the store has worked meanwhile', () => {
+  it('starts a new half minute when the store has worked meanwhile', () => {
     grace.worked()
     grace.endsWorker(failure('42P01'))
     now = 20_000

@@ -54,7 +54,7 @@ for (const [name, store, make] of stores) {
       'a state to prune': (state) => handler.prune({ before: new Date(), state }),
     }
     for (const [what, ask] of Object.entries(refused)) {
-      it(`are refused where they are no text: ${what}`, async () => {
+      it(`are refused if they are not a text: ${what}`, async () => {
         for (const value of odd) {
           const error: unknown = await ask(value as never).catch((each: unknown) => each)
           expect(error, String(Array.isArray(value) ? 'a list' : typeof value)).to.have.property(
@@ -65,7 +65,7 @@ for (const [name, store, make] of stores) {
       })
     }
 
-    it('are refused where they are nothing that there is', async () => {
+    it('are refused if there is no such option or state', async () => {
       const asked: Promise<unknown>[] = [
         handler.find({ que: 'mail' } as never),
         handler.find('mail' as never),

@@ -22,7 +22,7 @@ function storeOf(odd: Partial<SimpleStore>, applied: string[]): SimpleStore {
   }
 }
 
-describe('consumeStore, whatever a store of ones own does', () => {
+describe('consumeStore with an odd store', () => {
   const unhandled: unknown[] = []
   const onUnhandled = (reason: unknown) => unhandled.push(reason)
   before(() => process.on('unhandledRejection', onUnhandled))
@@ -107,7 +107,7 @@ describe('consumeStore, whatever a store of ones own does', () => {
     })
   }
 
-  it('tries an outcome again that the store refuses, and applies the others meanwhile', async () => {
+  it('retries an outcome that the store refuses, and applies the others meanwhile', async () => {
     let refusals = 3
     const applied: string[] = []
     const apply = ({ id }: ClaimedJob) => {
@@ -126,15 +126,15 @@ describe('consumeStore, whatever a store of ones own does', () => {
     expect(applied).to.deep.equal(['1', '2', 'odd'])
   })
 
-  it('leaves others their turn where the store never waits', async () => {
+  it('does not block the event loop if the store never waits', async () => {
     await work({ wait: () => Promise.resolve() })
   })
 
-  it('stops where the store waits for ever', async () => {
+  it('stops even if the store waits for ever', async () => {
     await work({ wait: () => new Promise(() => {}) }, undefined, {}, [])
   })
 
-  it('ends where close() rejects', async () => {
+  it('ends even if close() rejects', async () => {
     await work({ close: () => Promise.reject(new Error('it does not close')) })
   })
 })

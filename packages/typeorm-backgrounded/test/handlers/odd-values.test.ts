@@ -138,7 +138,7 @@ const STORES = [
 ]
 
 for (const store of STORES) {
-  describe(`on ${store.name}, no value stops a worker or holds up a neighbour`, () => {
+  describe(`on ${store.name}, no value stops a worker or delays other jobs`, () => {
     let opened: Awaited<ReturnType<OddStore['open']>>
     let machine: Machine
     let worker: Worker

@@ -139,7 +139,7 @@ for (const store of [inDatabase(sqliteFile), inDatabase(postgres), inDatabase(ma
       }
     }
 
-    it('is its latest value, however often it is told, and holds up no neighbour', () =>
+    it('is its latest value, however often it is reported, and does not delay other jobs', () =>
       working(async () => {
         const { id } = await backgrounded(upload).send()
         await until(() => told === 150_000)
@@ -157,7 +157,7 @@ for (const store of [inDatabase(sqliteFile), inDatabase(postgres), inDatabase(ma
         expect(JSON.parse((await opened.progressOf(id)) as string)).to.deep.equal({ at: 'the end 👋' })
       }))
 
-    it('is not stored by a worker that has lost the job', () =>
+    it('is not stored by a worker that has lost its lease', () =>
       working(async () => {
         reports.length = ends.length = 0
         const [stolen, own] = [await backgrounded(upload).report(), await backgrounded(upload).report()]
@@ -170,7 +170,7 @@ for (const store of [inDatabase(sqliteFile), inDatabase(postgres), inDatabase(ma
         expect(progress).to.be.oneOf([null, undefined, '0']) // Bull gives every job a progress of 0
       }))
 
-    it('is warned about where it cannot be JSON, and its job completes', async () => {
+    it('causes a warning if it cannot be JSON, and its job completes', async () => {
       let completed = 0
       backgroundedEvents(opened.dataSource).on('completed', () => completed++)
       warnings.length = 0
@@ -181,7 +181,7 @@ for (const store of [inDatabase(sqliteFile), inDatabase(postgres), inDatabase(ma
       expect(warnings.join()).to.match(/progress\(\) cannot store this value/)
     })
 
-    it('is nothing once the job is over, and the data source is closed: no connection is made', async () => {
+    it('is ignored once the job has ended and the data source is closed, without a new connection', async () => {
       await working(async () => {
         await backgrounded(upload).leak()
         await until(() => leaked !== undefined)

@@ -51,7 +51,7 @@ describe('a consumption that is stopped while its store is away', () => {
   }
   let consumption: StoreConsumption<ClaimedJob>
 
-  it('tries to store its outcomes for as long as a lease holds, says which jobs will run again, and ends', async () => {
+  it('tries to store its outcomes for one lease, says which jobs will run again, and ends', async () => {
     await consume()
     endOfMethod()
     const begin = performance.now()
@@ -63,7 +63,7 @@ describe('a consumption that is stopped while its store is away', () => {
     expect(isClosed).to.equal(true)
   })
 
-  it('ends when a method ends that was still running, and the store has been away for a lease', async () => {
+  it('ends when the last running method has ended and the store has been away for a lease', async () => {
     await consume()
     await consumption.stop(Date.now())
     endOfMethod()
@@ -71,7 +71,7 @@ describe('a consumption that is stopped while its store is away', () => {
     expect(isClosed).to.equal(true)
   })
 
-  it('tries once where the process exits', async () => {
+  it('tries once if the process exits', async () => {
     await consume()
     endOfMethod()
     const begin = performance.now()

@@ -14,7 +14,7 @@ describe('docs/write-a-handler.md', () => {
     expect(samples).to.include(asInstalled('in-memory-handler.ts'))
   })
 
-  it('shows how the suite is run on it', () => {
+  it('shows how the suite is run on that handler', () => {
     expect(samples).to.include(asInstalled('in-memory-conformance.test.ts'))
   })
 

@@ -29,7 +29,7 @@ function errorOf(work: () => unknown): unknown {
 
 const many = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i))
 
-describe('arguments that no job could hold', () => {
+describe('arguments that a job cannot hold', () => {
   const tooLarge: Record<string, () => unknown> = {
     'a million Dates': () => many(1_000_000, () => new Date()),
     'a sparse array': () => Object.assign([], { length: 4_000_000_000 }),
@@ -52,7 +52,7 @@ describe('arguments that no job could hold', () => {
     'a property with a name of ten million letters': () => ({ ['x'.repeat(10_000_000)]: 1 }),
   }
   for (const [title, make] of Object.entries(tooLarge)) {
-    it(`are refused as soon as that shows: ${title}`, () => {
+    it(`are refused as soon as they exceed the limit: ${title}`, () => {
       const value = make()
       const error = errorOf(() => encodeArguments(['first', { deep: value }], referenceTo))
       expect(error).to.be.instanceOf(PayloadTooLargeError)
@@ -60,7 +60,7 @@ describe('arguments that no job could hold', () => {
     })
   }
 
-  it('are refused where they are nested too deeply, with the beginning of the path', () => {
+  it('are refused if they are nested too deeply, with the beginning of the path', () => {
     const deep = many(50_000, () => 0).reduce<unknown>((inner) => [inner], 'x')
     const error = errorOf(() => encodeArguments([deep], referenceTo)) as InvalidArgumentError
     expect(error).to.be.instanceOf(InvalidArgumentError)
@@ -68,7 +68,7 @@ describe('arguments that no job could hold', () => {
     expect(error.message.length).to.be.lessThan(1_000)
   })
 
-  it('are refused where they are bigints that take seconds to print', () => {
+  it('are refused if they are bigints that would take seconds to print', () => {
     const huge = 1n << 40_000_000n
     for (const value of [huge, -huge]) {
       const error = errorOf(() => encodeArguments([[value]], referenceTo)) as InvalidArgumentError
@@ -77,7 +77,7 @@ describe('arguments that no job could hold', () => {
     }
   })
 
-  it('are taken just below the limit', () => {
+  it('are accepted just below the limit', () => {
     const largest = 10n ** 10_000n - 1n
     const nested = many(900, () => 0).reduce<unknown>((inner) => [inner], largest)
     const text = 'x'.repeat(4_000_000)
@@ -87,8 +87,8 @@ describe('arguments that no job could hold', () => {
   })
 })
 
-describe('stored arguments that somebody made too large', () => {
-  it('are refused with a bigint that takes seconds to read', () => {
+describe('stored arguments that are forged to be too large', () => {
+  it('are refused with a bigint that would take seconds to read', () => {
     const digits = '9'.repeat(10_000_000)
     expect(errorOf(() => decodeArguments([digits], { '/0': 'bigint' }, new Map()))).to.be.instanceOf(MalformedJobError)
   })
@@ -101,7 +101,7 @@ describe('stored arguments that somebody made too large', () => {
     }
   })
 
-  it('are read in time with as many types as fit', () => {
+  it('are read in time with as many types as the limit allows', () => {
     const args: JsonValue[] = [many(200_000, () => null)]
     const types = Object.fromEntries(many(200_000, (index) => [`/0/${index}`, 'undefined']))
     const since = processTime()

@@ -85,7 +85,7 @@ describe('arguments', () => {
       expect(row).to.be.instanceOf(Row)
     })
 
-    it('whatever they are: random ones', () => {
+    it('if they are random values', () => {
       const random = randomFrom(20260101)
       for (let round = 0; round < 500; round++) {
         const args = Array.from({ length: Math.floor(random() * 4) }, () => randomValue(random, 4))
@@ -93,7 +93,7 @@ describe('arguments', () => {
       }
     })
 
-    it('an object that stands twice, as two equal ones', () => {
+    it('with an object that occurs twice as two equal objects', () => {
       const twice = { at: new Date(1) }
       expect(throughText(twice, [twice])).to.deep.equal([twice, [twice]])
     })
@@ -118,13 +118,13 @@ describe('arguments', () => {
   })
 
   describe('are stored as plain JSON', () => {
-    it('without types where JSON has a word for everything', () => {
+    it('without types if JSON can express every value', () => {
       expect(encodeArguments([1, 'a', null, { b: [true] }], referenceTo)).to.deep.equal({
         args: [1, 'a', null, { b: [true] }],
       })
     })
 
-    it('with types beside what it lacks, by JSON pointer', () => {
+    it('with the types that JSON lacks beside them, by JSON pointer', () => {
       const { args, types } = encodeArguments([new Date(0), { 'a/b': [1n] }, new Row(5)], referenceTo)
       expect(args).to.deep.equal(['1970-01-01T00:00:00.000Z', { 'a/b': ['1'] }, { entity: 'Row', key: { id: 5 } }])
       expect(types).to.deep.equal({ '/0': 'Date', '/1/a~1b/0': 'bigint', '/2': 'entity' })

@@ -3,7 +3,7 @@ import { MalformedJobError } from '../../src/errors'
 import { dueTime, readEnvelope, type JobEnvelope } from '../../src/job/envelope'
 
 describe('an envelope', () => {
-  it('of another language needs an entity and a method only', () => {
+  it('of another language needs only an entity and a method', () => {
     expect(readEnvelope({ entity: 'User', method: 'greet' })).to.deep.equal({
       entity: 'User',
       method: 'greet',
@@ -42,7 +42,7 @@ describe('an envelope', () => {
     })
   })
 
-  it('may hold null wherever something may be left out', () => {
+  it('may hold null for everything that may be left out', () => {
     const nothing = { v: null, key: null, args: null, types: null, meta: null, attempts: null, enqueuedAt: null }
     expect(readEnvelope({ entity: 'User', method: 'greet', ...nothing })).to.include({ key: undefined })
   })
@@ -82,7 +82,7 @@ describe('an envelope', () => {
   }
 
   for (const name of Object.getOwnPropertyNames(Object.prototype)) {
-    it(`never names ${name}, which every object has`, () => {
+    it(`must not name ${name}, which every object has`, () => {
       expect(() => readEnvelope({ ...job, method: name })).to.throw(MalformedJobError, name)
       expect(() => readEnvelope({ ...job, entity: name })).to.throw(MalformedJobError, name)
     })
@@ -94,7 +94,7 @@ describe('the due time of a job', () => {
   const base = { enqueuedAt, runAt: enqueuedAt } as JobEnvelope
   const storeNow = 5_000_000
 
-  it("is the store's own now for a job without a delay, whatever the caller's clock says", () => {
+  it("is the store's own time for a job without a delay, whatever the caller's clock says", () => {
     expect(dueTime(base, storeNow)).to.equal(storeNow)
   })
 
@@ -103,7 +103,7 @@ describe('the due time of a job', () => {
     expect(dueTime({ ...base, delay: 60_000, runAt }, storeNow)).to.equal(storeNow + 60_000)
   })
 
-  it('is the moment itself where the caller named one', () => {
+  it('is the runAt of the caller if there is one', () => {
     expect(dueTime({ ...base, runAt: new Date(9_000_000).toISOString() }, storeNow)).to.equal(9_000_000)
   })
 })

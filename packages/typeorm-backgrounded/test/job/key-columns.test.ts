@@ -31,7 +31,7 @@ for (const [name, store] of Object.entries(STORES) as [DatabaseName, TestStore][
         })
 
         for (const { title, values } of columnsOf(name)) {
-          it(`name their rows and no others: ${title}`, () => {
+          it(`find their rows and no others: ${title}`, () => {
             const all = values.map((_, index) => `row ${index}`)
             const { loaded, ['loaded, one by one']: loadedOneByOne, ...others } = told[title] ?? {}
             for (const each of Object.values(others)) expect(each).to.deep.equal(all)

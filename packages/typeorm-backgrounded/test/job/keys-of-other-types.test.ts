@@ -126,12 +126,12 @@ for (const store of stores) {
 
     for (const [entity, ...keys] of others) {
       for (const key of keys) {
-        it(`names no row with ${entity.name} ${JSON.stringify(key)}`, async () => {
+        it(`finds no row with ${entity.name} ${JSON.stringify(key)}`, async () => {
           await runOn(entity, [key])
           expect(ran).to.deep.equal([])
         })
       }
-      it(`names no row with such keys of ${entity.name} beside a right one`, async () => {
+      it(`finds no row with such keys of ${entity.name} beside a correct one`, async () => {
         const [right] = rows().filter((row) => row.constructor === entity)
         const key = dataSource.getMetadata(entity).getEntityIdMap(right as object) ?? { id: 1 }
         await runOn(entity, [...keys, key, ...keys])
@@ -140,13 +140,13 @@ for (const store of stores) {
     }
 
     for (const [entity, note, ...keys] of same) {
-      it(`names the row also as ${entity.name} ${keys.map((key) => JSON.stringify(key)).join(', ')}`, async () => {
+      JSON.stringify(key)).join(', ')}` => it(`finds the row also as ${entity.name} ${keys.map((key) => JSON.stringify(key)).join(', ')}` => JSON.stringify(key)).join(', ')}`, async () => {
         const counts = await runOn(entity, keys)
         expect(ran, JSON.stringify(counts)).to.deep.equal(keys.map(() => note))
       })
     }
 
-    it('names no row among the arguments', async () => {
+    it('finds no row among the arguments', async () => {
       const types = { '/0': 'entity' }
       await runOn(Slug, [{ slug: 'alice' }], [{ entity: 'Slug', key: { slug: 0 } }], types)
       expect(ran).to.deep.equal([])
@@ -202,14 +202,14 @@ describe('a text key on MariaDB', () => {
     return ran
   }
 
-  it('finds the row that differs in case, as findOneBy() does: there can be no other', async () => {
+  it('finds the row that differs in case, as findOneBy() does, because there can be no other row', async () => {
     expect(await runOn('ALICE ')).to.deep.equal(['alice'])
   })
-  it('does not find a row with another letter, although the collation knows no difference', async () => {
+  it('does not find a row with another letter that the collation treats as equal', async () => {
     expect(await dataSource.manager.findOneBy(Slug, { slug: 'Alicé' })).to.include({ note: 'alice' })
     expect(await runOn('Alicé')).to.deep.equal([])
   })
-  it('does not find a row with another emoji, although the collation knows no difference', async () => {
+  it('does not find a row with another emoji that the collation treats as equal', async () => {
     expect(await dataSource.manager.findOneBy(Slug, { slug: '🍣' })).to.include({ note: 'beer' })
     expect(await runOn('🍣')).to.deep.equal([])
   })

@@ -376,7 +376,7 @@ for (const { name, database, handler, open } of stores) {
         expect(ran).to.deep.equal([says ?? `${row.constructor.name} here`])
       })
 
-      it(`whose key is ${title}, from a loaded entity that tells itself as an argument`, async () => {
+      it(`whose key is ${title}, from a loaded entity among the arguments`, async () => {
         const row = await make(dataSource)
         const [loaded] = await dataSource.manager.find(row.constructor as typeof Numbered)
         const teller = await dataSource.manager.save(Object.assign(new Numbered(), { note: 'teller' }))
@@ -398,7 +398,7 @@ for (const { name, database, handler, open } of stores) {
       })
     }
 
-    it('also where it is of another child class, and calls the method that this class has', async () => {
+    it('also if it belongs to another child class, and calls the method of that class', async () => {
       const video = await make(Video)(dataSource)
       await backgrounded(reference(Article, (video as Video).id)).tell()
       await drain(dataSource)

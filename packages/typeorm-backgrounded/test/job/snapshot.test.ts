@@ -24,7 +24,7 @@ const handlers: Record<string, () => Handler> = {
 }
 
 for (const [name, make] of Object.entries(handlers)) {
-  describe(`a call takes its arguments as they are at the call: ${name}`, () => {
+  describe(`a call stores its arguments as they are at that moment: ${name}`, () => {
     let dataSource: DataSource
     let letter: Letter
 

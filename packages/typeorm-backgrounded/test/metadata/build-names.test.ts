@@ -67,12 +67,13 @@ for (const [build, { good = [], bad = [] }] of Object.entries(BUILDS)) {
       it(`are kept: ${name}`, () => expect(buildNameOf(name, source)).to.equal(undefined))
     }
     for (const [name, source] of bad) {
-      it(`are of the build: ${name || 'none'}`, () => expect(buildNameOf(name, source)).to.be.a('string'))
+      it(`are recognised as chosen by the build: ${name || 'none'}`, () =>
+        expect(buildNameOf(name, source)).to.be.a('string'))
     }
   })
 }
 
-describe('an entity whose name is of the build', () => {
+describe('an entity whose name the build has chosen', () => {
   /** A class as a minifier leaves it. */
   function minified(name: string): new () => { id: number; cancel(...rows: unknown[]): void } {
     const target = new Function(`return class ${name}{cancel(){}}`)() as never
@@ -87,7 +88,7 @@ describe('an entity whose name is of the build', () => {
     return withBackgrounded(dataSource, { handler: new FakeHandler() }).initialize()
   }
 
-  it('is refused at the start, with what to do', async () => {
+  it('is refused at the start, with the fix', async () => {
     const target = minified('e')
     Backgrounded('cancel')(target as never)
     const error = await open(target).catch((thrown: unknown) => thrown)
@@ -95,18 +96,18 @@ describe('an entity whose name is of the build', () => {
     expect(String(error)).to.include('orders_e').and.include('@BackgroundedEntity({ name:')
   })
 
-  it('works with a name of its own', async () => {
+  it('works if it is given a name', async () => {
     const target = minified('t')
     BackgroundedEntity({ name: 'Order' })(target)
     Backgrounded('cancel')(target as never)
     await open(target).then((dataSource) => dataSource.destroy())
   })
 
-  it('is no matter while nothing is marked', async () => {
+  it('is accepted if it has no marked method', async () => {
     await open(minified('n')).then((dataSource) => dataSource.destroy())
   })
 
-  it('is refused where it is among the arguments', async () => {
+  it('is refused among the arguments of a call', async () => {
     const [target, other] = [minified('i'), minified('o')]
     BackgroundedEntity({ name: 'Order' })(target)
     Backgrounded('cancel')(target as never)
@@ -130,7 +131,7 @@ describe('an entity whose name is of the build', () => {
     expect(error).to.have.property('code', 'INVALID_DECLARATION')
   })
 
-  it('has methods whose names are told in the same way', () => {
+  it('has methods whose names are recognised in the same way', () => {
     expect(isMangledProperty('c', 'class Order{c(){}}')).to.equal(true)
     expect(isMangledProperty('go', 'class Order {\n  go() {}\n}')).to.equal(false)
     expect(isMangledProperty('cancel', 'class Order{cancel(){}}')).to.equal(false)

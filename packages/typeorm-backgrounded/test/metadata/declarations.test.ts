@@ -38,10 +38,10 @@ const refusal = (...entities: Class[]) =>
     (error: { code: string; message: string }) => error,
   )
 
-describe('a mark', () => {
+describe('a marked method', () => {
   beforeEach(() => (ran.length = 0))
 
-  it('is inherited, and holds for a redefined method', async () => {
+  it('is inherited, also when a subclass redefines it', async () => {
     const dataSource = await open(Inheriting, Redefining)
     await generated(await dataSource.manager.save(new Inheriting())).touchBackgrounded?.()
     await generated(await dataSource.manager.save(new Redefining())).touchBackgrounded?.()
@@ -50,7 +50,7 @@ describe('a mark', () => {
     await dataSource.destroy()
   })
 
-  it('defines a method with a proper name that nobody lists, stores or prints', () => {
+  it('has a generated method with a proper name, which is not listed, stored or printed', () => {
     const row = Object.assign(new Inheriting(), { name: 'x' })
     expect(generated(row).touchBackgrounded?.name).to.equal('touchBackgrounded')
     const listed = []
@@ -67,7 +67,7 @@ describe('a mark', () => {
     expect(error.stack).to.include('callerOfTheMethod')
   })
 
-  it('on a class names its methods, and an unknown one is refused at start-up', async () => {
+  it('may be named on its class, and an unknown name is refused at start-up', async () => {
     @Entity()
     class Vendor {
       @PrimaryGeneratedColumn() id!: number
@@ -84,7 +84,7 @@ describe('a mark', () => {
     expect((await refusal(Vendor))?.message).to.match(/Vendor\.vanished, but there is no such method/)
   })
 
-  it('is refused at start-up where a field hides the generated method', async () => {
+  it('is refused at start-up if a field hides the generated method', async () => {
     @Entity()
     class Shadowing {
       @PrimaryGeneratedColumn() id!: number
@@ -94,14 +94,14 @@ describe('a mark', () => {
     expect((await refusal(Shadowing))?.message).to.match(/hides the generated method: write "declare touchBackgrounded/)
   })
 
-  it('is refused at start-up on a class that is no entity', async () => {
+  it('is refused at start-up on a class that is not an entity', async () => {
     class Loose {
       @Backgrounded() touch(): void {}
     }
     expect((await refusal(Loose))?.message).to.match(/Loose has @Backgrounded methods, but it is not an entity/)
   })
 
-  it('may be on a base class that is listed among the entities, where an entity extends it', async () => {
+  it('may be on a base class that is listed among the entities, if an entity extends it', async () => {
     class Middle extends Base {
       @Backgrounded() sort(): void {}
     }
@@ -117,7 +117,7 @@ describe('a mark', () => {
     expect((await refusal(Middle, Inheriting))?.message).to.match(/Middle has @Backgrounded methods/)
   })
 
-  it('is refused at start-up on two classes of one name, until one is given another', async () => {
+  it('is refused at start-up on two classes with one name, until one gets another name', async () => {
     const makeTwin = (table: string) => {
       @Entity(table)
       class Twin {

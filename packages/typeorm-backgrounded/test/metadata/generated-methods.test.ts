@@ -141,7 +141,7 @@ describe('a generated method', () => {
       expect(ran).to.deep.equal(['tom being hello', 'tom cat hello'])
     })
 
-    it('and takes the options of a subclass that marks it anew, instead of the inherited ones', async () => {
+    it('and takes the options of a subclass that marks it again, instead of the inherited ones', async () => {
       const { queue } = await (await born(Cat, 'tom')).restBackgrounded()
       expect(queue).to.equal('cats')
       const kitten = await born(Kitten, 'kit')
@@ -177,7 +177,7 @@ describe('a generated method', () => {
   })
 
   describe('of the class form', () => {
-    it('works on a class that one does not own, with the options for all', async () => {
+    it('works on a class that cannot be edited, with the options for all methods', async () => {
       const vendor = await dataSource.manager.save(new Vendor())
       expect((await calls(vendor).syncBackgrounded?.(true))?.queue).to.equal('vendor')
       expect((await calls(vendor).renameBackgrounded?.('x'))?.queue).to.equal('vendor')
@@ -185,7 +185,7 @@ describe('a generated method', () => {
       expect(ran).to.deep.equal(['sync true', 'rename x'])
     })
 
-    it('marks only what it names', async () => {
+    it('marks only the methods that it names', async () => {
       const vendor = await dataSource.manager.save(new Vendor())
       expect('secretBackgrounded' in vendor).to.equal(false)
       const error = await backgrounded(vendor)
@@ -206,8 +206,8 @@ describe('a generated method', () => {
     })
   })
 
-  describe('stays out of sight', () => {
-    it('of keys, loops, JSON, spreads, clones and comparisons', async () => {
+  describe('is invisible to', () => {
+    it('keys, loops, JSON, spreads, clones and comparisons', async () => {
       const cat = await born(Cat, 'tom')
       const names: string[] = []
       for (const name in cat) names.push(name)
@@ -222,7 +222,7 @@ describe('a generated method', () => {
       expect(Object.keys(Cat)).not.to.include('censusBackgrounded')
     })
 
-    it('of what TypeORM maps, stores and loads', async () => {
+    it("TypeORM's columns, writes and loads", async () => {
       const metadata = dataSource.getMetadata(Cat)
       expect(metadata.columns.map(({ propertyName }) => propertyName)).to.have.members(['id', 'name'])
       await born(Cat, 'tom')
@@ -232,7 +232,7 @@ describe('a generated method', () => {
       expect(Object.getOwnPropertyNames(loaded)).to.have.members(['id', 'name'])
     })
 
-    it('of merge, create and what save sees as changed', async () => {
+    it('merge, create and the changes that save finds', async () => {
       const cat = await born(Cat, 'tom')
       const merged = dataSource.manager.merge(Cat, dataSource.manager.create(Cat), cat)
       expect(Object.keys(merged)).to.have.members(['id', 'name'])
@@ -302,7 +302,7 @@ describe('a generated method', () => {
   })
 })
 
-describe('a call that its store refuses later', () => {
+describe('a call that the store refuses later', () => {
   it("still shows the caller's line", async () => {
     const refusing: Handler = {
       name: 'refusing',
@@ -356,7 +356,7 @@ describe('a name', () => {
     withBackgrounded(inMemory(classes), { handler, logger: silent }).initialize()
   type DataSourceClass = new () => object
 
-  it('that the options give a method is what jobs store, and what finds it again', async () => {
+  it('that the options give a method is stored in jobs, and finds the method again', async () => {
     @Entity()
     class Renamed {
       @PrimaryGeneratedColumn() id!: number
@@ -374,7 +374,7 @@ describe('a name', () => {
     await dataSource.destroy()
   })
 
-  it('that the options give a method is its only one: the property does not find it', async () => {
+  it('that the options give a method replaces the name of the property', async () => {
     @Entity()
     class Hidden {
       @PrimaryGeneratedColumn() id!: number
@@ -393,7 +393,7 @@ describe('a name', () => {
     await dataSource.destroy()
   })
 
-  it('that @BackgroundedEntity gives a class is what jobs store, also for its arguments', async () => {
+  it('that @BackgroundedEntity gives a class is stored in jobs, also for arguments', async () => {
     @Entity()
     @BackgroundedEntity({ name: 'billing.Account' })
     class Account {
@@ -416,7 +416,7 @@ describe('a name', () => {
     await dataSource.destroy()
   })
 
-  it('of one method for an instance and one for the class are two methods', async () => {
+  it('may belong to an instance method and to a static method, which are two methods', async () => {
     @Entity()
     class Both {
       @PrimaryGeneratedColumn() id!: number

@@ -126,7 +126,7 @@ describe('the options of a method', () => {
     })
   }
 
-  it('are refused on @AfterCommitBackgrounded too, and its own ones', () => {
+  it('are refused on @AfterCommitBackgrounded too, like its own options', () => {
     const markAfter = (options: object) => () => {
       class Marked {
         method(): void {}
@@ -205,7 +205,7 @@ describe('the options of a method', () => {
     expect(error.message).to.match(/configure returned undefined: return the options/)
   })
 
-  it('hold in one data source only', async () => {
+  it('apply to one data source only', async () => {
     const handlers = [new FakeHandler(), new FakeHandler()]
     const one = await open({ handler: handlers[0] as Handler, defaults: { queue: 'one' } })
     const two = await open({ handler: handlers[1] as Handler, defaults: { queue: 'two' } })
@@ -217,7 +217,7 @@ describe('the options of a method', () => {
     await two.destroy()
   })
 
-  it('that are a priority are refused at initialize() by a handler that has none', async () => {
+  it('that set a priority are refused at initialize() by a handler without priorities', async () => {
     const none: Handler = new NullHandler()
     const capabilities = { ...none.capabilities, honours: { delay: false, priority: false, keepCompleted: false } }
     const handler: Handler = { name: 'plain', capabilities, enqueue: (jobs) => none.enqueue(jobs) }
@@ -294,7 +294,7 @@ describe('the options of a call', () => {
     expect(await drain(dataSource)).to.include({ completed: 0 })
   })
 
-  it('make an envelope of the documented shape', async () => {
+  it('make an envelope as documented', async () => {
     const { id } = await backgrounded(parcel).plain()
     const [job] = handler.jobs
     expect(job).to.have.all.keys(
@@ -373,7 +373,7 @@ describe('withBackgrounded refuses', () => {
   })
 })
 
-describe('a mark that cannot work', () => {
+describe('a decorator that cannot work', () => {
   it('is refused on a field, a getter, a symbol and a parameter', () => {
     class Target {
       field = 1
@@ -401,7 +401,7 @@ describe('a mark that cannot work', () => {
     expect(error.message).to.match(/to mark a class, give it the names of methods/)
   })
 
-  it('is refused where one name is for several methods', () => {
+  it('is refused if several methods are given one name', () => {
     class Several {
       one(): void {}
       two(): void {}
@@ -420,7 +420,7 @@ describe('a mark that cannot work', () => {
     expect(error.message).to.match(/Fixed\.work is static/)
   })
 
-  it('is refused at start-up where two methods are stored under one name', async () => {
+  it('is refused at start-up if two methods are stored under one name', async () => {
     @Entity()
     class Clashing {
       @PrimaryGeneratedColumn() id!: number
@@ -432,7 +432,7 @@ describe('a mark that cannot work', () => {
     expect(error.message).to.equal('Two methods of Clashing are both stored as "two": give one of them another name.')
   })
 
-  it('is refused at start-up where an inherited constructor sets a field that hides the generated method', async () => {
+  it('is refused at start-up if an inherited constructor sets a field that hides the generated method', async () => {
     abstract class Shadowing {
       constructor() {
         Object.defineProperty(this, 'touchBackgrounded', { value: undefined, writable: true, enumerable: true })
@@ -449,7 +449,7 @@ describe('a mark that cannot work', () => {
     expect(error.message).to.include('declare touchBackgrounded: InBackground<…>')
   })
 
-  it('is refused at start-up where a static field of a subclass hides the generated method', async () => {
+  it('is refused at start-up if a static field of a subclass hides the generated method', async () => {
     class Base {
       @PrimaryGeneratedColumn() id!: number
       @Backgrounded() static sweep(): void {}
@@ -474,7 +474,7 @@ describe('a mark that cannot work', () => {
     expect((await refusal({}, Gone)).message).to.match(/Gone\.sweep, but there is no such static method/)
   })
 
-  it('leaves a data source closed that it refused, and a corrected one starts', async () => {
+  it('leaves the refused data source closed, and a corrected one starts', async () => {
     @Entity()
     class Late {
       @PrimaryGeneratedColumn() id!: number
@@ -490,7 +490,7 @@ describe('a mark that cannot work', () => {
     await dataSource.destroy()
   })
 
-  it('on unmarked classes of one name harms nobody', async () => {
+  it('does not include two classes with one name and no marked method', async () => {
     const twin = (table: string) => {
       @Entity(table)
       class Quiet {
@@ -501,7 +501,7 @@ describe('a mark that cannot work', () => {
     await (await open({}, Parcel, twin('quiet_one'), twin('quiet_two'))).destroy()
   })
 
-  it('on a class that is no entity of any data source is an error at the call', async () => {
+  it('fails at the call if the class is not an entity of any data source', async () => {
     class Stray {
       @Backgrounded() work(): void {}
     }
@@ -514,7 +514,7 @@ describe('a mark that cannot work', () => {
     await dataSource.destroy()
   })
 
-  it('called on what is no entity is an error that names create and reference', async () => {
+  it('fails at the call on a plain object, with an error that names create and reference', async () => {
     const dataSource = await open()
     const { manager } = dataSource
     const bare = Object.assign(Object.create(null) as object, { id: 1 })
@@ -531,7 +531,7 @@ describe('a mark that cannot work', () => {
     await dataSource.destroy()
   })
 
-  it('with a name that no job may have is refused', () => {
+  it('is refused if it gives a name that a job may not have', () => {
     for (const name of ['', 'a b', 'constructor', 5]) {
       const error = thrownBy(() => BackgroundedEntity({ name: name as string }))
       expect(error, String(name)).to.have.property('code', 'INVALID_OPTION')

@@ -62,7 +62,7 @@ describe('what is logged', () => {
   })
 
   for (const [title, error] of oddErrors()) {
-    it(`is there whatever was thrown, also through pino: ${title}`, () => {
+    it(`shows any thrown value, also through pino: ${title}`, () => {
       const printed = new Printed()
       for (const each of [logger, guarded(pino(printed))]) {
         each.error({ err: error }, 'it failed')
@@ -74,7 +74,7 @@ describe('what is logged', () => {
     })
   }
 
-  it('of an error is its name, message, code, stack and causes', () => {
+  it('shows the name, message, code, stack and causes of an error', () => {
     class TooHot extends Error {
       override name = 'TooHot'
       code = 'E_HOT'
@@ -87,7 +87,7 @@ describe('what is logged', () => {
     expect(error.cause).to.include({ name: 'RangeError', message: 'no fan' })
   })
 
-  it('reads like the error itself in what pino prints', () => {
+  it('looks like the error itself in the output of pino', () => {
     const printed = new Printed()
     guarded(pino(printed)).error({ err: new TypeError('odd', { cause: new Error('older') }) }, 'stopped')
 
@@ -96,7 +96,7 @@ describe('what is logged', () => {
     expect(err.stack).to.match(/^TypeError: odd\n {4}at .*\n[^]*\ncaused by: Error: older\n {4}at /)
   })
 
-  it('holds nothing that a driver has put on its error', () => {
+  it('holds no field that a driver has added to its error', () => {
     const ioredis = Object.assign(new Error('WRONGPASS'), { command: { name: 'auth', args: ['hunter2'] } })
     const mysql = Object.assign(new Error('Duplicate entry'), {
       code: 'ER_DUP_ENTRY',
@@ -121,7 +121,7 @@ describe('what is logged', () => {
     expect(Object.keys(error)).to.deep.equal([])
   })
 
-  it('is short, however long a name or a message is', () => {
+  it('is short, even if a name or a message is long', () => {
     const long = 'x'.repeat(10_000_000)
     const error = Object.assign(new Error(long, { cause: new Error(long) }), { name: long, code: long })
     const printed = new Printed()
@@ -134,12 +134,12 @@ describe('what is logged', () => {
     expect(printed.text.length).to.be.below(250_000)
   })
 
-  it('of a message of 10 MB ends with the stack all the same', () => {
+  it('still ends with the stack after a message of 10 MB', () => {
     logger.error({ err: new Error('x'.repeat(10_000_000)) }, 'failed')
     expect(errorOf(recorder).stack).to.include('guarded-logger.test')
   })
 
-  it('begins no line that is not its own, and commands no terminal', () => {
+  it('cannot forge another line, or send commands to a terminal', () => {
     const forged = '\r\n{"level":30,"msg":"all is well"}\u001b[2J\u2028\u202e\ud800'
     const error = Object.assign(new Error(`a${forged}`), { name: `N${forged}` })
     logger.error({ err: error, job: { entity: forged, [forged]: 1 }, queue: forged, list: [forged] }, `m${forged}`)
@@ -156,7 +156,7 @@ describe('what is logged', () => {
       .and.not.match(/(?<!\\)\\u001b/)
   })
 
-  it('begins no line in a stack that somebody has made up', () => {
+  it('cannot forge a line by a made-up stack', () => {
     const error = Object.assign(new Error('x'), {
       stack: 'Error: x\n    at a (b.js:1:1)\nforged: all is well\r\u001b[2J',
     })
@@ -164,7 +164,7 @@ describe('what is logged', () => {
     expect(errorOf(recorder).stack).to.equal('Error: x\n    at a (b.js:1:1)\n    forged: all is well\\r\\u001b[2J')
   })
 
-  it('of an error of many others says what they are, as where no address of a host answers', () => {
+  it('shows the errors of an AggregateError, such as one for each address of a host', () => {
     const none = new AggregateError([
       new Error('connect ECONNREFUSED ::1'),
       new Error('connect ECONNREFUSED 127.0.0.1'),
@@ -173,7 +173,7 @@ describe('what is logged', () => {
     expect(errorOf(recorder).message).to.equal('connect ECONNREFUSED ::1, connect ECONNREFUSED 127.0.0.1')
   })
 
-  it('is whatever the application itself says in a method, but for errors', () => {
+  it("leaves the application's own lines as they are, except for errors", () => {
     const order = new Map([['a', 1]])
     childLogger(logger, { job: 7 }).info({ order, text: 'a\nb' }, 'two\nlines')
     expect(recorder.lines).to.deep.equal([
@@ -196,7 +196,7 @@ describe('a logger that fails', () => {
   const failures: Record<string, () => void> = { 'that throws': closed, 'whose then throws': stubborn }
 
   for (const [title, fail] of Object.entries(failures)) {
-    it(`harms nobody, and its warnings are on the console: one ${title}`, () => {
+    it(`does no harm, and its warnings go to the console: one ${title}`, () => {
       const logger: Logger = { debug: fail, info: fail, warn: fail, error: fail, child: fail as () => Logger }
       const seen = onConsole(() => {
         for (const each of [guarded(logger), childLogger(guarded(logger), { job: 1 })]) {
@@ -210,7 +210,7 @@ describe('a logger that fails', () => {
     })
   }
 
-  it('harms nobody when it rejects', async () => {
+  it('does no harm when it rejects', async () => {
     const unhandled: unknown[] = []
     const note = (error: unknown) => void unhandled.push(error)
     process.on('unhandledRejection', note)
@@ -229,7 +229,7 @@ describe('a logger that fails', () => {
     expect(unhandled).to.deep.equal([])
   })
 
-  it('is the one of a closed pino transport too', async () => {
+  it('may be a pino logger whose transport is closed', async () => {
     const transport = pino.transport({ target: 'pino/file', options: { destination: '/dev/null' } })
     const logger = guarded(pino(transport))
     transport.on('error', () => {}) // of the application's stream, at every line that comes too late

@@ -44,7 +44,7 @@ describe('a text without its secrets', () => {
   ]
   for (const text of shown) it(`leaves alone ${text}`, () => expect(withoutSecrets(text)).to.equal(text))
 
-  it('takes milliseconds for the longest text, whatever is in it', () => {
+  it('takes milliseconds for any text of the greatest length', () => {
     for (const piece of [
       ':',
       ',:',

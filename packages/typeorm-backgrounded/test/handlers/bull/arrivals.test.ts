@@ -32,7 +32,7 @@ describe('the subscription of an idle worker', () => {
     await arrivals.next(new AbortController().signal)
   }
 
-  it('is found dead where nobody answers on it, and alive where somebody does', async () => {
+  it('is found dead if Redis does not answer on it, and alive if it does', async () => {
     await listen(`${uniquePrefix()}:default:`)
     let silent = 0
     await arrivals.check(1_000, () => silent++)
@@ -42,7 +42,7 @@ describe('the subscription of an idle worker', () => {
     expect(silent).to.equal(1)
   })
 
-  it('tells of the queues of a burst together, and of no name that is too long', async () => {
+  it('reports the queues of a burst together, and no name that is too long', async () => {
     const base = `${uniquePrefix()}:default:`
     await listen(base)
     const redis = new Redis(redisUrl)

@@ -85,7 +85,7 @@ describe('BullHandler', function () {
       })
     }
 
-    it('a URL in place of options, without showing it', () => {
+    it('a URL instead of options, without showing it', () => {
       const url = 'redis://me:secret@host' as unknown as BullHandlerOptions
       expect(() => new BullHandler(url))
         .to.throw(InvalidOptionError)
@@ -93,7 +93,7 @@ describe('BullHandler', function () {
         .not.match(/secret/)
     })
 
-    it('a function that makes something else than a connection', async () => {
+    it('a function that does not make a connection', async () => {
       office = await PostOffice.open({ redis: (() => Promise.resolve()) as never })
       const error = await backgrounded(office.letter).post().catch((each: Error) => each) // prettier-ignore
       expect(error)
@@ -135,7 +135,7 @@ describe('BullHandler', function () {
     expect(stdout.split('\n')).to.deep.equal(['idle 0', 'enqueued', 'destroyed', ''])
   })
 
-  it('goes on with the next job that killed a worker when one has ended, whatever the poll interval', async () => {
+  it('runs the next job whose worker died as soon as one has ended, whatever the poll interval', async () => {
     office = await PostOffice.open()
     const { dataSource, handler, letter, prefix } = office
     const receipts = await backgrounded([letter, letter, letter]).post('x')
@@ -148,7 +148,7 @@ describe('BullHandler', function () {
     await finished
   })
 
-  it('stores no more than it must, and what Bull shows', async () => {
+  it('stores only what it needs and what Bull shows', async () => {
     office = await PostOffice.open()
     const { id } = await backgrounded(office.letter, { queue: 'mail', attempts: 3 }).post('hello')
     const stored = await office.handler.queue('mail').client.hgetall(`${office.prefix}:default:mail:${id}`)
@@ -164,7 +164,7 @@ describe('BullHandler', function () {
     expect([job?.name, job?.id, await job?.getState()]).to.deep.equal(['Letter.post', id, 'waiting'])
   })
 
-  it('says that it knows a job already, and stores nothing twice', async () => {
+  it('reports a duplicate, and stores nothing twice', async () => {
     office = await PostOffice.open()
     const { handler, letter } = office
     const job = {
@@ -223,7 +223,7 @@ describe('BullHandler', function () {
     expect(keys).to.have.length(3)
   })
 
-  it('keeps completed jobs for as long as it is told, and else nothing of them', async () => {
+  it('keeps completed jobs for keepCompleted, and otherwise nothing of them', async () => {
     office = await PostOffice.open()
     await backgrounded(office.letter).post()
     await drain(office.dataSource)
@@ -247,7 +247,7 @@ describe('BullHandler', function () {
     expect(await office.handler.queue().getJob(id)).to.equal(null)
   })
 
-  it('serves all queues in turn where none is named', async () => {
+  it('serves all queues in turn if none is named', async () => {
     office = await PostOffice.open()
     for (let index = 0; index < 30; index++) {
       for (const queue of ['a', 'b', 'c']) await backgrounded(office.letter, { queue }).post(queue)

@@ -24,7 +24,7 @@ const FIELDS = [
 ] // prettier-ignore
 const METHODS = ['post', 'fail', 'snooze', 'discard', 'nothingLikeThat']
 
-describe('a job that somebody has forged in Redis', function () {
+describe('a forged job in Redis', function () {
   this.timeout(60_000)
   let office: PostOffice
   let redis: Redis
@@ -64,7 +64,7 @@ describe('a job that somebody has forged in Redis', function () {
     await until(() => ran.includes(text))
   }
 
-  it('ends, or waits in one list, whatever is in its fields', async () => {
+  it('ends or waits in one list, whatever is in its fields', async () => {
     const ids: string[] = []
     for (const method of METHODS) {
       for (const field of FIELDS) {
@@ -90,7 +90,7 @@ describe('a job that somebody has forged in Redis', function () {
     expect(await office.handler.find({ limit: 10_000 })).to.be.an('array')
   })
 
-  it('harms nobody with an entity that cannot become a text, or is nested deeply', async () => {
+  it('does no harm with an entity that cannot become a text, or is nested deeply', async () => {
     const deep = '['.repeat(50_000) + ']'.repeat(50_000)
     const forged = [
       '{"entity":{"toString":null},"method":"post","args":[]}',
@@ -113,7 +113,7 @@ describe('a job that somebody has forged in Redis', function () {
     expect(await office.handler.find({ state: 'failed' })).to.have.length(forged.length)
   })
 
-  it('is dropped where it is not a job at all', async () => {
+  it('is dropped if it is not a job at all', async () => {
     await redis.set(key('text'), 'x')
     await redis.zadd(key('set'), 1, 'x')
     for (const list of ['wait', 'active', 'suspects', 'lone-suspects'])
@@ -130,7 +130,7 @@ describe('a job that somebody has forged in Redis', function () {
     expect(await redis.get(key('text'))).to.equal('x')
   })
 
-  it('does not keep jobs behind thousands that are not jobs', async () => {
+  it('does not block the jobs behind it, even if there are thousands', async () => {
     for (let round = 0; round < 5; round++)
       await redis.lpush(key('wait'), ...[...Array(1_000).keys()].map((index) => `missing-${round}-${index}`))
     work()
@@ -141,7 +141,7 @@ describe('a job that somebody has forged in Redis', function () {
     'wait', 'paused', 'active', 'delayed', 'completed', 'failed', 'discarded', 'suspects', 'lone-suspects', 'priority', 'id',
   ] // prettier-ignore
   for (const name of BROKEN) {
-    it(`loses none in a queue whose "${name}" is a key of another kind, and other queues go on`, async () => {
+    it(`does not make jobs get lost in a queue whose "${name}" is a key of another type, and other queues go on`, async () => {
       const broken = 'broken'
       const methods = ['post', 'fail', 'snooze', 'discard']
       for (const method of methods) {
@@ -169,7 +169,7 @@ describe('a job that somebody has forged in Redis', function () {
   }
 
   for (const name of ['contact', 'pushed']) {
-    it(`does not stop workers where "${name}" is a key of another kind`, async () => {
+    it(`does not stop workers if "${name}" is a key of another type`, async () => {
       work()
       await worker!.ready
       await backgrounded(office.letter).post('before')

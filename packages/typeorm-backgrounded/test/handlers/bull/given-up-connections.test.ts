@@ -66,7 +66,7 @@ describe('connections to Redis that have become useless', function () {
       (error: { code: string }) => error.code,
     )
 
-  it('are exchanged by an idle worker whose Redis has become a read-only replica, which says so once', async () => {
+  it('are replaced by an idle worker whose Redis has become a read-only replica, which says so once', async () => {
     office = await PostOffice.open({ redis: way.url }, { logger })
     await work({ pollInterval: '1m' })
     await backgrounded(office.letter).post('before')
@@ -86,7 +86,7 @@ describe('connections to Redis that have become useless', function () {
     await until(() => said.some((each) => each.includes('does what it is asked for again')))
   })
 
-  it('are exchanged by calls, the outbox, inspection and a worker with a running job', async () => {
+  it('are replaced by calls, the outbox, inspection and a worker with a running job', async () => {
     office = await PostOffice.open({ redis: way.url, settings: { lockDuration: 8_000 } }, { outbox: true })
     await work()
     await backgrounded(office.letter).linger()
@@ -102,7 +102,7 @@ describe('connections to Redis that have become useless', function () {
     expect(ran.filter((each) => each === 'linger')).to.have.length(1)
   })
 
-  it('say so once while no other server can be reached, however often they are exchanged', async () => {
+  it('are reported once while no other server can be reached, however often they are replaced', async () => {
     office = await PostOffice.open({ redis: way.url }, { logger })
     await work({ pollInterval: 50 })
     const direct = new Redis(redis.url)
@@ -118,7 +118,7 @@ describe('connections to Redis that have become useless', function () {
   })
 
   for (const outbox of [false, true]) {
-    it(`are exchanged by calls when they have fallen silent, ${outbox ? 'with' : 'without'} an outbox`, async () => {
+    it(`are replaced by calls when they have fallen silent, ${outbox ? 'with' : 'without'} an outbox`, async () => {
       office = await PostOffice.open({ redis: way.url }, { logger, outbox })
       await backgrounded(office.letter).post('before')
       way.silence()
@@ -132,7 +132,7 @@ describe('connections to Redis that have become useless', function () {
     })
   }
 
-  it('are exchanged by a worker when they have fallen silent, and its running job stays its own', async () => {
+  it('are replaced by a worker when they have fallen silent, and it keeps its running job', async () => {
     office = await PostOffice.open({ redis: way.url }, { logger })
     await work({ pollInterval: 500 })
     await backgrounded(office.letter, { attempts: 1 }).linger()
@@ -150,7 +150,7 @@ describe('connections to Redis that have become useless', function () {
     expect(ran.filter((each) => each === 'linger')).to.have.length(1)
   })
 
-  it('are exchanged by inspection when they have fallen silent', async () => {
+  it('are replaced by inspection when they have fallen silent', async () => {
     office = await PostOffice.open({ redis: way.url }, { logger })
     await office.handler.counts()
     way.silence()
@@ -158,7 +158,7 @@ describe('connections to Redis that have become useless', function () {
     await until(async () => (await rejection(office.handler.counts())) === undefined, 5_000)
   })
 
-  it('are exchanged for others where they do not connect again by themselves', async () => {
+  it('are replaced if they do not connect again by themselves', async () => {
     const redisOption = () => new Redis(way.url, { retryStrategy: () => null, maxRetriesPerRequest: null })
     office = await PostOffice.open({ redis: redisOption }, { logger })
     await backgrounded(office.letter).post('before')

@@ -6,7 +6,7 @@ import { RedisServer, requireRedisServer } from '../../support/redis-server'
 import { until } from '../../support/worker-process'
 import { PostOffice, ran } from './letter'
 
-describe('a Redis that answers, or does not, at the worst moment', function () {
+describe('a Redis whose answers are lost at the worst moment', function () {
   this.timeout(60_000)
   let redis: RedisServer
   let direct: Redis
@@ -58,7 +58,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
   }
   const key = ({ prefix }: PostOffice, name: string) => `${prefix}:default:default:${name}`
 
-  it('stores a call once whose answer is lost, though its job has run when the call is sent again', async () => {
+  it('stores a call once whose answer is lost, even if its job has run when the call is sent again', async () => {
     const office = await open({ redis: lossy.url })
     const elsewhere = await open({ redis: redis.url, prefix: office.prefix }, { source: 'default' })
     work(elsewhere)
@@ -72,7 +72,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     expect([lossy.lost, ran]).to.deep.equal([1, ['warm', 'VICTIM', 'after']])
   })
 
-  it('runs a job whose claim was not heard of, in the same worker and without using an attempt', async () => {
+  it('runs a job whose claim got no answer, in the same worker and without using an attempt', async () => {
     const office = await working(1)
     lossy.loseAnswerTo('"finished":')
     await sendDirectly(office, 1)
@@ -81,7 +81,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     expect(Object.values(await office.handler.counts())).to.deep.equal([0, 0, 0, 0, 0])
   })
 
-  it('runs all of a claim that was not heard of, and all of the one that ioredis sends in its place', async () => {
+  it('runs all jobs of a claim that got no answer, and all of the claim that ioredis sends again', async () => {
     const office = await working(10)
     lossy.loseAnswerTo('"finished":')
     await sendDirectly(office, 20)
@@ -89,7 +89,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     expect(Object.values(await office.handler.counts())).to.deep.equal([0, 0, 0, 0, 0])
   })
 
-  it('tells of no lost lease where the answer to an outcome was lost', async () => {
+  it('does not report a lost lease when the answer to an outcome was lost', async () => {
     const office = await open({ redis: lossy.url })
     const events = backgroundedEvents(office.dataSource)
     const told: string[] = []
@@ -103,7 +103,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     expect(told).to.deep.equal(['completed', 'completed'])
   })
 
-  it('runs it even when what follows the lost answer fails for a while', async () => {
+  it('runs the job even when the commands after the lost answer fail for a while', async () => {
     const office = await working(10)
     lossy.loseAnswerTo('"finished":')
     await sendDirectly(office, 3)
@@ -115,7 +115,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     await until(() => ran.length === 3)
   })
 
-  it('gives nobody the jobs of a worker that lives, while it takes no writes for longer than a lease', async () => {
+  it('gives the jobs of a living worker to no other, when it accepts no writes for longer than a lease', async () => {
     const office = await open({ redis: redis.url, settings: { lockDuration: 1_500 } })
     const other = await open({ redis: redis.url, prefix: office.prefix, settings: { lockDuration: 1_500 } })
     work(office, { shutdownTimeout: 200 })
@@ -137,7 +137,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     ran.push('go on')
   })
 
-  it('loses no committed call to a queue that it cannot write to, and runs it when that is mended', async () => {
+  it('does not lose a committed call to a queue that cannot be written, and runs it when that is mended', async () => {
     const office = await open({ redis: redis.url }, { outbox: true })
     await direct.set(key(office, 'wait'), 'no list')
     await office.dataSource.transaction((manager) => backgrounded(office.letter, { manager }).post('committed'))
@@ -164,7 +164,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     await until(() => ran.length === 3)
   })
 
-  it('may refuse its users the channels: jobs are stored, and found by looking', async () => {
+  it('may refuse its users the channels: jobs are stored, and found by polling', async () => {
     await direct.call('ACL', 'SETUSER', 'quiet', 'on', '>secret', '~*', '+@all', 'resetchannels')
     const office = await open({ redis: redis.url.replace('redis://', 'redis://quiet:secret@') })
     work(office, { pollInterval: 50 })
@@ -172,7 +172,7 @@ describe('a Redis that answers, or does not, at the worst moment', function () {
     await until(() => ran.length === 1)
   })
 
-  it('stores the end of a method that outlives its worker and its data source', async () => {
+  it('stores the outcome of a method that outlives its worker and its data source', async () => {
     const office = await open({ redis: redis.url })
     await backgrounded(office.letter).linger()
     const worker = createWorker(office.dataSource, { shutdownTimeout: 50 })

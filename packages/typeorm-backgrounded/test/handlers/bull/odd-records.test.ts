@@ -36,7 +36,7 @@ const RECORDS: Readonly<Record<string, Record<string, string>>> = {
   'a suspect that is a word': { data: JSON.stringify(good), suspect: 'x', died: 'y', settled: 'z' },
 }
 
-describe('records in Redis that anybody may have written', () => {
+describe('odd records in Redis, which anybody may have written', () => {
   let office: PostOffice
   let redis: Redis
   let worker: Worker
@@ -77,7 +77,7 @@ describe('records in Redis that anybody may have written', () => {
   }
 
   for (const [title, record] of Object.entries(RECORDS)) {
-    it(`stop no worker and are not lost: ${title}`, async () => {
+    it(`do not stop workers, and are not lost: ${title}`, async () => {
       await redis.sadd(`${office.prefix}:default:queues`, 'default')
       await redis.hset(`${queue}odd`, record)
       await redis.lpush(`${queue}wait`, 'odd')
@@ -95,7 +95,7 @@ describe('records in Redis that anybody may have written', () => {
     ['delayed', 'snooze', 'the delayed ones'],
     ['discarded', 'discard', 'the discarded ones'],
   ] as const) {
-    it(`hold up no neighbour where ${place} are of another type, and the job is not lost`, async () => {
+    it(`do not delay other jobs if ${place} are of another type, and the job is not lost`, async () => {
       await redis.set(queue + key, 'not what Bull keeps there')
       const { id } = await backgrounded(office.letter)[method]()
       await neighboursRun()

@@ -35,7 +35,7 @@ describe('a Redis that fails', function () {
     return [code, performance.now() - begin]
   }
 
-  it('rejects a call within a second when it is down, and the call is no ghost when it is back', async () => {
+  it('rejects a call within a second when it is down, and the call does not turn up when it is back', async () => {
     await redis.stop()
     for (const call of ['cold', 'again']) {
       const [code, ms] = await rejection(call)
@@ -48,7 +48,7 @@ describe('a Redis that fails', function () {
     expect(ran).to.deep.equal(['alive'])
   })
 
-  it('rejects a call within a second when it answers nothing, and the call is no ghost when it goes on', async () => {
+  it('rejects a call within a second when it does not answer, and the call does not turn up when it goes on', async () => {
     await backgrounded(office.letter).post('warm')
     redis.freeze()
     const answers = await Promise.all(['one', 'two', 'three'].map(rejection))
@@ -62,7 +62,7 @@ describe('a Redis that fails', function () {
     expect([...ran].sort()).to.deep.equal(['alive', 'warm'])
   })
 
-  it('lets a call through that came just before it was back', async () => {
+  it('stores a call that came just before it was back', async () => {
     await backgrounded(office.letter).post('before')
     await redis.stop()
     const call = backgrounded(office.letter).post('meanwhile')
@@ -72,7 +72,7 @@ describe('a Redis that fails', function () {
     expect(ran).to.deep.equal(['before', 'meanwhile'])
   })
 
-  it('is not taken for silent when it was this process that had no time to listen', async () => {
+  it('is not taken for silent when the event loop of this process was blocked', async () => {
     await backgrounded(office.letter).post('before')
     const call = backgrounded(office.letter).post('meanwhile')
     await nextImmediate(() => busy(1_500))

@@ -55,7 +55,7 @@ describe('the names of queues in Redis', function () {
     expect((await names()).sort()).to.deep.equal(['delayed', 'kept', 'paused'])
   })
 
-  it('cannot be made by who may only publish', async () => {
+  it('cannot be added by a user who may only publish', async () => {
     await office.close()
     // Nothing is forgotten after the start.
     office = await PostOffice.open({ settings: { stalledInterval: 3_600_000 } })
@@ -69,7 +69,7 @@ describe('the names of queues in Redis', function () {
     expect((await names()).filter((name) => name !== 'default')).to.deep.equal([])
   })
 
-  it('are known for jobs that Bull itself adds, long after the queue was asked for', async () => {
+  it('are known for jobs that Bull itself adds, long after handler.queue()', async () => {
     const queue = office.handler.queue('mail')
     await work()
     await until(async () => (await names()).includes('mail'))

@@ -32,7 +32,7 @@ describe('the Bull queues behind BullHandler', () => {
     expect([...ran].sort()).to.deep.equal(['elsewhere', 'named', 'raw'])
   })
 
-  it('wake an idle worker on all queues, even a queue that nobody knew of', async () => {
+  it('wake an idle worker on all queues, even from a queue that was unknown', async () => {
     const worker = createWorker(office.dataSource, { pollInterval: '10s' })
     const finished = worker.run()
     await worker.ready
@@ -71,7 +71,7 @@ describe('the Bull queues behind BullHandler', () => {
     expect(counts).to.deep.equal({ completed: 1, retried: 0, failed: forged.length + 1, discarded: 0, released: 0 })
   })
 
-  it("tell Bull's listeners what becomes of jobs", async () => {
+  it("emit Bull's events about jobs", async () => {
     const queue = office.handler.queue()
     const heard: string[] = []
     for (const name of ['global:waiting', 'global:active', 'global:completed', 'global:failed'])
@@ -85,7 +85,7 @@ describe('the Bull queues behind BullHandler', () => {
     })
   })
 
-  it('are not in the way of a queue of the same name that is the application’s own', async () => {
+  it('do not affect a queue of the same name that is the application’s own', async () => {
     const own = new Bull('default', redisUrl, { prefix: office.prefix })
     await own.add({ mine: true })
     await backgrounded(office.letter).post('ours')
@@ -95,7 +95,7 @@ describe('the Bull queues behind BullHandler', () => {
     await own.close()
   })
 
-  it('may be handed to a consumer of Bull’s own, which runs our jobs as it likes', async () => {
+  it('may be consumed by Bull itself, with its own rules', async () => {
     await backgrounded(office.letter, { queue: 'foreign' }).post('theirs')
     const foreign = office.handler.queue('foreign')
     const seen = new Promise((resolve) => void foreign.process('*', (job) => Promise.resolve(resolve(job.data))))
@@ -103,7 +103,7 @@ describe('the Bull queues behind BullHandler', () => {
     await until(async () => (await foreign.getCompletedCount()) === 1)
   })
 
-  it("let Bull's tools remove and retry what does not run, and keep them off what does", async () => {
+  it("let Bull's tools remove and retry jobs that do not run, but not running ones", async () => {
     const queue = office.handler.queue()
     const waiting = await backgrounded(office.letter).post('removed')
     await (await queue.getJob(waiting.id))?.remove()

@@ -46,7 +46,7 @@ describe('the jobs of dead workers in Redis', function () {
   const baseOf = ({ prefix }: PostOffice) => `${prefix}:default:`
   const starts = () => ran.filter((each) => each === 'linger').length
 
-  it('are not those of workers that live while Redis is frozen for a little less than a lease', async () => {
+  it('do not include those of living workers, when Redis was frozen for a little less than a lease', async () => {
     // The one with the jobs beats rarely, and so the other is the first to look around when Redis is back.
     const first = await open(undefined, LEASE / 2)
     const second = await open(first.prefix, LEASE / 20)
@@ -72,7 +72,7 @@ describe('the jobs of dead workers in Redis', function () {
     expect(await first.handler.counts()).to.include({ failed: 0, waiting: 0 })
   })
 
-  it('are taken over where no worker lives for as long as a lease', async () => {
+  it('are taken over even if no worker lives for a lease', async () => {
     const office = await open()
     await backgrounded(office.letter).post('orphan')
     await orphan(direct, baseOf(office))
@@ -88,7 +88,7 @@ describe('the jobs of dead workers in Redis', function () {
     expect(ran).to.deep.equal(['orphan'])
   })
 
-  it('are taken over by a worker that has just started where another has been in touch for a lease', async () => {
+  it('are taken over by a worker that has just started, if another has been in contact for a lease', async () => {
     const office = await open()
     const other = await open(office.prefix)
     await work(other, { queues: ['another'] })
@@ -103,7 +103,7 @@ describe('the jobs of dead workers in Redis', function () {
     expect(Date.now() - start).to.be.below(LEASE)
   })
 
-  it('are claimed by no worker whose heart has not beaten yet', async () => {
+  it('are not claimed by a worker before its first heartbeat', async () => {
     const office = await open()
     await backgrounded(office.letter).post('early')
     const keys: string[] = []
@@ -119,7 +119,7 @@ describe('the jobs of dead workers in Redis', function () {
     expect(beats).to.be.within(0, claims)
   })
 
-  it('run together in half of the slots where two attempts are left, and on the next that is free', async () => {
+  it('run together in half of the slots if two attempts are left, on the next slots that are free', async () => {
     const office = await open()
     await backgrounded(Array(10).fill(office.letter) as (typeof office.letter)[], { attempts: 3 }).linger()
     await orphan(direct, baseOf(office))
@@ -158,7 +158,7 @@ describe('the jobs of dead workers in Redis', function () {
     })
   }
 
-  it('are never run again where they had one attempt, though the worker that takes them over does not know them', async () => {
+  it('are never run again if they had one attempt, even if the worker that takes them over does not know their method', async () => {
     const office = await open()
     const { id } = await backgrounded(office.letter, { attempts: 1 }).post('once')
     await orphan(direct, baseOf(office))

@@ -42,7 +42,7 @@ describe('MariaDB with NO_BACKSLASH_ESCAPES', () => {
     return dataSource.manager.save(new Parrot())
   }
 
-  it('keeps arguments and errors as they are, of calls in and outside of a transaction', async () => {
+  it('keeps arguments and errors unchanged, for calls inside a transaction and outside', async () => {
     const parrot = await open(new DatabaseHandler())
     await backgrounded(parrot).repeat(TEXT)
     await dataSource.transaction(async () => void (await backgrounded(parrot).repeat(TEXT)))
@@ -54,7 +54,7 @@ describe('MariaDB with NO_BACKSLASH_ESCAPES', () => {
     expect(errors[0]).to.include(`it's a "quoted" \\ back\\'slash`)
   })
 
-  it('takes calls of a transaction through the outbox as they are', async () => {
+  it('keeps calls of a transaction unchanged in the outbox', async () => {
     class OutsideHandler extends InMemoryHandler {
       override readonly capabilities = { ...new InMemoryHandler().capabilities, inProcess: false }
     }

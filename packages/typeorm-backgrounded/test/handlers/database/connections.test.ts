@@ -8,7 +8,7 @@ import type { Mysql } from '../../../src/upstream/mysql2'
 import { mariaDb } from '../../support/stores'
 
 describe('The connections of the library to a server', () => {
-  it('leave none behind that could not be prepared', async () => {
+  it('are closed if they could not be prepared', async () => {
     let open = 0
     class Standby {
       static Query = class {}
@@ -29,7 +29,7 @@ describe('The connections of the library to a server', () => {
     expect(open).to.equal(0)
   })
 
-  it('commit on a MariaDB that is set to commit nothing by itself, and speak utf8mb4', async function () {
+  it('commit on a MariaDB with autocommit off, and use utf8mb4', async function () {
     await mariaDb.require(this)
     const { dataSource, drop } = await mariaDb.create([])
     dataSource.setOptions({ charset: 'latin1' })

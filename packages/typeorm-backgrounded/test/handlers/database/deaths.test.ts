@@ -116,7 +116,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
 
     const again = () => ran.filter((name) => name === 'again')
 
-    it('run again in half of the slots together', async () => {
+    it('run again together, in half of the slots', async () => {
       await start('1s')
       for (let index = 0; index < 10; index++) await orphan('again')
       await inRounds(5)
@@ -124,19 +124,19 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(most).to.equal(5)
     })
 
-    it('run one at a time where it is the second death', async () => {
+    it('run one at a time after a second death', async () => {
       await start('1s')
       for (let index = 0; index < 10; index++) await orphan('again', { attempt: 2, suspect: 1 })
       await inRounds(1)
     })
 
-    it('run one at a time where they have only one attempt left', async () => {
+    it('run one at a time if they have only one attempt left', async () => {
       await start('1s')
       for (let index = 0; index < 10; index++) await orphan('again', { attempt: 9 })
       await inRounds(1)
     })
 
-    it('are back before a backlog', async () => {
+    it('run again before a backlog', async () => {
       await start('1s')
       await orphan('again')
       await working(async () => {
@@ -150,7 +150,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       }, 1)
     })
 
-    it('use an attempt, and are not run again without another', async () => {
+    it('use an attempt, and are not run again if none is left', async () => {
       await start('1s')
       const failed: unknown[] = []
       backgroundedEvents(dataSource).on('failed', ({ error }) => failed.push(error))
@@ -162,7 +162,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
 
     if (store === sqliteFile) return
 
-    it('are back at once with a worker that has only just come, where another was in touch for a lease', async () => {
+    it('run again at once on a worker that has just started, if another was in contact for a lease', async () => {
       await start('20s')
       await worker(DEAD, 21 * SECOND, 79 * SECOND)
       await worker(ALIVE, SECOND, 99 * SECOND)
@@ -170,7 +170,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       await working(() => until(() => ran.includes('again'), 5 * SECOND))
     })
 
-    it('are back at once where the last worker that was in touch has died too', async () => {
+    it('run again at once if the last worker that was in contact has died too', async () => {
       await start('20s')
       await worker(DEAD, 25 * SECOND, 79 * SECOND)
       await worker(ALIVE, 3 * SECOND, 99 * SECOND)
@@ -179,7 +179,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
     })
 
     for (const away of [19, 60]) {
-      it(`are left to it while nobody knows, since the store was away for ${away} s and no worker was in touch`, async () => {
+      it(`are not taken over if the store was away for ${away} s and no worker was in contact`, async () => {
         await start('20s')
         await worker(DEAD, (away + 5) * SECOND, 1_000 * SECOND)
         await worker(ALIVE, SECOND, 1_004 * SECOND)
@@ -202,7 +202,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       return rows.length
     }
 
-    it('are back where no worker lives for a lease', async () => {
+    it('run again even if no worker lives for a lease', async () => {
       await start('2s')
       await orphan('again')
       await worker(DEAD, 0, 0)
@@ -216,7 +216,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       }
     })
 
-    it('are none of a worker that has claimed before its heartbeat has beaten', async () => {
+    it('never belong to a worker that has not had its first heartbeat', async () => {
       await start('20s')
       const { get } = Object.getOwnPropertyDescriptor(Heartbeat.prototype, 'firstBeat') as { get: () => unknown }
       let beat = () => {}
@@ -237,7 +237,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       }
     })
 
-    it('leave one place on the list of workers behind when the last one has stopped, however many there were', async () => {
+    it('leave one row in the table of workers when the last worker has stopped, however many there were', async () => {
       await start('20s')
       for (let index = 0; index < 3; index++) {
         await working(async () => {

@@ -12,14 +12,14 @@ describe('the jobs in flight of a worker', () => {
     jobs = new InFlightJobs(() => {})
   })
 
-  it('start in as many as there are slots; those of dead workers, which are not run, need none', () => {
+  it('start only while there are free slots; those of dead workers need none, because they are not run', () => {
     jobs.add([row('a'), row('b')])
     jobs.add([row('dead')], true)
     expect(started(jobs, 1)).to.deep.equal(['a', 'dead'])
     expect(started(jobs, 1)).to.deep.equal(['b'])
   })
 
-  it('lose their lease when the table has them for this worker no more, or under another lease', () => {
+  it('lose their lease when the table no longer names this worker, or names another lease', () => {
     jobs.add([row('kept'), row('gone'), row('taken over', { lease: 1 })])
     const [kept, gone, takenOver] = jobs.start(3)
     jobs.reconcileWith([row('kept'), row('taken over', { lease: 2 })], new Set())
@@ -32,7 +32,7 @@ describe('the jobs in flight of a worker', () => {
     expect(job).to.include({ id: 'unheard of', died: false })
   })
 
-  it('are joined by a suspect that the table has for this worker as by one to judge, not to run', () => {
+  it('are joined by a suspect that the table has for this worker, which gets an outcome without being run', () => {
     jobs.reconcileWith([row('suspect', { suspect: 1 })], new Set())
     const [job] = jobs.start(0)
     expect(job).to.include({ id: 'suspect', died: true })

@@ -63,7 +63,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
     const methods = async (query: JobQuery) =>
       (await office.handler.find(query)).map(({ envelope, state }) => `${envelope.method} ${state}`)
 
-    it('counts jobs by state, over all queues, its own source only', async () => {
+    it('counts jobs by state, over all queues, of its own source only', async () => {
       await oneOfEach()
       await jobs().insert({ id: randomUUID(), source: 'another', entity: 'Letter', method: 'post' })
       const counts = await office.handler.counts()
@@ -138,7 +138,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(late).to.include({ attempt: 0, error: undefined })
     })
 
-    it('shows what can be shown of a job that somebody forged', async () => {
+    it('shows the readable parts of a forged job', async () => {
       const text = 'no JSON'
       const forged = { key: text, args: text, types: text, meta: text, enqueuedAt: '9007199254740991' }
       const id = randomUUID()
@@ -236,7 +236,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(await handler.prune({ before: new Date(1_001) })).to.equal(1_111)
     })
 
-    it("sees and changes what is in a test's own transaction, which takes it all back", async () => {
+    it("sees and changes jobs inside a test's own transaction, which is rolled back", async () => {
       const { dataSource, handler } = office
       const runner = dataSource.createQueryRunner()
       await runner.startTransaction()
@@ -257,7 +257,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(await dataSource.manager.count(BackgroundedPause)).to.equal(0)
     })
 
-    it('refuses what cannot be asked for', async () => {
+    it('refuses invalid queries', async () => {
       const refused = async (call: Promise<unknown>, says: RegExp) => {
         const error = await call.catch((thrown: Error) => thrown)
         expect(error).to.include({ code: 'INVALID_OPTION' })
@@ -276,7 +276,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
 
     if (store === sqliteInMemory) return
 
-    it('makes idle workers start at once what was retried or resumed', async () => {
+    it('wakes idle workers for jobs that were retried or resumed', async () => {
       const { dataSource, handler, letter } = office
       await backgrounded(letter).discard()
       await drain(dataSource)
@@ -410,7 +410,7 @@ describe('the inspection of 22,000 jobs in Postgres', () => {
     expect(await plan(statements().discard(ids, 'default'))).to.match(/Index Scan using "?PK_/)
   })
 
-  it('holds up no call while it looks', async () => {
+  it('does not delay calls', async () => {
     const { handler, dataSource, letter } = office
     const runner = dataSource.createQueryRunner()
     await runner.startTransaction()

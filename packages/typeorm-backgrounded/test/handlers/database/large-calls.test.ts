@@ -13,7 +13,7 @@ class Parcel {
 }
 
 for (const store of [postgres, mariaDb]) {
-  it(`Large calls that are made at the same time on ${store.name} do not travel in one statement`, async function () {
+  it(`Large calls that are made at the same time on ${store.name} are not sent in one statement`, async function () {
     await store.require(this)
     const { dataSource, drop } = await store.create([Parcel])
     await withBackgrounded(dataSource, { handler: new DatabaseHandler() }).initialize()

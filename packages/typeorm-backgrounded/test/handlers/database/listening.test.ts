@@ -6,7 +6,7 @@ import { until } from '../../support/worker-process'
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 describe('The connection that listens for new jobs', () => {
-  it('is tried ever more rarely while the server is down', async () => {
+  it('is tried less and less often while the server is down', async () => {
     let attempts = 0
     class Refused {
       static Query = class {}

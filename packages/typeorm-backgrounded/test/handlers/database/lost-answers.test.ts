@@ -35,7 +35,7 @@ const SERVERS = [
 ]
 
 for (const { store, jobs } of SERVERS) {
-  describe(`Jobs whose worker died or lost touch, on ${store.name}`, () => {
+  describe(`Jobs whose worker died or lost contact, on ${store.name}`, () => {
     const { reap, acknowledgeAndClaim, claimSuspects, claimedByThisWorker } = jobs
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
@@ -101,7 +101,7 @@ for (const { store, jobs } of SERVERS) {
       await working(() => until(() => ran.length === 2))
     })
 
-    it('do not run, when their claim took longer than its lease and somebody else has had them since', async () => {
+    it('do not run, when their claim took longer than its lease and another worker has had them since', async () => {
       let claims = 0
       jobs.acknowledgeAndClaim = async function (this: LeasedJobs, request) {
         const reply = await acknowledgeAndClaim.call(this, request)
@@ -151,7 +151,7 @@ for (const { store, jobs } of SERVERS) {
       expect(await drain(dataSource)).to.include({ completed: 2 })
     })
 
-    it('keep no drain waiting that somebody else has taken over', async () => {
+    it('do not keep a drain waiting when another worker has taken them over', async () => {
       await orphan()
       const drained = drain(dataSource)
       await until(async () => (await dataSource.query('SELECT * FROM backgrounded_workers')).length > 0)

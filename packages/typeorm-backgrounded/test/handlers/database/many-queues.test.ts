@@ -19,7 +19,7 @@ class Order {
 }
 
 for (const store of [postgres, mariaDb]) {
-  it(`A worker finds what is urgent among ${QUEUES} queues on ${store.name}`, async function () {
+  it(`A worker finds urgent jobs among ${QUEUES} queues on ${store.name}`, async function () {
     await store.require(this)
     ran.length = 0
     const { dataSource, drop } = await store.create([Order])

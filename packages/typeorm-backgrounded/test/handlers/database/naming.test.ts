@@ -123,7 +123,7 @@ for (const store of [postgres, mariaDb, sqliteFile]) {
     for (const { name, stores, options, tables, columns } of namings) {
       if (stores && !stores.includes(store)) continue
 
-      it(`serve where the application has ${name}, and stay as they are when it synchronizes again`, async () => {
+      it(`work if the application has ${name}, and do not change when it synchronizes again`, async () => {
         ;({ dataSource, drop } = await store.create([Letter], options))
         if ('schema' in options) await createSchema(dataSource)
         await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: silent }).initialize()
@@ -161,7 +161,7 @@ describe('the indices of the tables', function () {
     [postgres, 63],
     [mariaDb, 64],
   ] as const) {
-    it(`have names on ${store.name} that it takes, and others than the strategy's only where those are too long`, async function () {
+    it(`have names that ${store.name} accepts, which differ from the strategy's only if those are too long`, async function () {
       await store.require(this)
       const strategy = new Telling()
       const { dataSource, drop } = await store.create([Letter], { namingStrategy: strategy })

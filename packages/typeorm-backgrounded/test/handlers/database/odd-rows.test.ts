@@ -18,7 +18,7 @@ class Note {
 }
 
 for (const store of [postgres, mariaDb]) {
-  describe(`Rows of plain SQL that nobody would expect, on ${store.name}`, () => {
+  describe(`Unexpected rows that plain SQL has written on ${store.name}`, () => {
     const errors: unknown[] = []
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
@@ -48,7 +48,7 @@ for (const store of [postgres, mariaDb]) {
       ['priority', '2147483647'],
     ]
     for (const [column, value] of LIMITS) {
-      it(`keep no other job from running: ${column} ${value}`, async () => {
+      it(`do not keep other jobs from running: ${column} ${value}`, async () => {
         await dataSource.query(
           `INSERT INTO backgrounded_jobs (entity, method, args, ${column}) VALUES ('Note', 'write', '["odd"]', ${value})`,
         )

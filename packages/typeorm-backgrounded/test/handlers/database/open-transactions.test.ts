@@ -113,7 +113,7 @@ for (const store of [postgres, mariaDb]) {
         })
       }
 
-      it('workers run the jobs of dead ones', async () => {
+      it('workers run the jobs of dead workers', async () => {
         await dataSource.query(
           `INSERT INTO backgrounded_workers (id, source, name, started_at, beat_at, steady_since) VALUES ('${DEAD}', 'default', 'dead', 0, 0, 0)`,
         )
@@ -128,7 +128,7 @@ for (const store of [postgres, mariaDb]) {
         expect(runs).to.equal(5)
       })
 
-      it('workers remove what has been completed for long enough', async () => {
+      it('workers remove jobs that have been completed for long enough', async () => {
         const finished = (id: string) =>
           `INSERT INTO backgrounded_jobs (id, entity, method, state, finished_at) VALUES ('${id}', 'Parcel', 'ship', 'completed', 1)`
         for (let index = 0; index < 5; index++) {
@@ -138,7 +138,7 @@ for (const store of [postgres, mariaDb]) {
         await working(() => until(async () => (await left(`'completed'`)).length === 0, SOON))
       })
 
-      it('people retry, discard, prune, pause and resume, and what is not committed is not there for them', async () => {
+      it('the inspection methods work, and do not see jobs that are not committed', async () => {
         const ids: string[] = []
         for (let index = 0; index < 5; index++) {
           const { id } = await backgrounded(parcel).ship('completed')
@@ -164,7 +164,7 @@ for (const store of [postgres, mariaDb]) {
         await soon(handler.counts())
       })
 
-      it('calls of other transactions do not wait for it, nor for the workers', async () => {
+      it('calls of other transactions wait neither for it nor for the workers', async () => {
         const runners = [dataSource.createQueryRunner(), dataSource.createQueryRunner()] as const
         for (const runner of runners) await runner.startTransaction('REPEATABLE READ')
         await working(async () => {
@@ -242,7 +242,7 @@ for (const store of [postgres, mariaDb]) {
       const isEmpty = async () =>
         (await dataSource.query<unknown[]>(`SELECT id FROM backgrounded_outbox WHERE payload <> '{}'`)).length === 0
 
-      it('those of other transactions are delivered and removed', async () => {
+      it('the calls of other transactions are delivered and removed', async () => {
         for (let round = 0; round < 3; round++) {
           await soon(
             dataSource.transaction('REPEATABLE READ', async (manager) => {
@@ -257,7 +257,7 @@ for (const store of [postgres, mariaDb]) {
         }
       })
 
-      it('what others have left is relayed', async () => {
+      it('rows that dead processes left are relayed', async () => {
         for (let index = 0; index < 20; index++) {
           await dataSource.query(insert(uuid()))
           await writeInside(uuid())
@@ -271,7 +271,7 @@ for (const store of [postgres, mariaDb]) {
         await finished
       })
 
-      it('transactions whose calls come by turns do not wait for each other', async () => {
+      it('transactions that call in turn do not wait for each other', async () => {
         const runners = [dataSource.createQueryRunner(), dataSource.createQueryRunner()] as const
         for (const runner of runners) await runner.startTransaction('REPEATABLE READ')
         for (let index = 0; index < 20; index++) {

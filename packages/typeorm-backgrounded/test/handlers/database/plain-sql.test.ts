@@ -39,7 +39,7 @@ for (const store of [postgres, mariaDb, sqliteFile]) {
       return dataSource.query(`INSERT INTO backgrounded_jobs (${names.join(', ')}) VALUES (${values.join(', ')})`)
     }
 
-    it('runs though it names only the entity, the key and the method', async () => {
+    it('runs even if it has only the entity, the key and the method', async () => {
       await insert({ entity: 'Letter', key: '{"id":1}', method: 'post' })
       await insert({ entity: 'Letter', key: '{"id":2}', method: 'post', args: '["dear",{"reader":true}]' })
       expect(await drain(dataSource, { throwOnFailure: true })).to.include({ completed: 2, failed: 0 })

@@ -21,7 +21,7 @@ const SLOTS = 50
 /** Blocks or rows that a statement may look at, for 50 jobs among millions. */
 const FEW = 2_000
 
-describe('What a worker asks of a table with many jobs', () => {
+describe("A worker's statements on a table with many jobs", () => {
   describe('on Postgres', () => onPostgres(MILLION, MILLION))
   describe(`on Postgres, with ${SOME} that are all due`, () => onPostgres(SOME, 0))
 
@@ -269,7 +269,7 @@ function onPostgres(due: number, later: number): void {
   ]
 
   for (const [name, statement] of statements) {
-    it(`${name} looks at few blocks, by its index`, async () => {
+    it(`${name} reads few blocks, by its index`, async () => {
       const { lines, blocks } = await plan(...statement())
       expect(lines).not.to.match(/Seq Scan on backgrounded_jobs|Merge Join/)
       expect(blocks, lines).to.be.lessThan(FEW)

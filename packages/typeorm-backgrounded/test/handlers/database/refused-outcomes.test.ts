@@ -82,7 +82,7 @@ for (const [store, triggers] of TRIGGERS) {
       open()
     }
 
-    it('for its text is stored in plain words, and its neighbours as they are', async () => {
+    it('because of its text is stored in plain characters, and its neighbours unchanged', async () => {
       const customs = await dataSource.manager.save(new Customs())
       for (const text of ['one', 'contraband', 'two', 'contraband too', 'three'])
         await backgrounded(customs).declare(text)
@@ -94,7 +94,7 @@ for (const [store, triggers] of TRIGGERS) {
       expect(errors).to.deep.equal(['Error: one', plain, 'Error: two', plain, 'Error: three'])
     })
 
-    it('for the job itself waits alone: neighbours end, new ones run, and it ends when it may', async () => {
+    it('because of its job waits alone: its neighbours end, new jobs run, and it is stored when the database accepts it', async () => {
       const customs = await dataSource.manager.save(new Customs())
       await backgrounded(customs).pass()
       await backgrounded(customs).stuck()

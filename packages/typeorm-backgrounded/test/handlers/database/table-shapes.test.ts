@@ -58,7 +58,7 @@ for (const store of stores) {
     }
 
     for (const column of ['progress', 'finished_at', 'suspect']) {
-      it(`ends at its start where the column ${column} is missing, and says which`, async () => {
+      it(`ends at its start if the column ${column} is missing, and names it`, async () => {
         for (const index of await indicesWith(dataSource, column)) await dropIndex(dataSource, index)
         await dataSource.query(`ALTER TABLE backgrounded_jobs DROP COLUMN ${column}`)
         const error = await endOf(createWorker(dataSource))
@@ -68,7 +68,7 @@ for (const store of stores) {
       })
     }
 
-    it('says where an index is missing, and works', async () => {
+    it('warns if an index is missing, and works', async () => {
       for (const index of await indicesWith(dataSource, 'suspect')) await dropIndex(dataSource, index)
       const worker = createWorker(dataSource)
       const finished = worker.run()
@@ -97,7 +97,7 @@ for (const store of stores) {
     })
 
     if (store.grantable) {
-      it('ends at its start where it may not write, and says what to grant', async () => {
+      it('ends at its start if it may not write, and says what to grant', async () => {
         const reader = await readerOf(dataSource)
         await attach(reader)
         const error = await endOf(createWorker(reader))

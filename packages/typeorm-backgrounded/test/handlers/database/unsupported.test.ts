@@ -12,7 +12,7 @@ class Letter {
 }
 
 describe('a database that DatabaseHandler does not know', () => {
-  it('is refused at start-up, with the list of those that it does', async () => {
+  it('is refused at start-up, with the list of supported ones', async () => {
     const dataSource = inMemory([Letter])
     Object.assign(dataSource.options, { type: 'sqljs' }) // whose package is not here
     withBackgrounded(dataSource, { handler: new DatabaseHandler() })

@@ -46,13 +46,13 @@ describe('a heartbeat', () => {
     expect([beatsHere, warnings.length]).to.deep.equal([0, 0])
   })
 
-  it('beats on the event loop, and says so, where a thread cannot be given what it needs', async () => {
+  it('comes from the event loop, and says so, if a thread cannot be given what it needs', async () => {
     start({ thread: { file: thread, data: { connect: () => {} } } })
     await until(() => beatsHere > 2)
     expect(warnings).to.have.length(1)
   })
 
-  it('tells when the store has been told for the first time, from a thread too', async () => {
+  it('reports its first beat, also from a thread', async () => {
     const file = join(temporaryDirectory(), 'beats')
     start({ thread: { file: thread, data: { file } } })
     await heartbeat?.firstBeat
@@ -63,7 +63,7 @@ describe('a heartbeat', () => {
     expect(beatsHere).to.equal(1)
   })
 
-  it('tells of a gap', async () => {
+  it('reports a gap', async () => {
     start({})
     await until(() => beatsHere > 2)
     expect(gaps).to.equal(1)
@@ -92,7 +92,7 @@ describe('a heartbeat', () => {
     expect(output).to.include('while running User.findPrimes (5)')
   })
 
-  it('lets a process be that may have a debugger attached: a breakpoint looks like a hang', async () => {
+  it('does not end a process that may have a debugger attached, because a breakpoint looks like a hang', async () => {
     const child = spawn(process.execPath, ['--inspect=127.0.0.1:0', join(__dirname, 'fixtures/hanging.js')], {
       env: { ...process.env, BEATS: join(temporaryDirectory(), 'beats'), HANGS_FOR: '4500' },
       stdio: 'ignore',

@@ -43,7 +43,7 @@ describe('Connections to Postgres that a firewall has forgotten without closing 
     await drop()
   })
 
-  it('are noticed by an idle worker, which makes new ones and hears again', async () => {
+  it('are noticed by an idle worker, which opens new ones and is notified again', async () => {
     const worker = createWorker(dataSource, { pollInterval: '10m' })
     const finished = worker.run()
     await worker.ready
@@ -54,7 +54,7 @@ describe('Connections to Postgres that a firewall has forgotten without closing 
     await finished
   })
 
-  it('hold up a call for some seconds, and no call after it', async () => {
+  it('delay one call for some seconds, but no later call', async () => {
     const worker = createWorker(dataSource)
     const finished = worker.run()
     await backgrounded(Letter).send('before')

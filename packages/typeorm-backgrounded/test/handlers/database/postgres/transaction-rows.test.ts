@@ -78,7 +78,7 @@ describe('the calls of a transaction on Postgres', () => {
   }
 
   for (const listen of [true, false]) {
-    it(`cost no round trip: they go with its COMMIT${listen ? '' : ', behind a pooler too'}`, async () => {
+    it(`cost no round trip, because they are sent with its COMMIT${listen ? '' : ', behind a pooler too'}`, async () => {
       await drop()
       await open({ listen })
       const row = await saved('a')
@@ -143,7 +143,7 @@ describe('the calls of a transaction on Postgres', () => {
     await runner.release()
   })
 
-  it('are not seen by an innocent statement, even when they will be refused', async () => {
+  it('are not seen by other statements, even when they will be refused', async () => {
     const row = await saved('a')
     await dataSource.query('ALTER TABLE backgrounded_jobs RENAME TO elsewhere')
     const seen: unknown[] = []
@@ -162,7 +162,7 @@ describe('the calls of a transaction on Postgres', () => {
     expect((failure?.cause as Error).message).to.contain('A job table is not in the database')
   })
 
-  it('of a transaction that was released without an end are dropped', async () => {
+  it('are dropped if the runner is released before its transaction has ended', async () => {
     const row = await saved('a')
     const runner = dataSource.createQueryRunner()
     await runner.startTransaction()
@@ -179,7 +179,7 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a away', 'a home'])
   })
 
-  it('follow a savepoint that is written by hand', async () => {
+  it('follow a savepoint that is made with a statement', async () => {
     const row = await saved('a')
     await dataSource.transaction(async (manager) => {
       await row.sendBackgrounded('before')
@@ -194,7 +194,7 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a after', 'a before'])
   })
 
-  it('leave the code of a transaction that has lost against another one as it is', async () => {
+  it('do not change the error code of a transaction that has lost a conflict', async () => {
     const row = await saved('a')
     const failure = await failureOf(
       dataSource.transaction('SERIALIZABLE', async (manager) => {
@@ -222,7 +222,7 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a delayed'])
   })
 
-  it('are stored by a COMMIT that is written by hand', async () => {
+  it('are stored by a COMMIT that is sent as a statement', async () => {
     const runner = dataSource.createQueryRunner()
     await runner.startTransaction()
     const row = await runner.manager.save(parcel('a'))
@@ -266,7 +266,7 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a home'])
   })
 
-  it('say at once what can never be stored, and leave the transaction to the application', async () => {
+  it('are refused at once if they can never be stored, and leave the transaction to the application', async () => {
     const row = await saved('a')
     let atOnce: unknown
     await dataSource.transaction(async (manager) => {
@@ -311,7 +311,7 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal([])
   })
 
-  it('do not say that they were rolled back when the answer to the commit is lost', async () => {
+  it('are not reported as rolled back when the answer to the commit is lost', async () => {
     const row = await saved('a')
     const failure = await failureOf(
       dataSource.transaction(async (manager) => {
@@ -325,7 +325,7 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a later'])
   })
 
-  it("do not say so either when pg's own timeout comes before the answer", async () => {
+  it("are not reported as rolled back either when pg's own timeout comes before the answer", async () => {
     await drop()
     await open({}, { query_timeout: 200 })
     const row = await saved('a')

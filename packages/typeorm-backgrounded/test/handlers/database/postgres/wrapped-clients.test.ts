@@ -140,7 +140,7 @@ describe('Jobs on Postgres, under agents that', () => {
     await holds(() => dataSource.query('DISCARD ALL'))
   })
 
-  it('do nothing, leave the heartbeat of a worker a thread of its own', async () => {
+  it('do nothing, leave the heartbeat of a worker its thread', async () => {
     ;({ dataSource, drop } = await createPostgres([Crate]))
     const warned: string[] = []
     const warn = (_: object, message: string) => void warned.push(message)

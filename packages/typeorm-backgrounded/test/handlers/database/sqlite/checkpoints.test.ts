@@ -53,7 +53,7 @@ describe('a checkpoint of a SQLite database', () => {
     })
   })
 
-  it('is made by SQLite itself where none comes for too long', async () => {
+  it('is made by SQLite itself if none comes for too long', async () => {
     const text = 'x'.repeat(1_000_000)
     await connection.write((run) => run('CREATE TABLE texts (text text)').run())
     for (let commits = 0; commits < 50; commits++) {
@@ -62,7 +62,7 @@ describe('a checkpoint of a SQLite database', () => {
     expect((await pages()).log).to.be.within(1, 8_500) // of 12,000 that were written
   })
 
-  it("is none of the library's business on TypeORM's own connection, which a test's transaction is on", async () => {
+  it("is not made by the library on TypeORM's own connection, which a test's transaction uses", async () => {
     const host = {
       logger: consoleLogger,
       dataSource,

@@ -48,7 +48,7 @@ describe('the due jobs of a SQLite database', () => {
     expect(ran).to.deep.equal(['-2', '-2', '0', '0', '3', '3'])
   })
 
-  it('are found by the index for waiting jobs, and read one by one', async () => {
+  it('are found by the index for waiting jobs and read one by one', async () => {
     const sql = sqliteStatements(jobTables('sqlite', dataSource))
     const planOf = async (statement: string) =>
       (

@@ -21,7 +21,7 @@ class Order {
   }
 }
 
-describe('what a worker holds of a SQLite database', () => {
+describe('the jobs of a worker in a SQLite database', () => {
   let dataSource: DataSource
 
   beforeEach(async () => {
@@ -33,7 +33,7 @@ describe('what a worker holds of a SQLite database', () => {
 
   afterEach(() => dataSource.destroy())
 
-  it('is acknowledged together, but for what somebody else has taken', async () => {
+  it('are acknowledged together, except those that another worker has taken over', async () => {
     let open = () => {}
     gate = new Promise((resolve) => (open = resolve))
     const lost: string[] = []
@@ -58,7 +58,7 @@ describe('what a worker holds of a SQLite database', () => {
     expect(left.map(({ id }) => id)).to.deep.equal([first])
   })
 
-  it('is removed whatever plain SQL has made of its id', async () => {
+  it('are removed even if plain SQL has given them an odd id', async () => {
     const ids = ["'a\"b'", "'nul' || char(0) || 'inside'", "x'6a6f62'"]
     for (const id of ids) {
       await dataSource.query(
