@@ -103,7 +103,7 @@ describe('attaching', () => {
       expect(await (await plant()).waterBackgrounded('again')).to.have.property('state', 'enqueued')
     })
 
-    it(`harms nobody when the close() of a handler that is replaced ${how}`, async () => {
+    it(`does no harm when the close() of a replaced handler ${how}`, async () => {
       const handler = new Telling()
       handler.closing = closing
       await attach(handler).initialize()
@@ -165,7 +165,7 @@ describe('attaching', () => {
       .with.property('code', 'NO_RESOLVER')
   })
 
-  it('again makes one job of one event', async () => {
+  it('again still makes one job of one event', async () => {
     const [one, two] = [new FakeHandler(), new FakeHandler()]
     await attach(one).initialize()
     attach(two)
@@ -174,7 +174,7 @@ describe('attaching', () => {
     expect([one.jobs.length, two.jobs.length]).to.deep.equal([0, 1])
   })
 
-  it('again with options that are refused leaves everything as it was', async () => {
+  it('again with refused options changes nothing', async () => {
     const handler = new Telling()
     await attach(handler).initialize()
     expect(() => attach(new DatabaseHandler()))
@@ -211,7 +211,7 @@ describe('attaching', () => {
     expect(ran).to.deep.equal(['new'])
   })
 
-  it('again delivers what was called in transactions that are still open', async () => {
+  it('again still delivers the calls of open transactions', async () => {
     const [one, two] = [new FakeHandler(), new Telling()]
     await attach(one).initialize()
     const row = await plant()
@@ -230,7 +230,7 @@ describe('attaching', () => {
     expect(two.jobs.map(({ args }) => args[0])).to.deep.equal(['new'])
   })
 
-  it('again does not keep destroy() waiting for a transaction that nobody ends', async () => {
+  it('again does not keep destroy() waiting for a transaction that never ends', async () => {
     const handler = new Telling()
     await attach(handler).initialize()
     const runner = dataSource.createQueryRunner()

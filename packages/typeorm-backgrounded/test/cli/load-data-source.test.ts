@@ -65,10 +65,10 @@ describe('a data source file', () => {
     ],
   ]
   for (const [title, name, text] of good) {
-    it(`${title} is taken`, async () => expect(await nameIn(write(name, text))).to.equal('one'))
+    it(`${title} is accepted`, async () => expect(await nameIn(write(name, text))).to.equal('one'))
   }
 
-  it('that is an ES module by its package.json is taken', async () => {
+  it('that is an ES module by its package.json is accepted', async () => {
     const file = write('dist/a.js', esm(`export const one = ${make('one')}`))
     writeFileSync(join(dirname(file), '../package.json'), '{ "type": "module" }')
     expect(await nameIn(file)).to.equal('one')
@@ -79,7 +79,7 @@ describe('a data source file', () => {
     expect(await nameIn(relative(process.cwd(), file))).to.equal('one')
   })
 
-  it('with spaces and signs in its path is taken', async () => {
+  it('with spaces and signs in its path is accepted', async () => {
     expect(await nameIn(write('my data #1/a%20b.mjs', esm(`export const one = ${make('one')}`)))).to.equal('one')
   })
 
@@ -97,7 +97,7 @@ describe('a data source file', () => {
     ['that exports two', commonJs(`exports.one = ${make('one')}; exports.two = ${make('two')}`), several],
   ]
   for (const [title, text, message] of bad) {
-    it(`${title} is refused in TypeORM's words`, async () =>
+    it(`${title} is refused with TypeORM's message`, async () =>
       expect(await refusal(write('a.js', text))).to.equal(message))
   }
 

@@ -117,7 +117,7 @@ describe('the schema command', function () {
 
       const variants = { plain: {}, prefixed: { entityPrefix: 'app_', namingStrategy: new Shouting() } }
       for (const [name, { ...naming }] of Object.entries(variants)) {
-        it(`prints what a fresh database needs for jobs to run, and nothing else, ${name}`, async () => {
+        it(`prints only what a fresh database needs for jobs to run, ${name}`, async () => {
           const { entityPrefix = '' } = naming as { entityPrefix?: string }
           const sql = await schema({ options: { ...options, entityPrefix } })
           expect(sql)
@@ -152,7 +152,7 @@ describe('the schema command', function () {
         })
       }
 
-      it('prints the table of the outbox for a handler outside of the database, which it does not need for that', async () => {
+      it('prints the table of the outbox for a handler outside of the database, without connecting to its store', async () => {
         const handler = `new BullHandler({ redis: 'redis://127.0.0.1:1' })`
         const sql = await schema({ options, handler })
         expect(sql).to.include('backgrounded_outbox').and.not.to.include('backgrounded_jobs')
@@ -203,7 +203,7 @@ describe('the schema command', function () {
     expect(existsSync(database)).to.equal(false)
   })
 
-  it('keeps what the program says apart from the SQL', async () => {
+  it("keeps the application's output apart from the SQL", async () => {
     const extra = `console.log('loading'); console.info('env'); require('module')`
     const file = dataSourceFile({ options: { type: 'better-sqlite3', database: ':memory:' }, extra })
     const first = join(temporaryDirectory(), 'first.js')
@@ -214,7 +214,7 @@ describe('the schema command', function () {
     expect(stderr).to.match(/first\n.*loading\n.*env/s)
   })
 
-  it('says so where no table is needed', async () => {
+  it('says so if no table is needed', async () => {
     const options = { type: 'better-sqlite3', database: ':memory:' }
     expect(await schema({ options, handler: 'new NullHandler()', plugin: 'outbox: false' })).to.equal(
       '-- The null handler needs no tables.\n',
@@ -235,7 +235,7 @@ describe('the schema command', function () {
     }
   })
 
-  it('refuses flags and data sources that cannot be, with the reason', async () => {
+  it('refuses invalid flags and data sources, with the reason', async () => {
     const refused = async (args: string[], says: RegExp) => {
       const { code, stdout, stderr } = await run(['schema', ...args])
       expect([code, stdout]).to.deep.equal([1, ''])

@@ -25,7 +25,7 @@ for (const kind of databaseServers) {
       await server?.end()
     })
 
-    it('is down at the start, waits for it, says so, and works when it is back', async () => {
+    it('is down at the start, waits for it, logs that, and works when it is back', async () => {
       const program = await start(server)
       const task = await program.save('it')
       await backgrounded(task).run()
@@ -38,7 +38,7 @@ for (const kind of databaseServers) {
       await until(() => program.isDone())
     })
 
-    it('has no such database, ends at once and says which', async () => {
+    it('has no such database, ends at once and names it', async () => {
       const { type, host, port, username } = (await start(server)).dataSource.options as unknown as Record<
         string,
         unknown
@@ -64,7 +64,7 @@ describe('the worker command, while it waits for a database', function () {
     })
   }
 
-  it('does not wait in a drain: whoever runs it by the clock runs it again', async () => {
+  it('does not wait with --once, because a scheduler will run it again', async () => {
     const file = dataSourceFile({ type: 'postgres', host: '127.0.0.1', port: await freePort() })
     const { code, stderr } = await run(['worker', '--once', '-d', file])
     expect(code).to.equal(1)

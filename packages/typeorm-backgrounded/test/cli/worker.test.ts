@@ -72,7 +72,7 @@ const job = (method: string, args: unknown[] = []) =>
 describe('the worker command', function () {
   this.timeout(30_000)
 
-  describe('refuses flags that cannot be, with the reason', () => {
+  describe('refuses invalid flags, with the reason', () => {
     const bad: [args: string[], says: RegExp][] = [
       [['worker'], /required option '-d, --data-source <file>' not specified/],
       [['worker', '-d', 'x.js', '-c', '0'], /'0' is invalid.*Give a whole number of 1 or more/],
@@ -97,7 +97,7 @@ describe('the worker command', function () {
     }
   })
 
-  it('tells its version and its flags', async () => {
+  it('prints its version and its flags', async () => {
     expect((await run(['--version'])).stdout.trim()).to.match(/^\d+\.\d+\.\d+/)
     const { code, stdout } = await run(['worker', '--help'])
     expect(code).to.equal(0)
@@ -192,7 +192,7 @@ describe('the worker command', function () {
       expect(code).to.equal(0)
     })
 
-    it('works on the queues it is given', async () => {
+    it('works on the given queues only', async () => {
       const database = await databaseFile()
       await query(database, job('greet', ['default']), job('greet', ['mail']))
       await query(database, `UPDATE backgrounded_jobs SET queue = 'mail' WHERE args = '["mail"]'`)
@@ -215,7 +215,7 @@ describe('the worker command', function () {
       expect((await query(database, 'SELECT * FROM user'))[0]).to.have.property('unmapped')
     })
 
-    it('tells in its banner what it works on', async () => {
+    it('shows in its banner what it works on', async () => {
       const database = await databaseFile()
       const { stdout } = await run(['worker', '-d', dataSourceFile({ database }), '--once', '-c', '3'])
       const banner = JSON.parse(stdout.split('\n').find((line) => line.includes('"methods"')) as string) as object

@@ -109,7 +109,7 @@ for (const { name, store, make, redis, retries } of cases) {
       return ran.splice(0)
     }
 
-    it('run once each for one event, also where each starts the other', async () => {
+    it('run once each for one event, even if each starts the other', async () => {
       const row = await dataSource.manager.save(page('a'))
       expect(await outcome()).to.deep.equal(['a publish', 'a index'])
       await dataSource.manager.save(Object.assign(row, { edits: 100 }))
@@ -117,21 +117,21 @@ for (const { name, store, make, redis, retries } of cases) {
       expect((await outcome()).sort()).to.deep.equal(['a index', 'a index', 'a publish', 'a publish'])
     })
 
-    it('run once each for a row where the chain goes by way of another row', async () => {
+    it('run once each for a row, even if the chain leads through another row', async () => {
       const one = await dataSource.manager.save(page('ring'))
       const two = await dataSource.manager.save(page('ring', { other: one.id }))
       await dataSource.manager.save(Object.assign(one, { other: two.id }))
       expect(await outcome()).to.deep.equal([`ring touch ${one.id}`, `ring touch ${two.id}`])
     })
 
-    it('are started by what a job does that no event started', async () => {
+    it('are started by the writes of a job that no event has started', async () => {
       const row = await dataSource.manager.save(page('a'))
       await outcome()
       await row.restartBackgrounded()
       expect((await outcome()).sort()).to.deep.equal(['a index', 'a index', 'a publish', 'a publish', 'a restart'])
     })
 
-    it('run whenever they are called, and a call begins a chain of its own', async () => {
+    it('run whenever they are called, and a call begins a new chain', async () => {
       const row = await dataSource.manager.save(page('a'))
       await outcome()
       await row.callsIndexBackgrounded()
@@ -140,7 +140,7 @@ for (const { name, store, make, redis, retries } of cases) {
 
     if (retries === false) return
 
-    it('keep to their chain after a failed attempt', async () => {
+    it('stay in their chain after a failed attempt', async () => {
       failing = 'index'
       await dataSource.manager.save(page('a'))
       expect(await outcome()).to.deep.equal(['a publish', 'a index', 'a index'])

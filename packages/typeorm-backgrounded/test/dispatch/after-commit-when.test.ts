@@ -156,7 +156,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect(asked.map((each) => each instanceof Article && each.title)).to.deep.equal(['a', 'b'])
     })
 
-    it('is given the whole row for a part of it', async () => {
+    it('is given the whole row when a part of it is saved', async () => {
       await articles().save({ id: 1, title: 'new' })
       expect(await enqueued()).to.equal(1)
       expect(last()).to.include({ id: 1, title: 'new', isPublic: true, deletedAt: null })
@@ -164,7 +164,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect(last().place.line).to.equal('A, Rome')
     })
 
-    it('is given the whole row for an instance with a part of it, and for a part of what is embedded', async () => {
+    it('is given the whole row when an instance with a part of it, or a part of an embedded object, is saved', async () => {
       const part = Object.assign(new Article(), { id: 1, place: { street: 'B' } })
       await articles().save(part)
       expect(await enqueued()).to.equal(1)
@@ -173,7 +173,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect(part.title).to.equal(undefined)
     })
 
-    it('is given null where the part says null, and not what was there before', async () => {
+    it('is given null if the saved part holds null, and not the earlier value', async () => {
       await articles().save({ id: 1, title: 'gone', isPublic: false })
       expect(await enqueued()).to.equal(0)
       await articles().softRemove({ id: 1 } as Article)
@@ -183,19 +183,19 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect(asked).to.have.length(3)
     })
 
-    it('is given the very object where that is the whole row', async () => {
+    it('is given the saved object itself if that is the whole row', async () => {
       const row = await articles().findOneByOrFail({ id: 1 })
       await articles().save(Object.assign(row, { title: 'new', draft: 'kept' }))
       expect(last()).to.equal(row)
     })
 
-    it('is given what the application put beside the columns, and the relation that was set', async () => {
+    it('is given properties that are not columns, and the relation that was set', async () => {
       await articles().save({ id: 1, title: 'new', draft: 'kept', describe: 'not this', author: { id: 7 } } as never)
       expect(last()).to.deep.include({ draft: 'kept', author: { id: 7 } })
       expect(last().describe()).to.equal('article')
     })
 
-    it('is given an instance of the class that the row has', async () => {
+    it("is given an instance of the row's own class", async () => {
       await dataSource.getRepository(Report).save({ title: 'r', pages: 3 })
       expect(last()).to.be.instanceOf(Report)
       expect(last().describe()).to.equal('report of 3')

@@ -163,7 +163,7 @@ for (const { name, handler, open, postgres } of stores) {
       expect(await outcome()).to.deep.equal(['index a', 'thumbnails a'])
     })
 
-    it('enqueues after an update that `when` asks for, and not after another', async () => {
+    it('enqueues after an update for which `when` returns true, and not after others', async () => {
       const row = await pictures().save(picture('a', { isHidden: true }))
       expect(await outcome()).to.deep.equal(['thumbnails a'])
       await pictures().save(Object.assign(row, { isHidden: false }))
@@ -194,7 +194,7 @@ for (const { name, handler, open, postgres } of stores) {
       ])
     })
 
-    it('tells of a plain insert what events tell of every job, without its arguments', async () => {
+    it('emits the same events for a plain insert as for every job, without arguments', async () => {
       const told: object[] = []
       backgroundedEvents(dataSource).on('enqueued', ({ job }) => told.push(job))
       await pictures().insert({ title: 'a' })
@@ -257,7 +257,7 @@ for (const { name, handler, open, postgres } of stores) {
       expect(names.filter((each) => each.startsWith('index'))).to.deep.equal(['index a'])
     })
 
-    it('lets no transaction commit whose job it could not make', async () => {
+    it('does not let a transaction commit if its job could not be made', async () => {
       const failure = await pictures()
         .save(picture('broken'))
         .catch((error: Error) => error)
@@ -266,7 +266,7 @@ for (const { name, handler, open, postgres } of stores) {
       expect(await pictures().count()).to.equal(0)
     })
 
-    it('warns once about writes that name no row', async () => {
+    it('warns once about writes that do not say which rows they wrote', async () => {
       const { id } = await pictures().save(picture('a'))
       await outcome()
       await pictures().update(id, { title: 'b' })

@@ -11,7 +11,7 @@ class Postcard {
 }
 
 describe('calls that wait behind a store that does not answer', () => {
-  it('are turned away with it once they have waited for 5 s, and each does not wait for an answer of its own', async () => {
+  it('are rejected together once they have waited for 5 s, without trying the store one by one', async () => {
     let asked = 0
     const dead: Handler = {
       name: 'dead',

@@ -85,7 +85,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
         })
       }
 
-      it('are followed where a row of BaseEntity saves itself', async () => {
+      it('are followed when a BaseEntity saves itself', async () => {
         await new Bird().save()
         await Bird.insert({ name: 'c' })
         expect(await made()).to.deep.equal(['hatch', 'hatch'])
@@ -95,7 +95,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
 }
 
 describe('managers of another data source', () => {
-  it('do what they always did', async () => {
+  it('are not affected', async () => {
     const attached = await withBackgrounded(inMemory([Bird]), {
       handler: new FakeHandler(),
       logger: silent,

@@ -44,7 +44,7 @@ describe('The edges of a transaction', () => {
     [`${'/* a */ '.repeat(10_000)}SELECT 1`, undefined],
   ]
   for (const [sql, kind, name] of edges) {
-    it(`are told from other statements: ${sql.slice(0, 40)}`, () => {
+    it(`are distinguished from other statements: ${sql.slice(0, 40)}`, () => {
       expect(edgeOf(sql)).to.deep.equal(kind && (name === undefined ? { kind } : { kind, name }))
     })
   }
@@ -85,7 +85,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(await drained()).to.deep.equal(['b hook'])
     })
 
-    it('is committed with what a CREATE TABLE commits before its time, and with no more', async () => {
+    it('is committed by a CREATE TABLE that ends the transaction, together with the rows before it', async () => {
       const runner = dataSource.createQueryRunner()
       await runner.startTransaction()
       const row = await runner.manager.save(sack('a'))
@@ -99,7 +99,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(await drained()).to.deep.equal(isCommitted ? ['a before'] : [])
     })
 
-    it('makes it although nobody awaits it, in a savepoint too', async () => {
+    it('is stored even if it is not awaited, in a savepoint too', async () => {
       const row = await dataSource.manager.save(sack('a'))
       await dataSource.transaction(async (manager) => {
         void row.carryBackgrounded('first')

@@ -37,7 +37,7 @@ class Leaf {
 }
 
 for (const store of [sqliteFile, postgres, mariaDb]) {
-  describe(`an entity of a transaction by hand: ${store.name}`, () => {
+  describe(`an entity of a hand-started transaction: ${store.name}`, () => {
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
     let handler: FakeHandler
@@ -107,25 +107,25 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       await isFollowed(() => (preloaded.leaves[0] as Leaf).turnBackgrounded())
     })
 
-    it('is what a manager of it merged into', async () => {
+    it('is an entity that a manager of the transaction merged into', async () => {
       runner.manager.merge(Tree, tree, { name: 'elm' })
       await isFollowed(() => tree.waterBackgrounded())
     })
 
-    it('stays one when a manager outside of it merges into it', async () => {
+    it('stays one when a manager outside of the transaction merges into it', async () => {
       await runner.manager.save(tree)
       dataSource.manager.merge(Tree, tree, { name: 'elm' })
       await isFollowed(() => tree.waterBackgrounded())
     })
 
-    it('is not one any more that was saved outside of it since', async () => {
+    it('is not one that was saved outside of the transaction since', async () => {
       if (store === sqliteFile) return // the save is on the connection of the transaction
       const row = await runner.manager.findOneByOrFail(Tree, { id: tree.id })
       await dataSource.manager.save(Object.assign(row, { name: 'elm' }))
       expect(await row.waterBackgrounded()).to.have.property('state', 'enqueued')
     })
 
-    it('is one that was removed softly or recovered without a change', async () => {
+    it('is one that was soft-removed or recovered without a change', async () => {
       await runner.manager.recover(tree)
       await isFollowed(() => tree.waterBackgrounded())
       await dataSource.manager.softRemove(tree)

@@ -70,7 +70,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       return ran.splice(0).sort()
     }
 
-    it('is written in it, and shares its end: DatabaseHandler', async () => {
+    it('is written in it, and commits or rolls back with it: DatabaseHandler', async () => {
       await attach({ handler: new DatabaseHandler(), logger: silent })
       await runner.query('BEGIN')
       await runner.query(`UPDATE letter SET text = 'new'`)
@@ -87,7 +87,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(await outcome()).to.deep.equal(['many new', 'many new', 'one new'])
     })
 
-    it('is sent at once where the runner is in none', async () => {
+    it('is sent at once if the runner is in no transaction', async () => {
       await attach({ handler: new FakeHandler(), logger: silent })
       expect(await call('before')).to.have.property('state', 'enqueued')
       await runner.query('BEGIN')
@@ -96,7 +96,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(await outcome()).to.deep.equal(['after old', 'before old'])
     })
 
-    it('is refused where the handler could not follow it, and says what to do', async () => {
+    it('is refused if the handler could not follow it, with the fix', async () => {
       const handler = new FakeHandler()
       await attach({ handler, logger: silent })
       await runner.query('BEGIN')
@@ -107,7 +107,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(handler.jobs).to.deep.equal([])
     })
 
-    it('goes through the outbox, and shares its end: BullHandler', async function () {
+    it('goes through the outbox, and commits or rolls back with it: BullHandler', async function () {
       await requireRedis(this)
       const prefix = uniquePrefix()
       await attach({ handler: new BullHandler({ redis: redisUrl, prefix }), logger: silent })
@@ -130,7 +130,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       await removeKeys(prefix)
     })
 
-    it('is followed by a plain insert whose method runs after the commit', async () => {
+    it('is also made by a plain insert whose method runs after the commit', async () => {
       const handler = new FakeHandler()
       await attach({ handler, outbox: true, logger: silent })
       const notes = runner.manager.getRepository(Note)
@@ -149,7 +149,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(handler.jobs).to.have.length(1)
     })
 
-    it('knows of transactions begun by TypeORM as ever', async () => {
+    it('still follows transactions that TypeORM has begun', async () => {
       const handler = new FakeHandler()
       await attach({ handler, logger: silent })
       await runner.startTransaction()

@@ -76,7 +76,7 @@ for (const { name, make, outbox } of handlers) {
         (error: unknown) => error,
       )
 
-    it('is refused, of an entity that was loaded in it', async () => {
+    it('is refused on an entity that was loaded in it', async () => {
       const { id } = await saved()
       await runner.startTransaction()
       const row = await loaded(id)
@@ -86,7 +86,7 @@ for (const { name, make, outbox } of handlers) {
       expect(enqueued).to.deep.equal([])
     })
 
-    it('is refused also when other transactions have begun since, and the lost one is rolled back in vain', async () => {
+    it('is refused even if other transactions have begun since, and rolling the lost one back fails', async () => {
       const { id } = await saved()
       await runner.startTransaction()
       const row = await loaded(id)
@@ -101,7 +101,7 @@ for (const { name, make, outbox } of handlers) {
       expect(enqueued).to.deep.equal([])
     })
 
-    it('is refused, of an entity that was loaded early in a long one', async () => {
+    it('is refused on an entity that was loaded early in a long transaction', async () => {
       const { id } = await saved()
       await dataSource.query(`INSERT INTO parcel (label) SELECT 'x' FROM generate_series(1, 2500)`)
       await runner.startTransaction()

@@ -26,7 +26,7 @@ class Chapter {
 }
 
 describe('a call in a job of one of several data sources', () => {
-  it('goes to that of the job, unless a transaction or { manager } tells', async () => {
+  it('goes to that of the job, unless a transaction or { manager } names another', async () => {
     const handlers = [new FakeHandler(), new FakeHandler()] as const
     const attach = (handler: FakeHandler, source: string) =>
       withBackgrounded(inMemory([Chapter]), { handler, source, logger: silent }).initialize()

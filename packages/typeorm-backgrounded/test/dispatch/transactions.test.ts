@@ -102,7 +102,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         return [...ran].sort()
       }
 
-      it('runs after a commit, of a row that was saved in the same transaction', async () => {
+      it('runs after a commit, on a row that was saved in the same transaction', async () => {
         await dataSource.transaction(async (manager) => {
           const receipt = await (await manager.save(account('new'))).greetBackgrounded('hello')
           expect(receipt.state).to.equal('deferred')
@@ -139,7 +139,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['loaded three'])
       })
 
-      it('is told its hand-started transaction with { manager }', async () => {
+      it('follows a hand-started transaction with { manager }', async () => {
         const row = await saved('row')
         const runner = dataSource.createQueryRunner()
         await runner.startTransaction()
@@ -152,7 +152,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['row hello'])
       })
 
-      it('keeps to its savepoint: inner rollback', async () => {
+      it('follows its savepoint when that rolls back', async () => {
         const row = await saved('row')
         await dataSource.transaction(async (manager) => {
           await row.greetBackgrounded('outer')
@@ -168,7 +168,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['row after', 'row outer'])
       })
 
-      it('keeps to its savepoint: inner commit, outer rollback', async () => {
+      it('follows its released savepoint when the transaction rolls back', async () => {
         const row = await saved('row')
         await dataSource
           .transaction(async (manager) => {
@@ -179,7 +179,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal([])
       })
 
-      it('makes it into the commit without being awaited, and before the next savepoint', async () => {
+      it('is committed without being awaited, and written before the next savepoint', async () => {
         const row = await saved('row')
         await dataSource.transaction(async (manager) => {
           void row.greetBackgrounded('outer')
@@ -243,7 +243,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['kept listener', 'kept subscriber'])
       })
 
-      it('says enqueued after the commit, and nothing after a rollback', async () => {
+      it('emits enqueued after the commit, and nothing after a rollback', async () => {
         const row = await saved('row')
         const seen: string[] = []
         backgroundedEvents(dataSource).on('enqueued', ({ job }) => seen.push(job.id))
@@ -277,7 +277,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['row beside', 'row kept'])
       })
 
-      it('runs after a commit that is written by hand, and never after such a rollback', async () => {
+      it('runs after a COMMIT that is sent as a statement, and never after such a ROLLBACK', async () => {
         const row = await saved('row')
         for (const end of ['COMMIT', 'ROLLBACK']) {
           const runner = dataSource.createQueryRunner()
@@ -290,7 +290,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['row COMMIT'])
       })
 
-      it('does not run what a COMMIT answered with ROLLBACK', async () => {
+      it('does not run if the COMMIT is answered with ROLLBACK', async () => {
         const row = await saved('row')
         await dataSource.transaction(async (manager) => {
           await row.greetBackgrounded('never')
@@ -299,7 +299,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal([])
       })
 
-      it('does not run what a dying connection takes with it', async () => {
+      it('does not run if the connection is lost before the commit', async () => {
         const row = await saved('row')
         const failure = await dataSource
           .transaction(async (manager) => {
@@ -318,7 +318,7 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal(['row later'])
       })
 
-      it('delivers after the commits of a full pool', async () => {
+      it('is delivered when commits use all connections of the pool', async () => {
         const row = await saved('row')
         await Promise.all(
           Array.from({ length: 12 }, (_, index) => dataSource.transaction(() => row.greetBackgrounded(String(index)))),
@@ -348,7 +348,7 @@ describe('a call among several data sources', () => {
     await Promise.all([here.destroy(), there.destroy()])
   })
 
-  it('is ambiguous where two have its class, until a transaction or { manager } tells', async () => {
+  it('is ambiguous if two have its class, unless a transaction or { manager } names one', async () => {
     const [one, two] = [new FakeHandler(), new FakeHandler()]
     const first = await withBackgrounded(inMemory([Account]), { handler: one, source: 'one' }).initialize()
     const second = await withBackgrounded(inMemory([Account]), { handler: two, source: 'two' }).initialize()
@@ -362,7 +362,7 @@ describe('a call among several data sources', () => {
     await Promise.all([first.destroy(), second.destroy()])
   })
 
-  it('has nowhere to go before initialize() and after destroy()', async () => {
+  it('is refused before initialize() and after destroy()', async () => {
     const dataSource = withBackgrounded(inMemory([Account]), { handler: new FakeHandler() })
     const account = Object.assign(new Account(), { id: 1, name: 'a' })
     const before = await account.greetBackgrounded('x').catch((error: unknown) => error)

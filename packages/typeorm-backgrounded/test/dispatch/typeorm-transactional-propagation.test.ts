@@ -22,7 +22,7 @@ class Ticket {
 }
 
 for (const store of [postgres, mariaDb]) {
-  describe(`the word of typeorm-transactional: ${store.name}`, () => {
+  describe(`the transaction that typeorm-transactional shows: ${store.name}`, () => {
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
     let handler: FakeHandler
@@ -58,7 +58,7 @@ for (const store of [postgres, mariaDb]) {
       return handler.jobs.map(({ args }) => args[0])
     }
 
-    it('is heard where it says that there is none: rows and calls of NOT_SUPPORTED stay', async () => {
+    it('is not followed by the rows and calls of a NOT_SUPPORTED method', async () => {
       await rolledBack(async () => {
         await tickets.save(ticket('outer'))
         await propagated(Propagation.NOT_SUPPORTED, async () => {
@@ -72,12 +72,12 @@ for (const store of [postgres, mariaDb]) {
       expect(await tickets.findBy({ title: 'inner' })).to.have.length(1)
     })
 
-    it('is heard in the first breath of a method, before anything is awaited', async () => {
+    it('is followed at the very start of a method, before anything is awaited', async () => {
       await rolledBack(() => propagated(Propagation.NOT_SUPPORTED, () => known.printBackgrounded('kept')))
       expect(await sent()).to.deep.equal(['kept'])
     })
 
-    it('is heard of a row that the outer transaction loaded and the inner block saved', async () => {
+    it('is followed by a row that the outer transaction loaded and the inner block saved', async () => {
       await rolledBack(async () => {
         const row = await tickets.findOneByOrFail({ id: known.id })
         await propagated(Propagation.NOT_SUPPORTED, async () => {
@@ -88,7 +88,7 @@ for (const store of [postgres, mariaDb]) {
       expect(await sent()).to.deep.equal(['kept'])
     })
 
-    it('is heard again when the block without a transaction has ended', async () => {
+    it('is followed again when the block without a transaction has ended', async () => {
       await runInTransaction(async () => {
         await propagated(Propagation.NOT_SUPPORTED, () => Promise.resolve())
         expect(await known.printBackgrounded('deferred')).to.have.property('state', 'deferred')
@@ -97,7 +97,7 @@ for (const store of [postgres, mariaDb]) {
     })
 
     for (const propagation of [Propagation.REQUIRES_NEW, Propagation.NESTED]) {
-      it(`is heard of a transaction of its own: ${propagation}`, async () => {
+      it(`is followed if it is a new transaction: ${propagation}`, async () => {
         await rolledBack(async () => {
           await propagated(propagation, () => known.printBackgrounded('inner'))
           await known.printBackgrounded('never')
@@ -107,13 +107,13 @@ for (const store of [postgres, mariaDb]) {
     }
 
     for (const propagation of [Propagation.REQUIRED, Propagation.SUPPORTS, Propagation.MANDATORY]) {
-      it(`is heard of the one around: ${propagation}`, async () => {
+      it(`is followed if it is the outer transaction: ${propagation}`, async () => {
         await rolledBack(() => propagated(propagation, () => known.printBackgrounded('never')))
         expect(await sent()).to.deep.equal([])
       })
     }
 
-    it('leaves the callback of dataSource.transaction as it is', async () => {
+    it('does not affect the callback of dataSource.transaction', async () => {
       await dataSource
         .transaction(async () => {
           await known.printBackgrounded('never')

@@ -32,7 +32,7 @@ describe('workers on Redis', function () {
     expect(new Set(program.lines.map((line) => line.split(' ')[0])).size).to.equal(3)
   })
 
-  it('run the jobs of a queue in order where there is one slot, and the queues in the order they are named', async () => {
+  it('run the jobs of a queue in order if there is one slot, and the queues in the given order', async () => {
     const program = await start()
     const tasks = await program.tasks(100)
     for (const task of tasks) await backgrounded(task, { queue: Number(task.title) % 2 ? 'late' : 'early' }).run()
@@ -57,7 +57,7 @@ describe('workers on Redis', function () {
     expectPunctual(program.lines.map((line) => Number(line.split(' ')[2])))
   })
 
-  it('take over the job of one that was killed within 30 s, and count its death', async () => {
+  it('take over the job of a killed worker within 30 s, and count its death as an attempt', async () => {
     const program = await start()
     const first = program.worker()
     await first.started()
@@ -72,7 +72,7 @@ describe('workers on Redis', function () {
     expect(program.lines.map((line) => line.split(' ').slice(2).join(' '))).to.deep.equal(['start 1', 'start 2', 'end'])
   })
 
-  it('end a job that kills them again and again when its attempts are used, and no sooner', async () => {
+  it('fail a job that kills them again and again when its attempts are used, and not before', async () => {
     const program = await start({ settings: SHORT })
     await backgrounded(await program.save('poison'), { attempts: 5 }).linger(60_000)
     for (let death = 1; death <= 5; death++) {
@@ -113,7 +113,7 @@ describe('workers on Redis', function () {
     expect(Math.max(...again)).to.equal(2)
   })
 
-  it('run a method once that keeps the whole process busy for twice the lease', async () => {
+  it('run a method only once that blocks the event loop for twice the lease', async () => {
     const program = await start({ settings: SHORT })
     const first = program.worker()
     await first.started()
@@ -125,7 +125,7 @@ describe('workers on Redis', function () {
     expect(program.lines).to.deep.equal([`${first.pid} 1 start 1`, `${first.pid} 1 end 1`])
   })
 
-  it('run such a method again where their connections cannot be made in a thread, and say so at the start', async () => {
+  it('run such a method again if their connections cannot be made in a thread, and say so at the start', async () => {
     const program = await start({ settings: SHORT, createClient: true })
     const first = program.worker()
     await first.started()
@@ -138,7 +138,7 @@ describe('workers on Redis', function () {
     expect(program.lines).to.include.members([`${first.pid} 1 start 1`, `${first.pid} 1 end 1`])
   })
 
-  it('know that a job is not theirs any more when they were stopped for longer than their lease', async () => {
+  it('notice that they have lost their lease when they were suspended for longer than it', async () => {
     const program = await start({ settings: SHORT })
     const first = program.worker()
     await first.started()
@@ -152,7 +152,7 @@ describe('workers on Redis', function () {
     expect(await program.handler.counts()).to.include({ failed: 0, waiting: 0, running: 0 })
   })
 
-  it('wait for the running job on SIGTERM, and hand back what does not end in time without using an attempt', async () => {
+  it('wait for the running job on SIGTERM, and release one that does not end in time without using an attempt', async () => {
     const program = await start()
     const [short, endless, waiting] = await program.tasks(3)
     const worker = program.worker('--shutdown-timeout', '1s', '-c', '2')

@@ -20,7 +20,7 @@ describe('the outbox', function () {
     await requireRedisServer(this)
   })
 
-  it(`delivers every committed call and no other, though its process is killed at any moment, ${KILLS} times`, async () => {
+  it(`delivers every committed call and no other, although its process is killed ${KILLS} times at random moments`, async () => {
     const program = await start()
     let left = KILLS
     const killing = async () => {
@@ -48,7 +48,7 @@ describe('the outbox', function () {
     }
   })
 
-  it('delivers a job once whose relay is killed between the push and the delete, after it has run', async () => {
+  it('delivers a job only once if its relay is killed between the push and the delete, after the job has run', async () => {
     const program = await start()
     const { dataSource } = program
     const task = await program.save('relayed')

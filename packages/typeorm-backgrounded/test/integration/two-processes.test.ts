@@ -61,7 +61,7 @@ describe('a producer and workers on one SQLite file', function () {
     expect(linesOf(log)).to.deep.equal([])
   })
 
-  it('runs the job of a worker that was killed in the middle of it on another one', async () => {
+  it('runs the job of a killed worker on another worker', async () => {
     const task = await save('survivor')
     const first = start()
     await first.started()
@@ -112,7 +112,7 @@ describe('a producer and workers on one SQLite file', function () {
     expect(linesOf(log).length).to.be.within(1_000, 1_010)
   })
 
-  it('invokes nothing that forged rows name, and runs their neighbours', async () => {
+  it('invokes only marked methods, whatever forged rows name, and runs their neighbours', async () => {
     const { id } = await save('sound')
     const forged: [expected: string, row: Record<string, unknown>][] = [
       ['failed', { method: 'constructor' }],
@@ -168,7 +168,7 @@ describe('a producer and workers on one SQLite file', function () {
     expect((await rows()).map(({ state }) => state)).to.deep.equal(['waiting'])
   })
 
-  it('hands back a job that does not end in time, without using an attempt', async () => {
+  it('releases a job that does not end in time, without using an attempt', async () => {
     const task = await save('endless')
     const worker = start('--shutdown-timeout', '400')
     await worker.started()
@@ -180,7 +180,7 @@ describe('a producer and workers on one SQLite file', function () {
     expect([job?.state, job?.attempt, job?.lease]).to.deep.equal(['waiting', 0, null])
   })
 
-  it("aborts the method's signal before the deadline, and takes its end as no failure", async () => {
+  it("aborts the method's signal before the deadline, and does not count its error as a failure", async () => {
     const task = await save('attentive')
     const worker = start('--shutdown-timeout', '4s')
     await worker.started()

@@ -140,7 +140,7 @@ for (const store of stores) {
     }
 
     for (const [entity, note, ...keys] of same) {
-      JSON.stringify(key)).join(', ')}` => it(`finds the row also as ${entity.name} ${keys.map((key) => JSON.stringify(key)).join(', ')}` => JSON.stringify(key)).join(', ')}`, async () => {
+      it(`finds the row also as ${entity.name} ${keys.map((key) => JSON.stringify(key)).join(', ')}`, async () => {
         const counts = await runOn(entity, keys)
         expect(ran, JSON.stringify(counts)).to.deep.equal(keys.map(() => note))
       })

@@ -64,7 +64,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       await settled(a)
     }
 
-    it('each relay the jobs of their own', async () => {
+    it('each relay their own jobs', async () => {
       await callInA()
       expect((await rows()).map(({ destination }) => destination)).to.deep.equal([`bull:${prefixes.a}`])
       await makeDue()
@@ -80,7 +80,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(await rows()).to.have.length(0)
     })
 
-    it('relay jobs that name no destination, as one that was written by hand', async () => {
+    it('relay jobs that name no destination, such as one that was written by hand', async () => {
       const { id } = await b.manager.save(new Order())
       const payload = JSON.stringify({ entity: 'Order', key: { id }, method: 'ship', args: ['by hand'] })
       const row = { id: randomUUID(), source: 'default', payload, writtenAt: Date.now(), availableAt: Date.now() - 1 }
@@ -89,7 +89,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(ran).to.deep.equal(['by hand'])
     })
 
-    it('say once that jobs wait for a handler that nobody has', async () => {
+    it('warn once about jobs for a handler that no worker has', async () => {
       await callInA()
       warnings.length = 0
       await makeDue(59_000)
@@ -103,7 +103,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(warnings.map(({ destination }) => destination)).to.deep.equal([`bull:${prefixes.a}`])
     })
 
-    it('are told what to do where the table was made before rows had a destination', async () => {
+    it('say what to do if the table was made before rows had a destination', async () => {
       await b.destroy()
       for (const { name } of (await a.createQueryRunner().getTable('backgrounded_outbox'))?.indices ?? [])
         await a.createQueryRunner().dropIndex('backgrounded_outbox', name as string)

@@ -19,7 +19,7 @@ class Letter {
 }
 
 for (const store of [sqliteFile, postgres, mariaDb]) {
-  describe(`${CALLS} calls in one transaction of a long time, in the outbox of ${store.name}`, function () {
+  describe(`${CALLS} calls in one long transaction, in the outbox of ${store.name}`, function () {
     this.timeout(180_000)
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined

@@ -61,7 +61,7 @@ const PAYLOADS: Readonly<Record<string, string>> = {
 }
 
 for (const store of [sqliteFile, postgres, mariaDb]) {
-  describe(`rows of the outbox that anybody may have written, on ${store.name}`, () => {
+  describe(`odd rows of the outbox, which anybody may have written, on ${store.name}`, () => {
     let dataSource: DataSource
     let handler: OutsideHandler
     let drop: (() => Promise<void>) | undefined
@@ -85,7 +85,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       return id
     }
 
-    it('do not keep those behind them from being relayed', async function () {
+    it('do not keep the rows behind them from being relayed', async function () {
       this.timeout(60_000)
       let writtenAt = 1
       for (const payload of Object.values(PAYLOADS)) await write(payload, writtenAt++)
@@ -106,7 +106,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       'gives something else': () => [null, 5, { state: Symbol('odd') }],
     }
     for (const [title, answer] of Object.entries(ANSWERS)) {
-      it(`are relayed though the handler ${title} for one of them`, async () => {
+      it(`are relayed even if the handler ${title} for one of them`, async () => {
         await dataSource.query('DELETE FROM backgrounded_outbox')
         handler.oddAnswer = answer
         await write(JSON.stringify(call), 1)

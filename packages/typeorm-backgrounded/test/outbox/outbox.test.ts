@@ -101,12 +101,12 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(ran).to.deep.equal(['inside'])
     })
 
-    it('leaves nothing for synchronize to change', async () => {
+    it('has a table that a second synchronize does not change', async () => {
       const { upQueries } = await dataSource.driver.createSchemaBuilder().log()
       expect(upQueries.map(({ query }) => query)).to.deep.equal([])
     })
 
-    it('drops what is rolled back, the whole transaction or a savepoint in it', async () => {
+    it('drops the calls of a transaction, or of a savepoint, that is rolled back', async () => {
       const rollBack = async (work: Promise<unknown>) => work.catch(() => {})
       await dataSource.transaction(async (manager) => {
         await backgrounded(letter, { manager }).post('before')
@@ -148,7 +148,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
         await drain(dataSource)
       }
 
-      it('has a call that comes while the COMMIT is on its way, and is empty once Redis has the job', async () => {
+      it('takes a call that comes while the COMMIT is on its way, and is empty once Redis has the job', async () => {
         await slowly('RETURN new')
         await callWhileCommitting()
         expect(await rows()).to.deep.equal([])
@@ -209,21 +209,21 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(await rows()).to.have.length(51)
     })
 
-    it('is relayed: what a process left that died after its commit', async () => {
+    it('relays the calls of a process that died after its commit', async () => {
       await leave(call('left'))
       await drain(dataSource)
       expect(ran).to.deep.equal(['left'])
       expect(await rows()).to.deep.equal([])
     })
 
-    it('is not relayed while somebody has the row in hand', async () => {
+    it('does not relay a row whose lease another process holds', async () => {
       await leave(call('in hand'), -60_000)
       await drain(dataSource)
       expect(ran).to.deep.equal([])
       expect(await rows()).to.have.length(1)
     })
 
-    it('pushes a job once, though it has run and is gone when its row is found again', async () => {
+    it('pushes a job once, even if it has run and is gone when its row is found again', async () => {
       const id = await leave(call('once'))
       const payload = (await rows())[0]!.payload
       await drain(dataSource)
@@ -250,7 +250,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(ran).to.deep.equal(['due'])
     })
 
-    it('keeps what cannot be read, says so, and relays its neighbours', async () => {
+    it('keeps a row that cannot be read, says so, and relays its neighbours', async () => {
       for (const broken of ['{broken', '[1]', '"text"', 'null']) await leave(broken)
       await leave({ entity: '__proto__', method: 'constructor' })
       await leave(call('sound'))
@@ -260,7 +260,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(await rows()).to.have.length(4)
     })
 
-    it('refuses a job that is too large at the call, and so its transaction', async () => {
+    it('refuses a job that is too large at the call', async () => {
       const tooLarge = dataSource.transaction((manager) =>
         backgrounded(letter, { manager }).post('x'.repeat(4_200_000)),
       )
@@ -279,7 +279,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(ran).to.deep.equal([odd])
     })
 
-    it('keeps a job that its handler does not want, tells of it, and lets its neighbours through', async () => {
+    it('keeps a job that its handler refuses, reports it, and delivers its neighbours', async () => {
       const taken: string[] = []
       const picky: Handler = {
         name: 'picky',
@@ -329,7 +329,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect(ran.map(Number).sort((a, b) => a - b)).to.deep.equal([...Array(200).keys()])
     })
 
-    it('is where the data source fails to start, when its table lacks a column, with what to do', async () => {
+    it('makes the data source fail to start if its table lacks a column, with the fix', async () => {
       if (store === sqliteInMemory) return
       await dataSource.query('ALTER TABLE backgrounded_outbox DROP COLUMN payload')
       await dataSource.destroy()
@@ -339,7 +339,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       expect((error as Error).message).to.match(/outbox.*payload.*schema --check/)
     })
 
-    it('is where calls fail to start from, when its table is missing, with what to do', async () => {
+    it('makes calls fail if its table is missing, with the fix', async () => {
       if (store === sqliteInMemory) return
       await dataSource.query('DROP TABLE backgrounded_outbox')
       await dataSource.destroy()
@@ -387,7 +387,7 @@ for (const store of [postgres, mariaDb]) {
       await removeKeys(prefix)
     })
 
-    it('is never pushed twice by relays side by side', async () => {
+    it('pushes no job twice if several relays run side by side', async () => {
       const values = Array.from({ length: 2_000 }, (_, index) => {
         const payload = { entity: 'Letter', key: { id: letter.id }, method: 'post', args: [String(index)] }
         return `('${randomUUID()}', 'default', '${JSON.stringify(payload)}', 0, 0)`

@@ -89,7 +89,7 @@ describe('a program that was bundled with esbuild', function () {
     })
   }
 
-  it('gives the heartbeat its thread where the library was left out', async function () {
+  it('gives the heartbeat its thread if the library was left out', async function () {
     await requirePostgres(this)
     const file = await bundle({ outfile: 'external.js' }, ['typeorm-backgrounded'])
     const { dataSource, drop } = await createPostgres([])

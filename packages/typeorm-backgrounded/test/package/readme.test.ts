@@ -53,7 +53,7 @@ describe('the samples of the documents', function () {
     expect(existsSync(join(consumer.directory, program as string))).to.equal(true)
   })
 
-  it('fit the first screen: the first one has not many more than twenty lines', () => {
+  it('fit the first screen, because the first one has about twenty lines', () => {
     const [first] = samplesOf('README.md')
     expect(first?.code.trim().split('\n').length).to.be.within(10, 22)
   })

@@ -18,7 +18,7 @@ describe('a service that the tests need', function () {
     MARIADB_BIN: '/nowhere',
   }
 
-  it('skips its tests where it is missing, and says so', () => {
+  it('skips its tests if it is missing, and says so', () => {
     const { output, failures } = mocha('missing-services', { ...missing, CI: '' })
     expect(output.match(/^ok .* # SKIP/gm)).to.have.length(6)
     expect(output.match(/SKIPPED: no (Postgres|MariaDB|Redis) on .*:1 /g)).to.have.length(3)
@@ -26,13 +26,13 @@ describe('a service that the tests need', function () {
     expect(failures).to.equal(0)
   })
 
-  it('fails its tests where it is missing in CI', () => {
+  it('fails its tests if it is missing in CI', () => {
     const { output, failures } = mocha('missing-services', { ...missing, CI: 'true' })
     expect(output.match(/^not ok /gm)).to.have.length(6)
     expect(failures).to.equal(6)
   })
 
-  it('ends with the tests, though one fails and forgot to end it', async function () {
+  it('ends with the tests, even if one fails and forgets to end it', async function () {
     await requireRedisServer(this)
     await requirePostgresServer(this)
     await requireMariaDbServer(this)

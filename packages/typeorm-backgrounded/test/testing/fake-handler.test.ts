@@ -59,7 +59,7 @@ describe('FakeHandler', () => {
       expect(ran).to.deep.equal(['spring', 'purge 30'])
     })
 
-    it('until clear(), which also forgets what was to run and what ended badly', async () => {
+    it('until clear(), which also forgets waiting and failed jobs', async () => {
       await backgrounded(user).sendWelcome('spring')
       await backgrounded(user).fail()
       await drain(dataSource)
@@ -82,7 +82,7 @@ describe('FakeHandler', () => {
       expect(handler.ended[0]?.envelope.method).to.equal('fail')
     })
 
-    it('of a transaction from its commit on, and none of one that rolls back', async () => {
+    it('of a transaction once it has committed, and none of one that rolls back', async () => {
       await dataSource.transaction(async (manager) => {
         await backgrounded(user, { manager }).sendWelcome('committed')
         expect(handler.jobs).to.deep.equal([])
@@ -176,7 +176,7 @@ describe('FakeHandler', () => {
       assertNotEnqueued(User, 'purge', { args: [31] })
     })
 
-    it('says what was expected and what there is instead', async () => {
+    it('says what was expected and what was enqueued instead', async () => {
       expect(message(() => assertEnqueued(User, 'sendWelcome'))).to.equal(
         'Expected a job for User.sendWelcome, but no job was enqueued.',
       )
@@ -189,12 +189,12 @@ describe('FakeHandler', () => {
       )
     })
 
-    it('says so where a method is not marked at all', async () => {
+    it('fails if a method is not marked at all', async () => {
       await backgrounded(user).sendWelcome('spring')
       message(() => assertEnqueued(User, 'unmarked'))
     })
 
-    it('assertNotEnqueued is the opposite, and says what there is', async () => {
+    it('assertNotEnqueued is the opposite, and says what was enqueued', async () => {
       assertNotEnqueued(User, 'sendWelcome')
       await backgrounded(user).sendWelcome('spring')
       assertNotEnqueued(User, 'sendWelcome', { args: ['summer'] })

@@ -19,7 +19,7 @@ describe('runAsJob', () => {
     ).to.throw(RangeError, 'inside')
   })
 
-  it('lasts through every await of the work, and no longer', async () => {
+  it('applies through every await of the work, and not after it', async () => {
     const ids = await runAsJob(
       async () => {
         const before = currentJob().id

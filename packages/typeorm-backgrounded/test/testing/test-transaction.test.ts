@@ -116,7 +116,7 @@ for (const { name: storeName, require: requireStore, open } of stores) {
         expect(ran).to.deep.equal(['ship inner'])
       })
 
-      it('a transaction of the code that rolls back takes its jobs, and no others', async () => {
+      it('a transaction of the code that rolls back drops only its own jobs', async () => {
         const row = await order('outer')
         await backgrounded(row).ship()
         await manager
@@ -130,7 +130,7 @@ for (const { name: storeName, require: requireStore, open } of stores) {
         expect(ran).to.deep.equal(['ship outer'])
       })
 
-      it('nested transactions of the code go out with the outermost of them', async () => {
+      it('calls in nested transactions of the code go out with the outermost one', async () => {
         await manager.transaction(async (outer) => {
           await outer.transaction(async (inner) => {
             const row = await inner.save(Object.assign(new Order(), { title: 'nested' }))
@@ -143,7 +143,7 @@ for (const { name: storeName, require: requireStore, open } of stores) {
         expect(ran).to.deep.equal(['ship nested'])
       })
 
-      it('nested transactions of the code: the outer rollback takes what the inner one committed', async () => {
+      it('an outer rollback drops the calls of a committed inner transaction', async () => {
         await manager
           .transaction(async (outer) => {
             await outer.transaction(async (inner) => {
@@ -190,7 +190,7 @@ for (const { name: storeName, require: requireStore, open } of stores) {
         if (handlerName === 'DatabaseHandler') expect(await dataSource.manager.count(BackgroundedJob)).to.equal(0)
       })
 
-      it('ends with the transaction: afterwards calls follow transactions as always', async () => {
+      it('after the transaction, calls follow transactions as usual', async () => {
         await runner.rollbackTransaction()
         await runner.release()
         await dataSource.transaction(async (own) => {

@@ -90,7 +90,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
     const plain = async (entity: new () => ObjectLiteral, property: string, values: unknown[]) =>
       byKey(property, await dataSource.manager.find(entity, { ...join, where: { [property]: In(values) } }))
 
-    it('brings what a find brings, for lists of every length, one after the other', async () => {
+    it('returns the same as a find, for lists of every length, one after the other', async () => {
       const shelf = await dataSource.manager.save(Object.assign(new Shelf(), { name: 'top' }))
       const made = Array.from({ length: 9 }, (_, index) =>
         index % 2 === 0
@@ -116,7 +116,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect(Number(record?.later)).to.equal(id + 1000)
     })
 
-    it('tells of rows that are gone by leaving them out', async () => {
+    it('leaves out rows that are gone', async () => {
       const { id } = await dataSource.manager.save(Object.assign(new Shelf(), { name: 'low' }))
       expect((await repeated(Shelf, 'id')([id, 99_999, 99_998])).map((row) => row.id as number)).to.deep.equal([id])
       expect(await repeated(Shelf, 'id')([99_999])).to.deep.equal([])
@@ -139,7 +139,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect((await repeated(Token, 'id')(ids)).map(({ id }) => id as string)).to.have.members(ids)
     })
 
-    it('asks in the transaction of its runner', async () => {
+    it('runs in the transaction of its runner', async () => {
       const runner = dataSource.createQueryRunner('master')
       try {
         await runner.startTransaction()

@@ -56,7 +56,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       return { counts, time: performance.now() - since }
     }
 
-    it('are one object and one load, however often one row is named', async () => {
+    it('are loaded once and are one object, however often a row occurs', async () => {
       const [row, other] = (await labels(2)) as [Label, Label]
       const many = Array.from({ length: 20_000 }, (_, index) => (index === 7 ? other : row))
       await row.collectBackgrounded(many, [reference(Label, row.id)])
@@ -79,7 +79,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect(given[1]?.map(({ text }) => text)).to.deep.equal(rows.map(({ text }) => text).reverse())
     })
 
-    it('end the job early when they are gone', async () => {
+    it('discard the job when they are gone', async () => {
       const [row] = (await labels(1)) as [Label]
       const gone = Array.from({ length: 3_000 }, (_, index) => reference(Label, 10_000 + index))
       await row.collectBackgrounded(gone)

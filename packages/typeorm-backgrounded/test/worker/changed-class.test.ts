@@ -73,7 +73,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
     const become = (kind: string) => dataSource.query(`UPDATE content SET kind = '${kind}' WHERE id = ${draft.id}`)
 
     for (const kind of ['Article', 'Essay']) {
-      it(`runs the method of this name that its new class has: ${kind}`, async () => {
+      it(`runs the method of this name of its new class: ${kind}`, async () => {
         await backgrounded(draft).publish('a')
         await become(kind)
         const label = await dataSource.manager.save(new Label())
@@ -83,7 +83,7 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       })
     }
 
-    it('fails, and says why, where its new class has no such method, or has not marked it', async () => {
+    it('fails with the reason if its new class has no such method, or has not marked it', async () => {
       await backgrounded(draft).publish()
       await backgrounded(draft).revise()
       await become('Note')
@@ -105,13 +105,13 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       expect((ran[0] as unknown[])[2]).to.be.instanceOf(Note)
     })
 
-    it('is told from one that is gone', async () => {
+    it('is distinguished from one that is gone', async () => {
       await backgrounded(draft).publish()
       await dataSource.manager.delete(Draft, draft.id)
       expect(await drain(dataSource)).to.include({ failed: 0, discarded: 1 })
     })
 
-    it('is told from one that has not changed', async () => {
+    it('is distinguished from one that has not changed', async () => {
       await backgrounded(draft).publish('b')
       await drain(dataSource)
       expect(ran).to.deep.equal([['Draft', draft.id, 'b']])

@@ -60,7 +60,7 @@ for (const [name, make] of handlers) {
     })
 
     for (const store of [sqliteFile, sqliteInMemory]) {
-      it(`is one by default on ${store.name}, where they would share a transaction`, async function () {
+      it(`is one by default on ${store.name}, because jobs would share a transaction`, async function () {
         const accounts = await open(this, store)
         for (const [index, account] of accounts.entries()) await backgrounded(account).pay(index % 2 === 1)
         await settled(data)
@@ -80,7 +80,7 @@ for (const [name, make] of handlers) {
       })
     }
 
-    it('is what the worker was told, with a warning on SQLite', async function () {
+    it('is the given number, with a warning on SQLite', async function () {
       await backgrounded(await open(this, sqliteFile)).work()
       await settled(data)
       await drain(data, { concurrency: 3 })

@@ -46,7 +46,7 @@ describe('the error that is kept with a job', () => {
     expect(text).to.include('error-text.test')
   })
 
-  it('is kept after an attempt that is followed by another', async () => {
+  it('is kept after an attempt that will be retried', async () => {
     const row = await kept(new Error('not yet'), 'smoulder')
     expect(row).to.include({ state: 'waiting', attempt: 1 })
     expect(row.error).to.match(/^Error: not yet/)
@@ -70,7 +70,7 @@ describe('the error that is kept with a job', () => {
     expect(await textOf('z'.repeat(10_000))).to.equal('z'.repeat(10_000))
   })
 
-  it('has neither NUL nor lone surrogates, also where the cap cuts a pair', async () => {
+  it('has neither NUL nor lone surrogates, even if the cap cuts a pair', async () => {
     const text = await textOf(new Error('a\0b\ud800c\udfffd\u{1F600}'))
     expect(text.slice(0, 20)).to.include('a\uFFFDb\uFFFDc\uFFFDd\u{1F600}')
     const cut = await textOf(`${'x'.repeat(9_998)}\u{1F600}${'y'.repeat(10)}`)
@@ -92,7 +92,7 @@ describe('the error that is kept with a job', () => {
     expect(await textOf({ password: 'hunter2' })).to.not.include('hunter2')
   })
 
-  it('names what a plain object holds', async () => {
+  it('shows the fields of a plain object', async () => {
     expect(await textOf({ status: 404, body: { reason: 'gone' } }))
       .to.include('404')
       .and.include('gone')

@@ -44,7 +44,7 @@ class Bell {
   }
 }
 
-interface Told {
+interface Seen {
   name: string
   event: Record<string, unknown> & { job: Record<string, unknown> }
 }
@@ -58,12 +58,12 @@ for (const [handlerName, make] of Object.entries(handlers)) {
   describe(`the events of a job: ${handlerName}`, () => {
     let dataSource: DataSource
     let bell: Bell
-    const told: Told[] = []
+    const seen: Seen[] = []
     const logged: [object, string][] = []
     const log = (fields: object, message: string) => void logged.push([fields, message])
 
     beforeEach(async () => {
-      told.length = logged.length = 0
+      seen.length = logged.length = 0
       dataSource = withBackgrounded(inFile([Bell]), {
         handler: make(),
         logger: { debug: log, info: log, warn: log, error: log },
@@ -72,18 +72,18 @@ for (const [handlerName, make] of Object.entries(handlers)) {
       bell = await dataSource.manager.save(new Bell())
       for (const name of NAMES) {
         backgroundedEvents(dataSource).on(name, (event: BackgroundedEventMap[typeof name][0]) =>
-          told.push({ name, event: event as never }),
+          seen.push({ name, event: event as never }),
         )
       }
     })
     afterEach(() => dataSource.destroy())
-    const names = () => told.map(({ name }) => name)
+    const names = () => seen.map(({ name }) => name)
 
     it('that succeeds: enqueued, started, completed', async () => {
       const { id } = await backgrounded(bell).ring()
       await drain(dataSource)
       expect(names()).to.deep.equal(['enqueued', 'started', 'completed'])
-      for (const { event } of told) {
+      for (const { event } of seen) {
         expect(event.job).to.deep.include({
           id,
           entity: 'Bell',
@@ -92,18 +92,18 @@ for (const [handlerName, make] of Object.entries(handlers)) {
           key: { id: bell.id },
         })
       }
-      expect(told[1]?.event.job).to.include({ attempt: 1, attempts: 10 })
-      expect(told[2]?.event.duration).to.be.a('number').that.is.at.least(0)
+      expect(seen[1]?.event.job).to.include({ attempt: 1, attempts: 10 })
+      expect(seen[2]?.event.duration).to.be.a('number').that.is.at.least(0)
     })
 
     it('that fails: started and retried for each attempt, then failed', async () => {
       await backgrounded(bell).crack()
       await drain(dataSource)
       expect(names()).to.deep.equal(['enqueued', 'started', 'retried', 'started', 'failed'])
-      expect(told[2]?.event).to.include({ delay: 0 })
-      expect((told[2]?.event.error as Error).message).to.equal('cracked')
-      expect((told[4]?.event.error as Error).message).to.equal('cracked')
-      expect(told[4]?.event.job).to.include({ attempt: 2, attempts: 2 })
+      expect(seen[2]?.event).to.include({ delay: 0 })
+      expect((seen[2]?.event.error as Error).message).to.equal('cracked')
+      expect((seen[4]?.event.error as Error).message).to.equal('cracked')
+      expect(seen[4]?.event.job).to.include({ attempt: 2, attempts: 2 })
     })
 
     it('that discards itself, or snoozes', async () => {
@@ -112,8 +112,8 @@ for (const [handlerName, make] of Object.entries(handlers)) {
       await backgrounded(bell).snooze()
       await drain(dataSource)
       expect(names()).to.deep.equal(['enqueued', 'started', 'discarded', 'enqueued', 'started', 'released'])
-      expect(told[2]?.event.reason).to.equal('no bell')
-      expect(told[5]?.event).to.include({ reason: 'night', delay: 3_600_000 })
+      expect(seen[2]?.event.reason).to.equal('no bell')
+      expect(seen[5]?.event).to.include({ reason: 'night', delay: 3_600_000 })
     })
 
     it('whose row is gone: it never starts', async () => {
@@ -139,7 +139,7 @@ for (const [handlerName, make] of Object.entries(handlers)) {
       expect(names()).to.deep.equal(['enqueued'])
     })
 
-    it('go on where a listener throws: the job, the other listeners and the log see everything', async () => {
+    it('go on if a listener throws: the job, the other listeners and the log see everything', async () => {
       const events = backgroundedEvents(dataSource)
       for (const name of NAMES) {
         events.prependListener(name, () => {
@@ -157,7 +157,7 @@ for (const [handlerName, make] of Object.entries(handlers)) {
       expect(names(), 'the other listeners').to.deep.equal(['enqueued', 'started', 'completed'])
     })
 
-    it('go on where an asynchronous listener rejects, which ends no process', async () => {
+    it('go on if an asynchronous listener rejects, which does not end the process', async () => {
       const unhandled: unknown[] = []
       const others = process.listeners('unhandledRejection')
       process.removeAllListeners('unhandledRejection')
@@ -191,19 +191,19 @@ for (const [handlerName, make] of Object.entries(handlers)) {
 }
 
 describe('the events of a synchronous call', () => {
-  it('are told before the call returns, and an error is the failed one', async () => {
+  it('are emitted before the call returns, and an error is the one of failed', async () => {
     const dataSource = withBackgrounded(inFile([Bell]), { handler: new SynchronousHandler() })
     await dataSource.initialize()
-    const told: string[] = []
-    for (const name of NAMES) backgroundedEvents(dataSource).on(name, () => told.push(name))
+    const seen: string[] = []
+    for (const name of NAMES) backgroundedEvents(dataSource).on(name, () => seen.push(name))
     const bell = await dataSource.manager.save(new Bell())
     await backgrounded(bell).ring()
-    expect(told).to.include.members(['started', 'completed'])
-    told.length = 0
+    expect(seen).to.include.members(['started', 'completed'])
+    seen.length = 0
     await backgrounded(bell)
       .crack()
       .catch(() => {})
-    expect(told).to.deep.equal(['started', 'failed'])
+    expect(seen).to.deep.equal(['started', 'failed'])
     await dataSource.destroy()
   })
 

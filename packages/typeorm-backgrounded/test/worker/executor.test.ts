@@ -150,7 +150,7 @@ describe('the executor', () => {
       expect(await run({ method: 'failWithList', attempts: 5 }, { attempt: 4 })).to.include({ state: 'retried' })
     })
 
-    it('with the delays of a list, of a function, and of the default where the function breaks', async () => {
+    it('with the delays of a list, of a function, and of the default if the function throws', async () => {
       expect(await stateOf({ method: 'failWithList' })).to.include({ delay: 10 })
       expect(await stateOf({ method: 'failWithList' }, { attempt: 2 })).to.include({ delay: 20 })
       expect(await stateOf({ method: 'failWithFunction' }, { attempt: 4 })).to.include({ delay: 7 })
@@ -168,20 +168,20 @@ describe('the executor', () => {
       })
     }
 
-    it('with the end of the job where it discards itself', async () => {
+    it('with the end of the job if it discards itself', async () => {
       thrown = new DiscardJob('the customer left')
       expect(await run({ method: 'fail' })).to.deep.equal({ state: 'discarded', reason: 'the customer left' })
       expect(await run({ method: 'fail' }, { attempt: 10 })).to.include({ state: 'discarded' })
     })
 
-    it('with a release that uses no attempt where it snoozes, even in the last attempt', async () => {
+    it('with a release that uses no attempt if it snoozes, even in the last attempt', async () => {
       thrown = new SnoozeJob('5m', 'the shop is closed')
       const outcome = { state: 'released', delay: 300_000, reason: 'the shop is closed' }
       expect(await run({ method: 'fail' })).to.deep.equal(outcome)
       expect(await run({ method: 'fail' }, { attempt: 10 })).to.deep.equal(outcome)
     })
 
-    it('with a release where its worker is stopping, and with an attempt where it had lost its lease', async () => {
+    it('with a release if its worker is stopping, and with an attempt if it had lost its lease', async () => {
       const stopping = new AbortController()
       stopping.abort(new WorkerStoppingError())
       const outcome = await stateOf({ method: 'fail' }, { signal: stopping.signal, attempt: 10 })
@@ -191,7 +191,7 @@ describe('the executor', () => {
       expect(await stateOf({ method: 'fail' }, { signal: lost.signal })).to.include({ state: 'retried' })
     })
 
-    it('with a retry where it looks like an error of ours', async () => {
+    it("with a retry if it looks like one of the library's errors", async () => {
       const { error } = await stateOf({ entity: 'Nowhere' })
       thrown = error
       expect(await stateOf({ method: 'fail' })).to.include({ state: 'retried' })
@@ -227,7 +227,7 @@ describe('the executor', () => {
     })
   })
 
-  describe('gives back what this worker does not know', () => {
+  describe('releases a job that this worker does not know', () => {
     const unknown: Record<string, object> = {
       'an entity': { entity: 'Nowhere' },
       'a method': { method: 'nothing' },
@@ -273,7 +273,7 @@ describe('the executor', () => {
       expect(await stateOf({ method: 'nothing', attempts: 1 }, { attempt: 1 })).to.include({ state: 'released' })
     })
 
-    it('even where its worker died', async () => {
+    it('even if its worker died', async () => {
       expect(await stateOf({ method: 'nothing' }, { died: true })).to.include({ state: 'released' })
     })
   })
@@ -356,7 +356,7 @@ describe('a drain', () => {
   })
   afterEach(() => dataSource.destroy())
 
-  it('throws the first failure where it is asked to, after everything has run', async () => {
+  it('throws the first failure with throwOnFailure, after all jobs have run', async () => {
     const job = await dataSource.manager.save(new Job())
     thrown = new RangeError('the first')
     await backgrounded(job, { attempts: 1 }).fail()
@@ -376,7 +376,7 @@ describe('a drain', () => {
     expect(counts).to.deep.equal({ completed: 0, retried: 1, failed: 0, discarded: 1, released: 0 })
   })
 
-  it('counts a snoozed job as released, does not take it again, and takes it later without an attempt used', async () => {
+  it('counts a snoozed job as released, does not claim it again, and a later drain runs it as the same attempt', async () => {
     const attempts: number[] = []
     backgroundedEvents(dataSource).on('started', ({ job }) => attempts.push(job.attempt))
     thrown = new SnoozeJob(0)
@@ -387,7 +387,7 @@ describe('a drain', () => {
     expect(attempts).to.deep.equal([1, 1])
   })
 
-  it('gives a job that nobody knows back, and counts it once', async () => {
+  it('releases a job with an unknown method, and counts it once', async () => {
     const envelope = { entity: 'Nowhere', key: { id: 1 }, method: 'x', args: [], queue: 'default', priority: 0 }
     const at = new Date(clock).toISOString()
     await handler.enqueue([

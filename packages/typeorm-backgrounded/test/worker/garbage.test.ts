@@ -22,7 +22,7 @@ class Row {
 }
 
 describe('the garbage of jobs', () => {
-  it('is gone with the quick collections: none of it waits for a full one', async () => {
+  it('is freed by quick garbage collections, without a full one', async () => {
     const dataSource = inFile([Row])
     const silent = { debug() {}, info() {}, warn() {}, error() {} }
     await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: silent }).initialize()

@@ -64,7 +64,7 @@ for (const [name, make] of Object.entries(handlers)) {
     })
     after(() => dataSource.destroy())
 
-    it('shows everything that the method may want to know', async () => {
+    it('shows the fields of the job', async () => {
       const before = Date.now()
       const { id } = await backgrounded(task).work()
       await drain(dataSource)
@@ -91,7 +91,7 @@ for (const [name, make] of Object.entries(handlers)) {
       expect(seen[0]).to.include({ entity: 'Task', method: 'sweep' })
     })
 
-    it('is the own one of each of many that run side by side, after every await', async () => {
+    it('belongs to each of many jobs that run side by side, after every await', async () => {
       const mismatches: unknown[] = []
       during = async (row) => {
         for (let turn = 0; turn < 5; turn++) {
@@ -105,7 +105,7 @@ for (const [name, make] of Object.entries(handlers)) {
       expect(mismatches).to.deep.equal([])
     })
 
-    it('is not the one of the code that made the call, nor does it stay behind', async () => {
+    it('does not reach the code that made the call, and does not outlive the job', async () => {
       await backgrounded(task).work()
       await drain(dataSource)
       expect(currentJobOrUndefined()).to.equal(undefined)
@@ -179,7 +179,7 @@ describe('inside a job', () => {
     expect(stored).to.deep.equal([{ done: 1, of: 2 }])
   })
 
-  it('progress that cannot be stored harms nothing', async () => {
+  it('progress that cannot be stored does no harm', async () => {
     for (const handler of [new DatabaseHandler(), new FakeHandler(), new SynchronousHandler()]) {
       dataSource = await open({ handler })
       const cyclic: Record<string, unknown> = {}
@@ -246,7 +246,7 @@ describe('resolve', () => {
     readonly name = 'mailer'
   }
 
-  it('asks the bridge outside a job, and inside one', async () => {
+  it('calls the option resolve outside a job, and inside one', async () => {
     const mailer = new Mailer()
     const dataSource = await openWith((token) => (token === Mailer ? mailer : undefined))
     expect(resolve<Mailer>(Mailer)).to.equal(mailer)
@@ -262,14 +262,14 @@ describe('resolve', () => {
     expect(await resolve<Promise<Mailer>>(Mailer)).to.be.instanceOf(Mailer)
   })
 
-  it("passes the bridge's own error on", async () => {
+  it("passes on the option's own error", async () => {
     await openWith(() => {
       throw new RangeError('no such provider')
     })
     expect(() => resolve('x')).to.throw(RangeError, 'no such provider')
   })
 
-  it("asks the bridge of the running job's data source where there are several", async () => {
+  it("calls the option of the running job's data source if several have one", async () => {
     const one = await openWith(() => 'one')
     const two = await openWith(() => 'two')
     const answers: unknown[] = []
@@ -282,14 +282,14 @@ describe('resolve', () => {
       .with.property('code', 'NO_RESOLVER')
   })
 
-  it('says how to make one where there is none', async () => {
+  it('says what to do if no data source has the option', async () => {
     opened.push(await open())
     expect(() => resolve('x'))
       .to.throw(/pass { resolve: \(token\) => container\.get\(token\) } to withBackgrounded/)
       .with.property('code', 'NO_RESOLVER')
   })
 
-  it('is over when the data source is closed', async () => {
+  it('no longer works when the data source is closed', async () => {
     const dataSource = withBackgrounded(inMemory([Task]), { handler: new SynchronousHandler(), resolve: () => 'x' })
     await dataSource.initialize()
     expect(resolve('x')).to.equal('x')

@@ -173,7 +173,7 @@ describe('the reload', () => {
     expect(new Set(seen.map(({ row }) => row)).size).to.equal(3)
   })
 
-  it('gives an argument that is the very row of the job an object of its own', async () => {
+  it("gives an argument that is the job's own row a separate object", async () => {
     const row = await author()
     await backgrounded(row).look(row)
     await drain(dataSource)
@@ -181,7 +181,7 @@ describe('the reload', () => {
     expect(seen[0]?.note).not.to.equal(seen[0]?.row)
   })
 
-  it('brings the row as it is now', async () => {
+  it('loads the row as it is now', async () => {
     const row = await author('old')
     await backgrounded(row).look()
     await dataSource.manager.update(Author, row.id, { name: 'new' })
@@ -189,7 +189,7 @@ describe('the reload', () => {
     expect(seen[0]?.row.name).to.equal('new')
   })
 
-  it('brings entity arguments as they are now, wherever they stand', async () => {
+  it('loads entity arguments as they are now, wherever they occur', async () => {
     const [one, two, three] = (await authors(3)) as [Author, Author, Author]
     const holder = await tag('holder')
     await backgrounded(holder).look({
@@ -267,13 +267,13 @@ describe('the reload', () => {
       expect(handler.ended[0]).to.include({ state: 'discarded', error: 'Author {"id":999} is gone.' })
     })
 
-    it('fails it where the method says so', async () => {
+    it('fails it if the method says so', async () => {
       await backgrounded(gone).mustBeThere()
       expect(await drain(dataSource)).to.include({ failed: 1, retried: 0 })
       expect(handler.ended[0]?.error).to.match(/^RowMissingError: Author {"id":999} is gone/)
     })
 
-    it('tries it again where the method says so, until its attempts are used', async () => {
+    it('retries it if the method says so, until its attempts are used', async () => {
       await backgrounded(gone).mayAppear()
       expect(await drain(dataSource)).to.include({ retried: 1, failed: 1 })
     })
@@ -293,7 +293,7 @@ describe('the reload', () => {
       expect(await drain(dataSource, { concurrency: 10 })).to.include({ completed: 2, discarded: 1 })
     })
 
-    it('holds for a soft-deleted row too', async () => {
+    it('applies to a soft-deleted row too', async () => {
       const row = await author()
       await backgrounded(row).look()
       await dataSource.manager.softRemove(row)
@@ -319,7 +319,7 @@ describe('the reload', () => {
       expect(handler.ended[0]?.error).to.equal('Author {"id":999}, the argument at /1/by/0, is gone.')
     })
 
-    it('fails it, or tries again, where the method says so', async () => {
+    it('fails it, or retries it, if the method says so', async () => {
       await backgrounded(await author()).mustBeThere(gone)
       expect(await drain(dataSource)).to.include({ failed: 1 })
       await backgrounded(await author()).mayAppear([gone])
@@ -328,7 +328,7 @@ describe('the reload', () => {
   })
 })
 
-describe('the reload goes past', () => {
+describe('the reload bypasses', () => {
   beforeEach(() => (seen.length = 0))
 
   it('a cache that holds every find', async () => {
@@ -352,7 +352,7 @@ describe('the reload goes past', () => {
     }
   })
 
-  it('a replica, to the primary', async function () {
+  it('a replica, and reads from the primary', async function () {
     await requirePostgres(this)
     const primary = await createPostgres([Tag])
     const replica = await createPostgres([Tag])
@@ -387,7 +387,7 @@ describe('the reload goes past', () => {
     }
   })
 
-  it('no more connections than one, and gives it back to the pool', async function () {
+  it('nothing of the pool: it takes one connection, and gives it back', async function () {
     await requirePostgres(this)
     const { dataSource, drop } = await createPostgres([Tag], { poolSize: 2 })
     try {
@@ -465,7 +465,7 @@ for (const [title, options] of Object.entries(namings)) {
 }
 
 describe('a database that cannot be reached', () => {
-  it('costs no attempt: the jobs go back, and run when it is there again', async function () {
+  it('costs no attempt: the jobs go back, and run when it is back', async function () {
     await requirePostgres(this)
     const store = await createPostgres([Tag])
     const { host, port } = store.dataSource.options as unknown as Connection
@@ -498,8 +498,8 @@ describe('a database that cannot be reached', () => {
   })
 })
 
-describe('a database that accepts no writes, as one has to be to load a row', () => {
-  it('costs no attempt: the jobs go back, and run when it does again', async function () {
+describe('a database that accepts no writes', () => {
+  it('costs no attempt: the jobs go back, and run when it accepts writes again', async function () {
     await requirePostgres(this)
     const { dataSource, drop } = await createPostgres([Tag], { poolSize: 1 })
     let now = Date.now()

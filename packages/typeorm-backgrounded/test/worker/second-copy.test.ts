@@ -44,7 +44,7 @@ describe('outcomes and errors of a second copy of the library', () => {
   beforeEach(() => handler.clear())
   after(() => dataSource.destroy())
 
-  it('are another copy, indeed', () => {
+  it('are really another copy', () => {
     expect(new other.DiscardJob()).not.to.be.instanceOf(DiscardJob)
     expect(other.BackgroundedError).not.to.equal(BackgroundedError)
   })

@@ -37,7 +37,7 @@ describe('an application that runs a worker with signals', function () {
   }
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`ends its jobs at ${signal}, and goes on after run()`, async () => {
+    it(`waits for its jobs at ${signal}, and goes on after run()`, async () => {
       await start(500, 10_000)
       child.kill(signal)
       expect(await exited).to.deep.equal([0, null])
@@ -46,7 +46,7 @@ describe('an application that runs a worker with signals', function () {
     })
   }
 
-  it('ends with a method that does not end in time, after handing it back', async () => {
+  it('exits although a method does not end in time, after releasing its job', async () => {
     await start(600_000, 300)
     child.kill('SIGTERM')
     expect(await exited).to.deep.equal([0, null])

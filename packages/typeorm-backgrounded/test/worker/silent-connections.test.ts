@@ -37,7 +37,7 @@ for (const store of [postgres, mariaDb]) {
         new OwnConnection(dataSource, { withAdvice: (error) => error }, patience).query('SELECT 1'),
     }
     for (const [name, work] of Object.entries(works)) {
-      it(`is given up as an outage, and so is the connection, since the next has a new one: ${name}`, async () => {
+      it(`is given up as an outage together with its connection, and the next has a new one: ${name}`, async () => {
         await dataSource.manager.save(new Letter())
         address.forgetAll()
         const error = await work().catch((each: unknown) => each)

@@ -57,7 +57,7 @@ describe('a worker that stops', () => {
     return { worker, run }
   }
 
-  it('waits for a method however long it may, also beyond what a timer can count to', async () => {
+  it('waits for a method as long as its shutdown timeout, even beyond the longest timer', async () => {
     const { worker, run } = await working({ shutdownTimeout: '30d' })
     const stopping = worker.stop()
     await new Promise((resolve) => setTimeout(resolve, 50))
@@ -67,7 +67,7 @@ describe('a worker that stops', () => {
     await run
   })
 
-  it('is let go of once it has ended', async () => {
+  it('can be garbage-collected once it has ended', async () => {
     dataSource = await withBackgrounded(inFile([Sleeper]), {
       handler: new FakeHandler(),
       outbox: false,
@@ -97,7 +97,7 @@ describe('a worker that stops', () => {
     await worker.run()
   })
 
-  it('is over in time where a handler of ones own does not heed the deadline', async () => {
+  it('ends in time even if the handler ignores the deadline', async () => {
     const handler = new FakeHandler()
     handler.consume = (): Consumption => ({
       concurrency: 1,
@@ -115,7 +115,7 @@ describe('a worker that stops', () => {
   })
 
   for (const store of [sqliteFile, postgres, mariaDb]) {
-    it(`is over in time on ${store.name} where the job table is locked`, async function () {
+    it(`ends in time on ${store.name} even if the job table is locked`, async function () {
       await store.require(this)
       const created = await store.create([Sleeper])
       dataSource = await withBackgrounded(created.dataSource, { handler: new DatabaseHandler(), logger }).initialize()
@@ -169,7 +169,7 @@ interface LockedFile {
 }
 
 describe('a long timer', () => {
-  it('is not one that rings at once', async () => {
+  it('does not fire at once', async () => {
     let rang = false
     const callOff = later(2 ** 31 + 1_000, () => (rang = true))
     await new Promise((resolve) => setTimeout(resolve, 20))

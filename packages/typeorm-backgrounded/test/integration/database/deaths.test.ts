@@ -19,7 +19,7 @@ for (const store of [postgres, mariaDb]) {
       await store.require(this)
     })
 
-    it('run the 499 jobs beside one that ends them all, and fail that one when its attempts are used', async () => {
+    it('run the 499 jobs beside one that kills every worker, and fail that one when its attempts are used', async () => {
       const program = await start(store, { handler: SHORT })
       const [deadly, ...harmless] = await program.tasks(500)
       const before = await backgrounded(harmless.slice(0, 200)).sign(50)
@@ -42,7 +42,7 @@ for (const store of [postgres, mariaDb]) {
       expect(kept[0]?.error).to.match(/WorkerDiedError.*attempt 3/)
     })
 
-    it('run the jobs of a dead one in half of their slots, and one right after the other', async () => {
+    it('run the jobs of a dead worker in half of their slots, one right after the other', async () => {
       const program = await start(store, { handler: SHORT })
       const [first] = await program.workers(1, '-c', '20')
       await backgrounded(await program.tasks(20)).lingerAtFirst(60_000)
@@ -59,7 +59,7 @@ for (const store of [postgres, mariaDb]) {
       expect(took, 'a second for each would be a poll for each').to.be.below(10_000)
     })
 
-    it('take over from one that was stopped for longer than its lease, and what it says afterwards changes nothing', async () => {
+    it('take over from a worker that was suspended for longer than its lease, whose outcomes then change nothing', async () => {
       const program = await start(store, { handler: SHORT, keepCompleted: '1d' })
       const [first] = await program.workers(1, '-c', '4')
       const ends = ['completed', 'retried', 'discarded', 'released'] as const
@@ -87,7 +87,7 @@ for (const store of [postgres, mariaDb]) {
       }
     })
 
-    it(`run a method once that keeps the whole process busy for ${BLOCK} ms`, async () => {
+    it(`run a method only once that blocks the event loop for ${BLOCK} ms`, async () => {
       const program = await start(store, { handler: { lease: Math.min(20_000, BLOCK / 2.5) } })
       const [first] = await program.workers(1)
       await backgrounded(await program.save('busy')).block(BLOCK)
@@ -97,7 +97,7 @@ for (const store of [postgres, mariaDb]) {
       expect(program.lines).to.deep.equal([`${first!.pid} 1 start 1`, `${first!.pid} 1 end 1`])
     })
 
-    it('beat, and take note of what has ended, while methods hold every connection of their pool', async () => {
+    it('send heartbeats and store outcomes while methods hold every connection of their pool', async () => {
       const program = await start(store, { handler: SHORT, workerPoolSize: 2 })
       const [one, two, three, four] = await program.tasks(4)
       const [first] = await program.workers(1, '-c', '4')

@@ -37,7 +37,7 @@ const stores = [
 ]
 
 for (const store of stores) {
-  describe(`While somebody else locks the job tables on ${store.name}`, function () {
+  describe(`While another session locks the job tables on ${store.name}`, function () {
     this.timeout(60_000 + 2 * LOCK)
     const start = programsOfSuite()
 
@@ -45,7 +45,7 @@ for (const store of stores) {
       await store.require(this)
     })
 
-    it('a worker opens no connections beyond its own, and works on when they are free', async () => {
+    it('a worker opens no more connections than usual, and goes on when the tables are unlocked', async () => {
       const program = await start(store, { handler: { lease: '1s' } })
       const task = await program.save('it')
       await program.workers(2)

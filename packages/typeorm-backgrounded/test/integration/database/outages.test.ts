@@ -25,7 +25,7 @@ for (const kind of databaseServers) {
       await server.end()
     })
 
-    it(`run no job twice that they hold for the ${OUTAGE} ms of it, and lose none`, async () => {
+    it(`run no job twice that is running during the ${OUTAGE} ms, and lose none`, async () => {
       const program = await start(server, { handler: { lease: LEASE } })
       const tasks = await program.tasks(30)
       const workers = await program.workers(3, '-c', '4')
@@ -67,7 +67,7 @@ for (const store of [postgres, mariaDb]) {
       await store.require(this)
     })
 
-    it('run 2,000 jobs once each, though all are dropped again and again', async () => {
+    it('run 2,000 jobs once each, although all connections are dropped again and again', async () => {
       const program = await start(store)
       const receipts = await halfway(program)
       for (let round = 1; round <= 5; round++) {

@@ -33,7 +33,7 @@ for (const kind of databaseServers) {
       await server.end()
     })
 
-    it('resolve, and then their jobs run, or reject with a typed error, and hold no memory', async () => {
+    it('either resolve, and their jobs run, or reject with a typed error, and hold no memory', async () => {
       const program = await start(server)
       const tasks = await program.tasks(1_000)
       await program.workers(1)
@@ -72,7 +72,7 @@ for (const kind of databaseServers) {
       expect((peak - before) / MEGABYTE).to.be.below(100)
     })
 
-    it('reject with a typed error within 15 s where it keeps its connections and answers nothing', async () => {
+    it('reject with a typed error within 15 s if it keeps its connections and does not answer', async () => {
       const program = await start(server)
       const tasks = await program.tasks(50)
       await backgrounded(tasks[0]!).sign()

@@ -27,7 +27,7 @@ describe('A MariaDB that accepts no writes any more, and keeps its connections',
     await requireMariaDbServer(this)
   })
 
-  it('is left by idle workers and by calls for the one that is the primary now, which is said once', async () => {
+  it('is left by idle workers and by calls for the new primary, which is logged once', async () => {
     const [old, next] = await Promise.all([MariaDbServer.start(), MariaDbServer.start()])
     const [onOld, onNext] = [await prepared(old), await prepared(next)]
     const address = await ServerAddress.of(old.address.port)

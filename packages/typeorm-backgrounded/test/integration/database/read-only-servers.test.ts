@@ -30,7 +30,7 @@ describe('A Postgres that accepts no writes any more, and keeps its connections'
     return server
   }
 
-  it('is left by idle workers and by calls for the one that is the primary now', async () => {
+  it('is left by idle workers and by calls for the new primary', async () => {
     const [old, next] = await Promise.all([newServer(), newServer()])
     const address = await ServerAddress.of(old.address.port)
     addresses.push(address)
@@ -53,7 +53,7 @@ describe('A Postgres that accepts no writes any more, and keeps its connections'
     await primary.destroy()
   })
 
-  it('is waited for by a worker that begins then, and said once', async () => {
+  it('makes a worker that starts then wait, which is logged once', async () => {
     const server = await newServer()
     const program = await start(server, { handler: { lease: '1s' } })
     const task = await program.save('it')

@@ -11,7 +11,7 @@ const GRACE = 1_000
 const LATE = 500
 
 for (const kind of databaseServers) {
-  describe(`a worker process that is told to stop while ${kind.name} does not answer`, function () {
+  describe(`a worker process that gets SIGTERM while ${kind.name} does not answer`, function () {
     this.timeout(60_000)
     const start = programsOfSuite()
     let server: DatabaseServer
@@ -30,7 +30,7 @@ for (const kind of databaseServers) {
       ['does not end', 60_000],
       ['ends before the deadline', 500],
     ] as const) {
-      it(`is gone at its deadline, and a second later at most, where its method ${how}`, async () => {
+      it(`ends at its deadline, and a second later at most, if its method ${how}`, async () => {
         const program = await start(server)
         const [task] = await program.tasks(1)
         const [worker] = await program.workers(1, '--shutdown-timeout', String(TIMEOUT))

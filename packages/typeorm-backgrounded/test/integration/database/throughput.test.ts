@@ -21,7 +21,7 @@ for (const store of [postgres, mariaDb]) {
       await store.require(this)
     })
 
-    it(`run ${JOBS} jobs in four processes, each once, and nobody hears of a deadlock`, async () => {
+    it(`run ${JOBS} jobs in four processes, each once, without reporting a deadlock`, async () => {
       const program = await start(store)
       const tasks = await program.tasks(500)
       const workers = await program.workers(4, '-c', '10')
@@ -35,7 +35,7 @@ for (const store of [postgres, mariaDb]) {
       expect(new Set(program.lines.map((line) => line.split(' ')[0])).size).to.equal(4)
     })
 
-    it('leave producers in transactions at REPEATABLE READ alone while they empty the queue', async () => {
+    it('do not disturb producers in transactions at REPEATABLE READ while they empty the queue', async () => {
       const program = await start(store, { poolSize: 16 })
       const workers = await program.workers(2, '-c', '10')
       const producer = async () => {
@@ -54,7 +54,7 @@ for (const store of [postgres, mariaDb]) {
   })
 }
 
-describe('a worker on a Postgres whose old rows are all held by a snapshot', function () {
+describe('a worker on a Postgres that keeps all old rows because of a snapshot', function () {
   this.timeout(180_000)
   const start = programsOfSuite()
 

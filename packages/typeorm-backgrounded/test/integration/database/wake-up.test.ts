@@ -29,7 +29,7 @@ describe('an idle worker on Postgres', function () {
     await startsWithin(100, program)
   })
 
-  it('starts a job within 1.5 s where it does not listen', async () => {
+  it('starts a job within 1.5 s if it does not listen', async () => {
     const program = await start(postgres, { handler: { listen: false } })
     await program.workers(1)
     await startsWithin(1_500, program)
