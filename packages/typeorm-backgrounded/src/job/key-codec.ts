@@ -4,7 +4,7 @@ import { InvalidKeyError, MissingKeyError } from '../errors'
 import type { JobKey } from './envelope'
 import { isJsonObject, type JsonObject } from './json'
 import { kindOf, typeOf, type Column } from './key-kinds'
-import type { KeyKind, KeyPart, StoredPart } from './key-kinds/key-kind'
+import { isRounded, type KeyKind, type KeyPart, type StoredPart } from './key-kinds/key-kind'
 
 /** The key of a stored job, checked against the columns of its entity. */
 export interface ReadKey {
@@ -27,6 +27,7 @@ export function keyOf(metadata: EntityMetadata, entity: ObjectLiteral): JobKey {
     const part = storedPart(metadata, column, kind, value)
     if (part === undefined)
       throw new InvalidKeyError(`The ${path} of this ${metadata.name} is not a value that a key can have.`)
+    if (typeof part === 'number') refuseRounded(metadata, path, kind.read(part))
     key[path] = part
   }
   return key
@@ -54,6 +55,7 @@ export function readKey(metadata: EntityMetadata, key: JsonObject): ReadKey {
       throw new InvalidKeyError(`The key of ${metadata.name} has no value for "${path}".`)
     }
     const part = kind.read(stored)
+    refuseRounded(metadata, path, part)
     if (part) return part
     const type = typeOf(column, dataSourceOf(metadata))
     throw new InvalidKeyError(`The key of ${metadata.name} has ${JSON.stringify(stored)} for the ${type} "${path}".`)
@@ -66,10 +68,10 @@ export function isShownAsStored(metadata: EntityMetadata): boolean {
   return keyColumns(metadata).every(({ kind }) => kind.isShownAsStored !== false)
 }
 
-/** The key of a loaded row as a text, or undefined where the row does not show a valid key. */
+/** The key of a loaded row as a text, or undefined where the row does not show exactly one valid key. */
 export function keyTextOfRow(metadata: EntityMetadata, row: ObjectLiteral): string | undefined {
   const parts = partsOfRow(metadata, row)
-  return parts.includes(undefined) ? undefined : textOf(parts as KeyPart[])
+  return parts.every(isExact) ? textOf(parts) : undefined
 }
 
 /** Whether the row that the database found by `key` is the right one, because databases compare values in their own ways. */
@@ -130,6 +132,19 @@ function partsOfRow(metadata: EntityMetadata, row: ObjectLiteral): (KeyPart | un
     const stored = isUnset(value) ? undefined : storedPart(metadata, column, kind, value)
     return stored === undefined ? undefined : kind.read(stored)
   })
+}
+
+function isExact(part: KeyPart | undefined): part is KeyPart {
+  return part !== undefined && !isRounded(part)
+}
+
+/** A fraction with many digits is not refused, because SQLite stores such a number as it shows it. */
+function refuseRounded({ name }: EntityMetadata, path: string, part: KeyPart | undefined): void {
+  if (!part || !isRounded(part) || !Number.isInteger(part.number)) return
+  throw new InvalidKeyError(
+    `The ${path} of this ${name} is the number ${part.text}, which may have been rounded because it is above 2^53: ` +
+      `give the key as a text or a bigint.`,
+  )
 }
 
 function textOf(parts: readonly KeyPart[]): string {

@@ -7,6 +7,8 @@ export interface KeyPart {
   readonly text: string
   /** The value for the database. It has the column's own type, so that the database never converts the column. */
   readonly value: unknown
+  /** Set where the value was a JavaScript number, to which another value may have been rounded. */
+  readonly number?: number
   /** Set where more than an equality is needed to find the value; default `column = value`. */
   readonly condition?: Condition
 }
@@ -36,6 +38,18 @@ export interface KeyKind {
   /** False where a loaded row may show another value than the stored one, so that rows cannot be matched by it. */
   readonly isShownAsStored?: false
 }
+
+/**
+ * Whether a JavaScript number stands for several values of a column with more digits, so that a driver or `JSON.parse` may
+ * have rounded the key of one row to that of another.
+ */
+export function isRounded({ number }: KeyPart): boolean {
+  if (number === undefined || Number.isSafeInteger(number)) return false
+  return Number.isInteger(number) || Number(number.toPrecision(EXACT_DIGITS)) !== number
+}
+
+/** How many digits of a decimal number every double keeps. */
+const EXACT_DIGITS = 15
 
 export function isSameText(asked: KeyPart, found: KeyPart): boolean {
   return asked.text === found.text

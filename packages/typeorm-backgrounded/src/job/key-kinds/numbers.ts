@@ -1,4 +1,4 @@
-import { isSameText, type KeyKind, type KeyPart, type StoredPart } from './key-kind'
+import { isRounded, isSameText, type KeyKind, type KeyPart, type StoredPart } from './key-kind'
 
 /** @param limit the largest value; the smallest is `-limit - 1` */
 export function integerKind(limit: bigint): KeyKind {
@@ -13,10 +13,9 @@ export function integerKind(limit: bigint): KeyKind {
       const number = Number(stored)
       if (Number.isSafeInteger(number)) return fits(number) ? { text: String(number), value: number } : undefined
       const text = BigInt(stored).toString()
-      return fits(BigInt(text)) ? { text, value: text } : undefined
+      return fits(BigInt(text)) ? { text, value: text, ...asNumber(stored) } : undefined
     },
-    // SQLite's driver rounds integers that a JavaScript number cannot hold.
-    isSame: (asked, found) => isSameText(asked, found) || isRounded(asked, found),
+    isSame: isSameNumber,
   }
 }
 
@@ -24,9 +23,9 @@ export const decimalKind: KeyKind = {
   store: numberAsWritten,
   read(stored) {
     const text = isWritten(stored, DECIMAL) ? decimalText(String(stored)) : undefined
-    return text === undefined ? undefined : { text, value: text }
+    return text === undefined ? undefined : { text, value: text, ...asNumber(stored) }
   },
-  isSame: isSameText,
+  isSame: isSameNumber,
 }
 
 export const floatKind: KeyKind = {
@@ -62,8 +61,13 @@ function isWritten(value: unknown, form: RegExp): value is string | number {
   return (typeof value === 'string' || typeof value === 'number') && form.test(String(value))
 }
 
-function isRounded({ text }: KeyPart, found: KeyPart): boolean {
-  return typeof found.value === 'string' && String(BigInt(Number(text))) === found.text
+function asNumber(stored: StoredPart): { number?: number } {
+  return typeof stored === 'number' ? { number: stored } : {}
+}
+
+/** The database has compared all digits. A driver that shows numbers, such as SQLite's, rounds those of the row. */
+function isSameNumber(asked: KeyPart, found: KeyPart): boolean {
+  return isSameText(asked, found) || (isRounded(found) && Number(asked.text) === found.number)
 }
 
 /** Without leading zeros, trailing zeros of the fraction, and exponent: '1.50' and '15e-1' both become '1.5'. */
