@@ -41,6 +41,14 @@ class Day extends Noted {
   @PrimaryColumn({ type: 'date' }) day!: string
 }
 @Entity()
+class Slot extends Noted {
+  @PrimaryColumn({ type: 'time' }) at!: string
+}
+@Entity()
+class Arrival extends Noted {
+  @PrimaryColumn({ type: Date }) at!: Date
+}
+@Entity()
 class Visit extends Noted {
   @PrimaryGeneratedColumn() id!: number
 }
@@ -54,9 +62,10 @@ const rows = () => [
   Object.assign(new Level(), { level: 'low', note: 'low' }),
   Object.assign(new Price(), { amount: '1.50', note: 'a price' }),
   Object.assign(new Day(), { day: '2026-01-02', note: 'a day' }),
+  Object.assign(new Slot(), { at: '00:00:00', note: 'midnight' }),
   Object.assign(new Visit(), { note: 'a visit' }),
 ]
-const entities = [Slug, Seat, Ticket, Level, Price, Day, Visit]
+const entities = [Slug, Seat, Ticket, Level, Price, Day, Slot, Visit]
 
 /** What some database would take for a key of a row above, and what names none of them. */
 const others: [entity: new () => Noted, ...keys: object[]][] = [
@@ -77,6 +86,7 @@ const others: [entity: new () => Noted, ...keys: object[]][] = [
   [Level, { level: 1 }, { level: 0 }, { level: true }, { level: '1' }],
   [Price, { amount: true }, { amount: '1.5x' }, { amount: 'x' }, { amount: '' }, { amount: 1.51 }],
   [Day, { day: 20260102 }, { day: 0 }, { day: true }, { day: '2026' }, { day: '20260102' }],
+  [Slot, { at: '00:00:60' }, { at: '00:60:00' }, { at: '00:99' }, { at: '24:00:00' }, { at: 0 }, { at: '' }],
   [Visit, { id: true }, { id: '1a' }, { id: ' 1' }, { id: '1e0' }, { id: 1.2 }, { id: '' }, { id: [1] }],
 ]
 
@@ -179,6 +189,73 @@ for (const store of stores) {
     })
   })
 }
+
+for (const store of [postgres, mariaDb]) {
+  describe(`a time key on ${store.name}`, () => {
+    let dataSource: DataSource
+    let drop: () => Promise<void>
+
+    before(async function () {
+      await store.require(this)
+      ;({ dataSource, drop } = await store.create([Slot]))
+      await withBackgrounded(dataSource, { handler: new FakeHandler(), logger: silent }).initialize()
+      await dataSource.manager.save(Slot, { at: '03:04:00', note: 'early' })
+    })
+    after(() => drop?.())
+
+    for (const written of ['03:04', '3:04', '03:04:00.000']) {
+      it(`names the row also as ${written}`, async () => {
+        ran.length = 0
+        await backgrounded(reference(Slot, written)).tell()
+        await drain(dataSource)
+        expect(ran).to.deep.equal(['early'])
+      })
+    }
+    it('that does not exist is refused at the call', async () => {
+      for (const written of ['00:00:60', '00:60:00', '00:99']) {
+        const error: unknown = await backgrounded(reference(Slot, written))
+          .tell()
+          .catch((each: unknown) => each)
+        expect(error).to.have.property('code', 'INVALID_KEY')
+      }
+    })
+  })
+}
+
+describe('a key that MariaDB compares as zero', () => {
+  let dataSource: DataSource
+  let drop: () => Promise<void>
+  const handler = new FakeHandler()
+
+  before(async function () {
+    await mariaDb.require(this)
+    ;({ dataSource, drop } = await mariaDb.create([Slot, Day, Arrival]))
+    await withBackgrounded(dataSource, { handler, logger: silent }).initialize()
+    await dataSource.query("INSERT INTO slot VALUES ('longest', '838:59:59'), ('midnight', '00:00:00')")
+    await dataSource.query("INSERT INTO day VALUES ('no day', '0000-00-00')")
+    await dataSource.query("INSERT INTO arrival VALUES ('never', '0000-00-00 00:00:00')")
+  })
+  after(() => drop?.())
+
+  const keys: [entity: new () => Noted, ...keys: object[]][] = [
+    [Slot, { at: '00:00:60' }, { at: '00:60:00' }, { at: '00:99' }, { at: '900:00:00' }],
+    [Day, { day: '2026-02-30' }, { day: '2026-13-01' }, { day: '2026-00-01' }, { day: '2025-02-29T00:00:00Z' }],
+    [Arrival, { at: '2026-02-30 00:00:00' }, { at: '2026-01-01 24:00:00' }],
+  ]
+  for (const [entity, ...written] of keys) {
+    for (const key of written) {
+      it(`names no row: ${entity.name} ${JSON.stringify(key)}`, async () => {
+        ran.length = 0
+        const job = { v: 1, id: randomUUID(), source: 'default', entity: entity.name, key, method: 'tell', args: [] }
+        const now = new Date().toISOString()
+        const rest = { queue: 'default', priority: 0, meta: {}, enqueuedAt: now, runAt: now }
+        await handler.enqueue([{ ...job, ...rest }] as never)
+        await drain(dataSource)
+        expect(ran).to.deep.equal([])
+      })
+    }
+  }
+})
 
 describe('a text key on MariaDB', () => {
   let dataSource: DataSource

@@ -1,6 +1,6 @@
 import { types as kinds } from 'node:util'
 import type { Dialect } from '../../database/dialect'
-import type { Condition, KeyKind, KeyPart } from './key-kind'
+import { isSameText, type Condition, type KeyKind, type KeyPart } from './key-kind'
 
 export interface DateKindOptions {
   /** Whether the column holds exactly the text that was written. */
@@ -14,8 +14,9 @@ export interface DateKindOptions {
 export function dateKind({ isText, utc, isShownAsStored }: DateKindOptions): KeyKind {
   const day = (value: unknown) => {
     if (typeof value !== 'string') return undefined
-    if (DAY.test(value) || isText) return value
-    return DAY_AND_TIME.test(value) ? value.slice(0, 10) : undefined
+    if (isText) return value
+    const written = DAY_AND_TIME.test(value) ? value.slice(0, 10) : value
+    return DAY.test(written) && isInCalendar(written) ? written : undefined
   }
   return {
     isPrepared: true,
@@ -30,17 +31,23 @@ export function dateKind({ isText, utc, isShownAsStored }: DateKindOptions): Key
   }
 }
 
-/** @param isText whether the column holds exactly the text that was written */
+/**
+ * A time of day. MariaDB and MySQL compare a time that does not exist, such as '00:00:60', as '00:00:00', and longer ones
+ * than they know as the longest one.
+ * @param isText whether the column holds exactly the text that was written
+ */
 export function timeKind(isText: boolean): KeyKind {
   return {
     isPrepared: true,
     store: (value) => (typeof value === 'string' && (isText || TIME.test(value)) ? value : undefined),
     read(stored) {
       if (typeof stored !== 'string') return undefined
-      const [, hours, rest = ':00', fraction = ''] = TIME.exec(stored) ?? []
+      const [, sign = '', hours, minutes, seconds = ':00', fraction = ''] = TIME.exec(stored) ?? []
       if (hours === undefined) return isText ? { text: stored, value: stored } : undefined
-      return { text: `${hours}${rest}${fraction.replace(/\.?0*$/, '')}`, value: stored }
+      const text = `${sign}${hours.padStart(2, '0')}${minutes}${seconds}${fraction.replace(/\.?0*$/, '')}`
+      return { text, value: stored }
     },
+    isSame: isSameText,
   }
 }
 
@@ -121,11 +128,19 @@ function writtenMoment(text: string): WrittenMoment | undefined {
     zone: /[+-]\d\d$/.test(zone) ? `${zone}:00` : zone,
     isFiner: /[1-9]/.test(fraction.slice(4)),
   }
-  return Number.isNaN(localOrZoned(written).getTime()) ? undefined : written
+  return Number.isNaN(localOrZoned(written).getTime()) || !isInCalendar(day) ? undefined : written
 }
 
 function localOrZoned({ dayAndTime, milliseconds, zone }: Omit<WrittenMoment, 'isFiner'>): Date {
   return new Date(`${dayAndTime}${milliseconds}${zone}`)
+}
+
+/** MariaDB and MySQL compare a day that does not exist, such as '2026-02-30', as '0000-00-00'. */
+function isInCalendar(day: string): boolean {
+  const [year, month, dayOfMonth] = day.split('-').map(Number) as [number, number, number]
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, dayOfMonth)
+  return date.getUTCMonth() === month - 1 && date.getUTCDate() === dayOfMonth
 }
 
 function dayOf(date: Date, utc: boolean): string | undefined {
@@ -139,5 +154,6 @@ function dayOf(date: Date, utc: boolean): string | undefined {
 const DAY = /^\d{4,6}-\d\d-\d\d$/
 const DAY_AND_TIME = /^\d{4}-\d\d-\d\d[T ]/
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
-const MOMENT_PARTS = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(\.\d{1,9})?\s?(Z|[+-]\d\d(?::?\d\d)?)?)?$/
-const TIME = /^(-?\d{1,3}:\d\d)(:\d\d)?(\.\d{1,9})?$/
+const MOMENT_PARTS =
+  /^(\d{4}-\d\d-\d\d)(?:[T ]((?:[01]\d|2[0-3]):\d\d)(:\d\d)?(\.\d{1,9})?\s?(Z|[+-]\d\d(?::?\d\d)?)?)?$/
+const TIME = /^(-?)0?(\d{1,3})(:[0-5]\d)(:[0-5]\d)?(\.\d{1,9})?$/
