@@ -16,6 +16,10 @@ export interface SafeError {
 
 const LONGEST_NAME = 100
 const LONGEST_TEXT = 10_000
+/** In characters, below the message. A stack is searched for its frames only so far. */
+const LONGEST_STACK = 100_000
+/** Not `\s`, which also takes line breaks, so that each of many blank lines would be read to the last one. */
+const FIRST_FRAME = /^[ \t]*at /m
 const DEEPEST_CAUSE = 3
 const MOST_ERRORS = 5
 const MOST_PROPERTIES = 20
@@ -144,8 +148,9 @@ function errorsOf(error: object): unknown[] {
 function framesOf(stack: unknown, message: string): string {
   if (typeof stack !== 'string') return ''
   const at = message === '' ? -1 : stack.indexOf(message)
-  const below = at < 0 ? stack : stack.slice(at + message.length)
-  const first = below.search(/^\s*at /m)
+  const start = at < 0 ? 0 : at + message.length
+  const below = stack.slice(start, start + LONGEST_STACK)
+  const first = below.search(FIRST_FRAME)
   if (first >= 0) return linesOf(below.slice(first))
   return at < 0 ? '' : linesOf(below)
 }

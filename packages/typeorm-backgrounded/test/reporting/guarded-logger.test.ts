@@ -139,6 +139,16 @@ describe('what is logged', () => {
     expect(errorOf(recorder).stack).to.include('guarded-logger.test')
   })
 
+  it('takes milliseconds for a stack of blank lines, as of a message that was changed later', () => {
+    const error = new Error(`<html>${'\n'.repeat(20_000)}</html>`)
+    expect(error.stack).to.include('guarded-logger.test')
+    error.message = `reading the feed: ${error.message}`
+    const start = performance.now()
+    logger.error({ err: error }, 'failed')
+    expect(performance.now() - start).to.be.below(100)
+    expect(errorOf(recorder).stack).to.include('guarded-logger.test')
+  })
+
   it('cannot forge another line, or send commands to a terminal', () => {
     const forged = '\r\n{"level":30,"msg":"all is well"}\u001b[2J\u2028\u202e\ud800'
     const error = Object.assign(new Error(`a${forged}`), { name: `N${forged}` })

@@ -79,7 +79,14 @@ function partOf(text: string | undefined): KeyPart | undefined {
 }
 
 function foldedText({ text }: KeyPart): string {
-  return text.normalize().toUpperCase().replace(/ +$/, '')
+  return withoutEndingSpaces(text.normalize().toUpperCase())
+}
+
+/** Without a regular expression, which would read a run of spaces again from each of them. */
+function withoutEndingSpaces(text: string): string {
+  let end = text.length
+  while (text[end - 1] === ' ') end--
+  return text.slice(0, end)
 }
 
 /** Equal for equal values, whatever the order of their properties. */
