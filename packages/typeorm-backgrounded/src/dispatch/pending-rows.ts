@@ -59,7 +59,7 @@ export class PendingRows<Row> {
     if (this.writing) await this.arrived()
     let group = this.take(() => true)
     while (this.waiting.length > 0) {
-      await this.writeGroup(group)
+      if (!(await this.writeGroup(group))) return this.send(sql)
       check()
       group = this.take(() => true)
     }

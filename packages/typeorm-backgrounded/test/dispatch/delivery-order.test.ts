@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect } from 'chai'
-import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm'
+import { Column, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import { Backgrounded, backgrounded, settled, SynchronousHandler, withBackgrounded } from '../../src'
 import { inMemory } from '../support/data-sources'
 
@@ -20,14 +20,33 @@ class Parcel {
 }
 
 describe('jobs that run within their delivery', () => {
-  it('run one after the other, in the order of the commits', async () => {
-    const dataSource = withBackgrounded(inMemory([Parcel]), { handler: new SynchronousHandler() })
+  let dataSource: DataSource
+  let parcel: Parcel
+
+  beforeEach(async () => {
+    events.length = 0
+    dataSource = withBackgrounded(inMemory([Parcel]), { handler: new SynchronousHandler() })
     await dataSource.initialize()
-    const parcel = await dataSource.manager.save(new Parcel())
-    for (const text of ['first', 'second'])
-      await dataSource.transaction((manager) => backgrounded(parcel, { manager }).send(text))
+    parcel = await dataSource.manager.save(new Parcel())
+  })
+  afterEach(() => dataSource.destroy())
+
+  const commit = (text: string) => dataSource.transaction((manager) => backgrounded(parcel, { manager }).send(text))
+
+  it('run one after the other, in the order of the commits', async () => {
+    for (const text of ['first', 'second']) await commit(text)
     await settled(dataSource)
     expect(events).to.deep.equal(['first begins', 'first ends', 'second begins', 'second ends'])
-    await dataSource.destroy()
+  })
+
+  it('wait for the end of the next transaction on the same connection, in which they would be rolled back', async () => {
+    await commit('first')
+    const runner = dataSource.createQueryRunner()
+    await runner.startTransaction()
+    for (let turns = 0; turns < 10; turns++) await turn()
+    events.push('the transaction ends')
+    await runner.rollbackTransaction()
+    await settled(dataSource)
+    expect(events).to.deep.equal(['the transaction ends', 'first begins', 'first ends'])
   })
 })

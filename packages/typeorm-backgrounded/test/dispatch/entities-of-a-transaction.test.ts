@@ -71,6 +71,16 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(await call()).to.have.property('state', 'enqueued')
     }
 
+    it('is none of the next one on the same runner, also where the last one has loaded very many', async () => {
+      const many = Array.from({ length: 1_100 }, () => ({ name: 'x' }))
+      await dataSource.createQueryBuilder().insert().into(Tree).values(many).updateEntity(false).execute()
+      const loaded = await runner.manager.findOneByOrFail(Tree, { id: tree.id })
+      await runner.manager.find(Tree)
+      await runner.commitTransaction()
+      await runner.startTransaction()
+      expect(await loaded.waterBackgrounded()).to.have.property('state', 'enqueued')
+    })
+
     it('is one that was saved without a changed column', async () => {
       await runner.manager.save(tree)
       await isFollowed(() => tree.waterBackgrounded())

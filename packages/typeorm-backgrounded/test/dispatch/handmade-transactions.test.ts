@@ -9,6 +9,8 @@ import {
   drain,
   settled,
   withBackgrounded,
+  type EnqueueResult,
+  type JobEnvelope,
 } from '../../src'
 import { BullHandler } from '../../src/handlers/bull'
 import { DatabaseHandler } from '../../src/handlers/database'
@@ -105,6 +107,20 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect((error as Error).message).to.contain('startTransaction()')
       await runner.query('ROLLBACK')
       expect(handler.jobs).to.deep.equal([])
+    })
+
+    it('rejects where the handler refuses its job', async () => {
+      class RefusingHandler extends DatabaseHandler {
+        override enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
+          return Promise.resolve(jobs.map(() => ({ state: 'failed', error: new Error('no room') })))
+        }
+      }
+      await attach({ handler: new RefusingHandler(), logger: silent })
+      await runner.query('BEGIN')
+      const error = await call('never').catch((cause: unknown) => cause)
+      expect(error).to.have.property('code', 'ENQUEUE_FAILED')
+      expect((error as Error).message).to.contain('no room')
+      await runner.query('ROLLBACK')
     })
 
     it('goes through the outbox, and commits or rolls back with it: BullHandler', async function () {

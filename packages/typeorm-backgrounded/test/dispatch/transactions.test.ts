@@ -179,6 +179,33 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         expect(await outcome()).to.deep.equal([])
       })
 
+      it('keeps to a savepoint that is written by hand', async () => {
+        const row = await saved('row')
+        await dataSource.transaction(async (manager) => {
+          await row.greetBackgrounded('before')
+          await manager.query('SAVEPOINT a')
+          await row.greetBackgrounded('first in it')
+          await row.greetBackgrounded('second in it')
+          await manager.query('ROLLBACK TO SAVEPOINT a')
+          await row.greetBackgrounded('after')
+        })
+        expect(await outcome()).to.deep.equal(['row after', 'row before'])
+      })
+
+      it('keeps to the outer one of two savepoints of the same name, once the inner one was released', async () => {
+        const row = await saved('row')
+        await dataSource.transaction(async (manager) => {
+          await row.greetBackgrounded('before')
+          await manager.query('SAVEPOINT a')
+          await row.greetBackgrounded('outer')
+          await manager.query('SAVEPOINT a')
+          await row.greetBackgrounded('inner')
+          await manager.query('RELEASE SAVEPOINT a')
+          await manager.query('ROLLBACK TO SAVEPOINT a')
+        })
+        expect(await outcome()).to.deep.equal(['row before'])
+      })
+
       it('is committed without being awaited, and written before the next savepoint', async () => {
         const row = await saved('row')
         await dataSource.transaction(async (manager) => {
@@ -210,6 +237,20 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         const row = await dataSource.transaction((manager) => manager.save(account('row')))
         expect((await row.greetBackgrounded('now')).state).to.be.oneOf(['enqueued', 'performed'])
         expect(await outcome()).to.deep.equal(['row now'])
+      })
+
+      it('goes out at once from code that goes on after the transaction around it has ended', async () => {
+        const row = await saved('row')
+        let end = () => {}
+        const ended = new Promise<void>((resolve) => (end = resolve))
+        let late = Promise.resolve({ state: '' })
+        await dataSource.transaction(() => {
+          late = ended.then(() => row.greetBackgrounded('late'))
+          return Promise.resolve()
+        })
+        end()
+        expect((await late).state).to.be.oneOf(['enqueued', 'performed'])
+        expect(await outcome()).to.deep.equal(['row late'])
       })
 
       it('follows several saves of one row, and fails with a commit that fails', async () => {
@@ -275,6 +316,17 @@ for (const { name: storeName, needsPostgres, open } of stores) {
         const beside = row.greetBackgrounded('beside')
         await Promise.allSettled([lost, kept, beside])
         expect(await outcome()).to.deep.equal(['row beside', 'row kept'])
+      })
+
+      it('follows the transaction that its entity was loaded in, also in the callback of another one', async () => {
+        const { id } = await saved('row')
+        const runner = dataSource.createQueryRunner()
+        await runner.startTransaction()
+        const loaded = await runner.manager.findOneByOrFail(Account, { id })
+        await dataSource.transaction(() => loaded.greetBackgrounded('never'))
+        await runner.rollbackTransaction()
+        await runner.release()
+        expect(await outcome()).to.deep.equal([])
       })
 
       it('runs after a COMMIT that is sent as a statement, and never after such a ROLLBACK', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect } from 'chai'
 import {
   Backgrounded,
@@ -8,7 +9,7 @@ import {
   drain,
   withBackgrounded,
 } from '../../src'
-import type { ClaimedJob, ConsumeOptions, Execute, JobEnvelope, Outcome } from '../../src'
+import type { ClaimedJob, Consumption, ConsumeOptions, Execute, JobEnvelope, Outcome, SimpleStore } from '../../src'
 import { Column, Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import { inMemory } from '../support/data-sources'
 import { until } from '../support/worker-process'
@@ -116,5 +117,88 @@ describe('consumeStore', () => {
     await backgrounded(letter as Letter, { queue: 'urgent' }).post('urgent')
     await drain(dataSource, { queues: ['urgent', 'default'], concurrency: 1 })
     expect(posted).to.deep.equal(['urgent', 'first', 'second'])
+  })
+})
+
+describe('the loop of consumeStore', () => {
+  const job = (id: string): ClaimedJob => ({ id, queue: 'default', attempt: 1, envelope: {} })
+  const completes: Execute = () => Promise.resolve({ state: 'completed' })
+
+  function consume(store: SimpleStore, options: Partial<ConsumeOptions>, execute = completes): Consumption {
+    const usual = { queues: '*' as const, concurrency: 1, pollInterval: 5, once: true, applied() {}, leaseLost() {} }
+    return consumeStore(store, { ...usual, ...options }, execute, quiet)
+  }
+
+  it('starts the next job before it reports what became of the last one', async () => {
+    const jobs = [job('1'), job('2')]
+    const steps: string[] = []
+    const applied = ({ id }: ClaimedJob) => void steps.push(`${id} is applied`)
+    const execute: Execute = (each) => {
+      steps.push(`${each.id} starts`)
+      return completes(each)
+    }
+    await consume({ claim: () => jobs.splice(0, 1), apply() {} }, { applied }, execute).finished
+    expect(steps).to.deep.equal(['1 starts', '2 starts', '1 is applied', '2 is applied'])
+  })
+
+  it('applies an outcome once, also where the claim after it fails', async () => {
+    const applied: string[] = []
+    const reported: string[] = []
+    let claims = 0
+    const claim = () => {
+      claims++
+      if (claims === 2) throw new Error('the store is away')
+      return claims === 1 ? [job('1')] : []
+    }
+    const options = { once: false, applied: ({ id }: ClaimedJob) => void reported.push(id) }
+    const consumption = consume({ claim, apply: ({ id }) => void applied.push(id) }, options)
+    await until(() => reported.length === 1)
+    await consumption.stop(Date.now() + 1_000)
+    expect(applied).to.deep.equal(['1'])
+  })
+
+  it('claims no more jobs from all queues of a list together than there are free slots', async () => {
+    const waiting = new Map([
+      ['urgent', [job('1')]],
+      ['default', [job('2'), job('3'), job('4')]],
+    ])
+    let running = 0
+    let most = 0
+    const execute: Execute = async () => {
+      most = Math.max(most, ++running)
+      await turn()
+      running--
+      return { state: 'completed' }
+    }
+    const claim = (slots: number, queue = '') => waiting.get(queue)?.splice(0, slots) ?? []
+    await consume({ claim, apply() {} }, { queues: [...waiting.keys()], concurrency: 2 }, execute).finished
+    expect(most).to.equal(2)
+  })
+
+  it('ends a drain with the error of a store that refuses an outcome, once the other jobs have run', async () => {
+    const jobs = [job('1'), job('2')]
+    const applied: string[] = []
+    const apply = ({ id }: ClaimedJob) => {
+      if (id === '1') throw new Error('not this one')
+      applied.push(id)
+    }
+    const { finished } = consume({ claim: () => jobs.splice(0, 1), apply }, {})
+    const error: unknown = await finished.catch((reason: unknown) => reason)
+    expect(error).to.have.property('message', 'not this one')
+    expect(applied).to.deep.equal(['2'])
+  })
+
+  it('tries a refused outcome again where nothing else happens', async () => {
+    const jobs = [job('1')]
+    const applied: string[] = []
+    let refusals = 1
+    const apply = ({ id }: ClaimedJob) => {
+      if (refusals-- > 0) throw new Error('not now')
+      applied.push(id)
+    }
+    const store = { claim: () => jobs.splice(0, 1), apply, wait: () => new Promise<void>(() => {}) }
+    const consumption = consume(store, { once: false })
+    await until(() => applied.length === 1)
+    await consumption.stop(Date.now() + 1_000)
   })
 })

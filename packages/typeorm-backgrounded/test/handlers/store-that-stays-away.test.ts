@@ -1,7 +1,8 @@
 import { expect } from 'chai'
-import type { ClaimedJob, ConsumeOptions } from '../../src'
+import type { ClaimedJob, ConsumeOptions, Outcome } from '../../src'
 import type { JobStore } from '../../src/handlers/consumption/job-store'
 import { StoreConsumption } from '../../src/handlers/consumption/store-consumption'
+import { until } from '../support/worker-process'
 
 describe('a consumption that is stopped while its store is away', () => {
   const job: ClaimedJob = { id: '1', queue: 'default', attempt: 1, envelope: {} }
@@ -78,5 +79,36 @@ describe('a consumption that is stopped while its store is away', () => {
     await consumption.stop(Date.now() + 50, { exiting: true })
     await consumption.finished
     expect(performance.now() - begin).to.be.below(250)
+  })
+
+  it('sends the outcomes that it has not sent yet where the process exits', async () => {
+    const first: ClaimedJob = { ...job, id: 'first' }
+    const second: ClaimedJob = { ...job, id: 'second' }
+    const ends = new Map<ClaimedJob, () => void>()
+    const sent: string[][] = []
+    let hangs = () => {}
+    const isHanging = new Promise<void>((resolve) => (hangs = resolve))
+    const store: JobStore = {
+      acknowledgeAndClaim: (finished) => {
+        sent.push(finished.map((each) => `${each.job.id} ${each.outcome.state}`))
+        if (sent.length === 1) return Promise.resolve({ claimed: [first, second], leaseLost: new Set() })
+        hangs()
+        return sent.length === 2 ? new Promise(() => {}) : Promise.resolve({ claimed: [], leaseLost: new Set() })
+      },
+      wait: () => new Promise(() => {}),
+      close() {},
+    }
+    const logger = { debug() {}, info() {}, warn() {}, error() {} }
+    const execute = async (each: ClaimedJob): Promise<Outcome> => {
+      await new Promise<void>((resolve) => ends.set(each, resolve))
+      return { state: 'completed' }
+    }
+    const hanging = new StoreConsumption(store, { ...options, concurrency: 2 }, execute, logger)
+    await until(() => ends.size === 2)
+    ends.get(first)?.()
+    await isHanging
+    ends.get(second)?.()
+    await hanging.stop(Date.now() + 50, { exiting: true })
+    expect(sent).to.deep.equal([[], ['first completed'], ['second completed']])
   })
 })

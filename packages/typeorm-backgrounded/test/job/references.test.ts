@@ -530,6 +530,16 @@ describe('a stored key that does not fit', () => {
         expect(ran).to.deep.equal(['Numbered neighbour', 'Numbered neighbour'])
       })
     }
+
+    it('two rows that show the same moment', async () => {
+      await dataSource.query(
+        `INSERT INTO dated (at, note) VALUES ('2026-01-02 03:04:05', 'a'), ('2026-01-02 03:04:05.000', 'b')`,
+      )
+      await backgrounded(reference(Dated, new Date('2026-01-02T03:04:05Z'))).tell()
+      expect(await drain(dataSource)).to.include({ completed: 0, failed: 1 })
+      const { error } = await dataSource.manager.findOneByOrFail(BackgroundedJob, { entity: 'Dated', state: 'failed' })
+      expect(error).to.match(/^InvalidKeyError: .* fits 2 rows of Dated/)
+    })
   })
 
   describe('ends as failed, and its neighbours run: FakeHandler, Postgres', () => {

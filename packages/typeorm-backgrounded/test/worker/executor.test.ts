@@ -269,6 +269,13 @@ describe('the executor', () => {
       expect(now - since).to.be.within(7 * 86_400_000, 7 * 86_400_000 + 300_000)
     })
 
+    it('as if for the first time, where the store has an odd time for the first one', async () => {
+      for (const releasedSince of [now + 86_400_000, -1, NaN, '2026' as never]) {
+        const outcome = await stateOf({ method: 'nothing' }, { releasedSince })
+        expect(outcome, String(releasedSince)).to.include({ state: 'released', since: now, delay: 1_000 })
+      }
+    })
+
     it('without using an attempt, even the last one', async () => {
       expect(await stateOf({ method: 'nothing', attempts: 1 }, { attempt: 1 })).to.include({ state: 'released' })
     })

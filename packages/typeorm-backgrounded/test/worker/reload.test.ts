@@ -523,6 +523,30 @@ describe('a database that accepts no writes', () => {
   })
 })
 
+describe('a SQLite file that another program has locked', () => {
+  it('costs no attempt: the job goes back, and runs when the lock is gone', async () => {
+    const file = temporaryFile()
+    let now = Date.now()
+    const handler = new FakeHandler(() => now)
+    const dataSource = inFile([Tag], file, { timeout: 0 })
+    await withBackgrounded(dataSource, { handler, outbox: false, logger: silent }).initialize()
+    const other = await inFile([], file).initialize()
+    try {
+      seen.length = 0
+      const row = await dataSource.manager.save(Object.assign(new Tag(), { name: 'one' }))
+      await backgrounded(row).look()
+      await other.query('BEGIN EXCLUSIVE')
+      expect(await drain(dataSource)).to.include({ retried: 0, failed: 0, released: 1 })
+      await other.query('ROLLBACK')
+      now += 3_600_000
+      expect(await drain(dataSource)).to.include({ completed: 1 })
+    } finally {
+      await other.destroy()
+      await dataSource.destroy()
+    }
+  })
+})
+
 /** A port that leads to the database until it is closed. */
 async function openWay(host: string, port: number) {
   const sockets = new Set<Socket>()

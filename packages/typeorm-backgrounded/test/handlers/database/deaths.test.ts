@@ -202,6 +202,17 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       return rows.length
     }
 
+    it('are left alone where their worker is not on the list, until the store has been in touch for a lease', async () => {
+      await start('20s')
+      await orphan('again')
+      await working(async () => {
+        await backgrounded(Parcel).ship('ordinary')
+        await until(() => ran.includes('ordinary')) // a worker looks for dead ones before it claims
+      })
+      const rows = await dataSource.query<{ worker: string }[]>(`SELECT worker FROM backgrounded_jobs`)
+      expect(rows).to.deep.equal([{ worker: DEAD }])
+    })
+
     it('run again even if no worker lives for a lease', async () => {
       await start('2s')
       await orphan('again')

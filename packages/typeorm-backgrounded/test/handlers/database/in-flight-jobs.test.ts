@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { InFlightJobs } from '../../../src/handlers/database/server/in-flight-jobs'
-import type { ClaimedRow } from '../../../src/handlers/database/claimed-row'
+import type { ClaimedRow, InFlightRow } from '../../../src/handlers/database/claimed-row'
 
 describe('the jobs in flight of a worker', () => {
   const row = (id: string, { lease = 1, suspect = 0 } = {}) =>
@@ -24,6 +24,13 @@ describe('the jobs in flight of a worker', () => {
     const [kept, gone, takenOver] = jobs.start(3)
     jobs.reconcileWith([row('kept'), row('taken over', { lease: 2 })], new Set())
     expect([kept, gone, takenOver].map((job) => job?.signal.aborted)).to.deep.equal([false, true, true])
+  })
+
+  it('keep it when they have just ended, because their rows may be gone already', () => {
+    jobs.add([row('ended')])
+    const [ended] = jobs.start(1)
+    jobs.reconcileWith([], new Set([ended as InFlightRow]))
+    expect(ended?.signal.aborted).to.equal(false)
   })
 
   it('are joined by a claim whose answer was lost', () => {

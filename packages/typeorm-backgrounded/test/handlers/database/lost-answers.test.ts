@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
-import { Backgrounded, createWorker, drain, withBackgrounded } from '../../../src'
+import { Backgrounded, backgroundedEvents, createWorker, drain, withBackgrounded } from '../../../src'
 import { DatabaseHandler } from '../../../src/handlers/database'
 import { MariaDbJobs } from '../../../src/handlers/database/mariadb/mariadb-jobs'
 import { PostgresJobs } from '../../../src/handlers/database/postgres/postgres-jobs'
@@ -36,7 +36,7 @@ const SERVERS = [
 
 for (const { store, jobs } of SERVERS) {
   describe(`Jobs whose worker died or lost contact, on ${store.name}`, () => {
-    const { reap, acknowledgeAndClaim, claimSuspects, claimedByThisWorker } = jobs
+    const { reap, acknowledgeAndClaim, applyOutcomes, claimSuspects, claimedByThisWorker } = jobs
     let dataSource: DataSource
     let drop: (() => Promise<void>) | undefined
 
@@ -45,7 +45,7 @@ for (const { store, jobs } of SERVERS) {
     })
 
     beforeEach(async () => {
-      ran.length = most = 0
+      ran.length = most = running = 0
       work = () => Promise.resolve()
       const created = await store.create([Letter])
       drop = created.drop
@@ -57,7 +57,7 @@ for (const { store, jobs } of SERVERS) {
     })
 
     afterEach(async () => {
-      Object.assign(jobs, { reap, acknowledgeAndClaim, claimSuspects, claimedByThisWorker })
+      Object.assign(jobs, { reap, acknowledgeAndClaim, applyOutcomes, claimSuspects, claimedByThisWorker })
       await drop?.()
     })
 
@@ -118,6 +118,28 @@ for (const { store, jobs } of SERVERS) {
         await until(() => claims === 2)
       })
       expect(ran).to.have.length(1)
+    })
+
+    it('have not lost their leases, when the answer to their outcomes was lost', async () => {
+      const events: string[] = []
+      for (const event of ['retried', 'completed', 'leaseLost'] as const)
+        backgroundedEvents(dataSource).on(event, () => void events.push(event))
+      jobs.applyOutcomes = async function (this: LeasedJobs, outcomes) {
+        await applyOutcomes.call(this, outcomes)
+        jobs.applyOutcomes = applyOutcomes
+        throw lostAnswer()
+      }
+      jobs.acknowledgeAndClaim = async function (this: LeasedJobs, request) {
+        const reply = await acknowledgeAndClaim.call(this, request)
+        if (request.done.length === 0) return reply
+        jobs.acknowledgeAndClaim = acknowledgeAndClaim
+        throw lostAnswer()
+      }
+      work = () => (ran.length === 1 ? Promise.reject(new Error('once')) : Promise.resolve())
+      await insert('attempt', '0')
+      await working(() => until(() => events.length === 2))
+      expect(events).to.deep.equal(['retried', 'completed'])
+      expect(ran).to.have.length(2)
     })
 
     it('run no more at a time than there are slots, when the answers to several claims were lost', async () => {

@@ -30,6 +30,12 @@ class Parcel {
     ran.push({ on: this, text: `${this.label} ${to}` })
   }
   declare sendBackgrounded: InBackground<Parcel['send']>
+
+  @Backgrounded({ withDeleted: true })
+  trace(): void {
+    ran.push({ on: this, text: `${this.label} traced` })
+  }
+  declare traceBackgrounded: InBackground<Parcel['trace']>
 }
 
 @Entity()
@@ -85,11 +91,11 @@ describe('the prefetched rows of claimed jobs on Postgres', () => {
   }
   const texts = () => ran.map((each) => each.text)
   /** Runs one job after the other, until a row was prefetched with its claim. */
-  const startPrefetching = async (row: Parcel) => {
+  const startPrefetching = async (row: Parcel, call: () => Promise<unknown> = () => row.sendBackgrounded('first')) => {
     await start()
     for (let before = -1; loads !== before;) {
       before = loads
-      await run(() => row.sendBackgrounded('first'))
+      await run(call)
     }
     ran.length = 0
   }
@@ -136,6 +142,21 @@ describe('the prefetched rows of claimed jobs on Postgres', () => {
     await backgrounded([row, row, row]).send('home')
     await done(3)
     expect(new Set(ran.map(({ on }) => on))).to.have.length(3)
+  })
+
+  it('are not taken by a method that loads its row in another way', async () => {
+    const deleted = await parcel('a')
+    await startPrefetching(deleted, () => deleted.traceBackgrounded())
+    const reasons: string[] = []
+    backgroundedEvents(dataSource).on('discarded', ({ reason }) => reasons.push(reason))
+    await dataSource.manager.softRemove(deleted)
+    await dataSource.transaction(async () => {
+      await deleted.sendBackgrounded('never')
+      await deleted.traceBackgrounded()
+    })
+    await done(1)
+    await until(() => reasons.length === 1)
+    expect(texts()).to.deep.equal(['a traced'])
   })
 
   it('are missing when they are gone or soft-deleted', async () => {

@@ -7,6 +7,7 @@ import {
   drain,
   EnqueueError,
   PayloadTooLargeError,
+  settled,
   withBackgrounded,
   type InBackground,
 } from '../../../../src'
@@ -43,6 +44,8 @@ async function roundTrips(runner: QueryRunner, work: () => Promise<unknown>): Pr
 describe('the calls of a transaction on Postgres', () => {
   let dataSource: DataSource
   let drop: () => Promise<void>
+  const errors: string[] = []
+  const logger = { ...silent, error: (_: object, message: string) => void errors.push(message) }
 
   before(async function () {
     await requirePostgres(this)
@@ -50,10 +53,10 @@ describe('the calls of a transaction on Postgres', () => {
   const open = async (options?: DatabaseHandlerOptions, extra = {}) => {
     const store = await createPostgres([Parcel], { poolSize: 2, extra })
     ;({ dataSource, drop } = store)
-    await withBackgrounded(dataSource, { handler: new DatabaseHandler(options), logger: silent }).initialize()
+    await withBackgrounded(dataSource, { handler: new DatabaseHandler(options), logger }).initialize()
   }
   beforeEach(async () => {
-    ran.length = 0
+    ran.length = errors.length = 0
     await open()
   })
   afterEach(() => drop())
@@ -212,6 +215,23 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal([])
   })
 
+  it('leave that code as it is also where they are written before a savepoint', async () => {
+    const row = await saved('a')
+    await dataSource.query(
+      `CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'lost' USING ERRCODE = '40001'; END $$`,
+    )
+    await dataSource.query(
+      'CREATE TRIGGER lose BEFORE INSERT ON backgrounded_jobs FOR EACH ROW EXECUTE FUNCTION lose()',
+    )
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await row.sendBackgrounded('never')
+        await manager.transaction(() => Promise.resolve())
+      }),
+    )
+    expect(failure).to.be.instanceOf(QueryFailedError).with.property('code', '40001')
+  })
+
   it('are due a delay after the call, however long the transaction goes on', async () => {
     const row = await saved('a')
     await dataSource.transaction(async (manager) => {
@@ -240,6 +260,20 @@ describe('the calls of a transaction on Postgres', () => {
       for (let number = 0; number < 5; number++) await row.sendBackgrounded('x'.repeat(400_000))
     })
     expect(await drained()).to.have.length(1_206)
+  })
+
+  it('make the commit fail when the server refuses some that are on their way', async () => {
+    const row = await saved('a')
+    await dataSource.query(`ALTER TABLE backgrounded_jobs ADD CHECK (args <> '["refused"]')`)
+    const failure = await failureOf(
+      dataSource.transaction(async (manager) => {
+        await manager.save(parcel('never'))
+        for (let number = 0; number < 600; number++) void row.sendBackgrounded(number === 0 ? 'refused' : 'never')
+      }),
+    )
+    expect(failure).to.have.property('code', 'ENQUEUE_FAILED')
+    expect(await dataSource.manager.countBy(Parcel, { label: 'never' })).to.equal(0)
+    expect(await drained()).to.deep.equal([])
   })
 
   it('make the commit fail when their table is missing, and leave the connection as it was', async () => {
@@ -311,6 +345,15 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal([])
   })
 
+  it('vanish with such a transaction also when they fill several statements', async () => {
+    const row = await saved('a')
+    await dataSource.transaction(async (manager) => {
+      await manager.query('SELECT nonsense').catch(() => {})
+      await Promise.all(Array.from({ length: 510 }, () => row.sendBackgrounded('never')))
+    })
+    expect(await drained()).to.deep.equal([])
+  })
+
   it('are not reported as rolled back when the answer to the commit is lost', async () => {
     const row = await saved('a')
     const failure = await failureOf(
@@ -355,6 +398,25 @@ describe('the calls of a transaction on Postgres', () => {
     expect(await drained()).to.deep.equal(['a commit', 'a commit'])
     await dataSource.transaction(() => dataSource.query('SELECT 1')) // on both connections
     expect(await drained()).to.deep.equal(['a commit', 'a commit'])
+  })
+
+  it('are stored when they come while the COMMIT of earlier ones is on its way, and never when its answer is ROLLBACK', async () => {
+    const row = await saved('a')
+    for (const isBroken of [false, true]) {
+      const runner = dataSource.createQueryRunner()
+      await runner.startTransaction()
+      const call = backgrounded(row, { manager: runner.manager })
+      await call.send(isBroken ? 'never' : 'early')
+      if (isBroken) await runner.query('SELECT nonsense').catch(() => {})
+      let late: Promise<unknown> | undefined
+      await whenSent(runner, () => (late = call.send(isBroken ? 'never' : 'late')))
+      await runner.commitTransaction()
+      await late
+      await runner.release()
+    }
+    await settled(dataSource)
+    expect(await drained()).to.deep.equal(['a early', 'a late'])
+    expect(errors).to.deep.equal([])
   })
 
   it("are seen by TypeORM's logger", async () => {
