@@ -102,8 +102,8 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const { host, base, connections, commands } = this.whileAttached()
     const onQueues = (queues: readonly string[]) => this.discover(queues)
     const arrivals = new Arrivals(() => connections.open('subscriber'), base, onQueues, host.logger)
-    const concurrency = options.concurrency ?? 1
-    const store = new BullStore(host, base, connections, commands, arrivals, this.options, options, concurrency)
+    const parts = { host, base, connections, commands, arrivals, options: this.options, consumption: options }
+    const store = new BullStore(parts)
     const consumption = new StoreConsumption(store, options, execute, host.logger)
     const running = consumption.finished.catch(() => {}).finally(() => this.running.delete(running))
     this.running.add(running)

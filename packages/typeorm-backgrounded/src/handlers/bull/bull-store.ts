@@ -1,44 +1,43 @@
 import { randomUUID } from 'node:crypto'
-import { LONGEST_TIMER, sleep } from '../../concurrency/sleep'
-import { removeFrom } from '../../concurrency/remove-from'
-import { errorMessage } from '../../reporting/safe-error'
-import { errorText, storableText } from '../../reporting/error-text'
-import { Heartbeat } from '../heartbeat/heartbeat'
-import { threadFile } from '../heartbeat/thread-file'
 import type { ConsumeOptions } from '../contract/consumable'
 import type { HandlerHost } from '../contract/handler'
-import type { Outcome } from '../contract/outcome'
-import { InFlightJob } from '../consumption/in-flight-job'
-import { ProgressWrites, type Progress } from '../consumption/progress-writes'
+import { Contact } from '../consumption/contact'
 import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../consumption/job-store'
+import { ProgressWrites, type Progress } from '../consumption/progress-writes'
 import type { Arrivals } from './arrivals'
+import { ClaimProblems } from './claim-problems'
 import { storeError, type Commands } from './commands'
 import type { Connections } from './connections'
-import { envelopeOf } from './job-record'
 import { warnOfEviction } from './eviction-policy'
+import { IdleTime } from './idle-time'
+import { InFlightRecords, type InFlightRecord } from './in-flight-records'
 import type { ResolvedBullOptions } from './options'
-import type { ClaimedRecord } from './scripts/claimed'
-import { beat, leave } from './scripts/beat'
+import { Reaper } from './reaper'
 import {
   acknowledgeAndClaim,
   type AcknowledgeAndClaimReply,
+  type AcknowledgeAndClaimRequest,
   type Applied,
-  type StoredOutcome,
 } from './scripts/acknowledge-and-claim'
-import { listHeld, progress as progressOf, reapAndPrune, type ReapRequest } from './scripts/reap-and-prune'
-import { beatWithin, type PulseData } from './worker-pulse'
-
-type InFlightRecord = InFlightJob<ClaimedRecord>
+import type { ClaimedRecord } from './scripts/claimed'
+import { listHeld, progress as progressOf, type ReapRequest } from './scripts/reap-and-prune'
+import { storedOutcomeOf } from './stored-outcome'
+import { UnknownAnswers } from './unknown-answers'
+import { WorkerPresence } from './worker-presence'
 
 const TIMEOUT = 5_000
-const FAREWELL_TIMEOUT = 250
-/** How soon a worker without a heartbeat asks again, in ms. */
-const ASK_AGAIN = 20
-const MAX_RETRY_DELAY = 1_000
-/** So many claims without a heartbeat take about 8 s. */
-const MANY_REFUSALS = 30
 const CHECK_NEWS_EVERY = 15_000
-const COMPLAIN_EVERY = 30_000
+
+export interface BullStoreParts {
+  readonly host: HandlerHost
+  /** Begins every key. */
+  readonly base: string
+  readonly connections: Connections
+  readonly commands: Commands
+  readonly arrivals: Arrivals
+  readonly options: ResolvedBullOptions
+  readonly consumption: ConsumeOptions
+}
 
 /** What one worker does with the jobs of one data source in Redis. */
 export class BullStore implements JobStore<InFlightRecord> {
@@ -46,108 +45,76 @@ export class BullStore implements JobStore<InFlightRecord> {
   readonly connections: number
   readonly lease: number
   private readonly worker = randomUUID()
-  private readonly inFlight: InFlightRecord[] = []
   private readonly queues: readonly string[] | undefined
-  private readonly heartbeat: Heartbeat
+  private readonly inFlight: InFlightRecords
+  private readonly unknown: UnknownAnswers
+  private readonly contact: Contact
+  private readonly idle: IdleTime
+  private readonly presence: WorkerPresence
   private readonly progress: ProgressWrites<ClaimedRecord>
-  private readonly reapTimer: NodeJS.Timeout
+  private readonly problems: ClaimProblems
+  private readonly reaper: Reaper
   private requests = 0
-  private nextDue = Infinity
-  /** Jobs of dead workers, and claimed jobs of an unknown answer, which the next claim starts. */
-  private unstarted: InFlightRecord[] = []
-  private seenBreaks: number
-  /** Other workers may have taken this one for dead. */
-  private hasGap = false
-  private lastContact = performance.now()
-  private lastComplaint = -Infinity
-  private isReaping = false
   private newsCheckedAt = performance.now()
-  /** Whether Redis had a heartbeat of this worker at the last request. A worker without one claims nothing. */
-  private isAlive = false
-  /** How often nothing was claimed because this worker had no heartbeat. */
-  private refusals = 0
   private changed = () => {}
 
-  constructor(
-    private readonly host: HandlerHost,
-    private readonly base: string,
-    private readonly ownConnections: Connections,
-    private readonly commands: Commands,
-    private readonly arrivals: Arrivals,
-    private readonly options: ResolvedBullOptions,
-    private readonly consumption: ConsumeOptions,
-    private readonly concurrency: number,
-  ) {
+  constructor(private readonly parts: BullStoreParts) {
+    const { host, base, commands, arrivals, options, consumption } = parts
+    const { logger } = host
+    const { lease, lookAround: every } = options
+    const { worker } = this
     this.queues = consumption.queues === '*' ? undefined : consumption.queues
     this.connections = consumption.once ? 2 : 3
-    this.lease = options.lease
-    this.seenBreaks = commands.breaks
-    this.heartbeat = this.startHeartbeat()
-    this.progress = new ProgressWrites((values) => this.storeProgress(values), host.logger)
-    this.reapTimer = setInterval(() => void this.reapAndPrune(), Math.min(options.lookAround, LONGEST_TIMER))
-    void this.reapAndPrune()
-    if (!consumption.once) void warnOfEviction(commands, host.logger)
+    this.lease = lease
+    const inFlight = new InFlightRecords((claim, value) => this.progress.set(claim, value))
+    const contact = new Contact(lease)
+    this.inFlight = inFlight
+    this.contact = contact
+    this.unknown = new UnknownAnswers(commands)
+    this.idle = new IdleTime(arrivals, consumption.pollInterval, logger)
+    const onGap = () => this.heartbeatHadGap()
+    this.presence = new WorkerPresence({ host, commands, options, consumption, base, worker, onGap })
+    this.progress = new ProgressWrites((values) => this.storeProgress(values), logger)
+    this.problems = new ClaimProblems(logger)
+    const request = () => this.reapRequest()
+    const onReaped = (taken: number) => this.hasReaped(taken)
+    this.reaper = new Reaper({ commands, inFlight, contact, logger, request, every, lease, onReaped })
+    if (!consumption.once) void warnOfEviction(commands, logger)
   }
 
   async acknowledgeAndClaim(
     finished: readonly FinishedJob<InFlightRecord>[],
     slots: number,
   ): Promise<AcknowledgedAndClaimed<InFlightRecord>> {
-    await this.progress.beforeTheEnd(finished, this.host.keepCompleted > 0)
+    const { commands, host, consumption } = this.parts
+    const { inFlight } = this
+    await this.progress.beforeTheEnd(finished, host.keepCompleted > 0)
     // The heartbeat of a drain runs on the main loop, and its first claim may be its last.
-    if (!this.isAlive && slots > 0 && this.consumption.once) await this.comeAlive()
-    await this.reconcile()
+    if (!this.presence.isAlive && slots > 0 && consumption.once) await this.comeAlive()
+    if (this.unknown.hasAny) await this.reconcile()
     const start = performance.now()
-    const { breaks } = this.commands
-    const ended = new Set(finished.map(({ job }) => job))
-    const request = {
-      finished: finished.map((each) => this.outcomeToApply(each)),
-      slots: slots - this.unstarted.filter(({ died }) => !died).length,
-      queues: this.queues,
-      turn: this.requests,
-      worker: this.worker,
-      token: this.newToken(),
-      ...this.suspectsWanted(ended),
-      keepsCompleted: this.host.keepCompleted > 0,
-    }
-    const reply = await this.commands.run(acknowledgeAndClaim, [JSON.stringify(request)], TIMEOUT)
-    // Only when this is new, because each beat reports it too.
-    if (this.isAlive && !reply.isAlive && this.inFlight.length > ended.size) this.hasGap = true
-    this.isAlive = reply.isAlive
-    this.lastContact = start
-    const mayBeSentTwice = breaks !== this.commands.breaks
-    const leaseLost = new Set<InFlightRecord>()
-    const refused = new Map<InFlightRecord, unknown>()
-    finished.forEach(({ job, isRepeated = false }, index) => {
-      const applied = reply.applied[index] as Applied
-      if (applied instanceof Error) return refused.set(job, storeError(applied))
-      removeFrom(this.inFlight, job)
-      // A job that is gone was removed by this same request, if ioredis or the loop has sent it before.
-      if (applied === 'leaseLost' || (applied === 'gone' && !isRepeated && !mayBeSentTwice)) leaseLost.add(job)
-      return undefined
-    })
-    this.nextDue = this.nextDueOf(reply)
-    this.complain(reply.problems)
-    if (reply.isMore && reply.claimed.length === 0 && this.unstarted.length === 0)
-      return { ...(await this.acknowledgeAndClaim([], slots)), leaseLost, refused }
-    const claimed = [...this.unstarted, ...reply.claimed.map((record) => this.add(record))]
-    this.unstarted = []
-    if (claimed.length > 0) this.heartbeat.isRunning(this.inFlight.map(({ name }) => name))
+    const { breaks } = commands
+    const request = this.requestOf(finished, slots)
+    const reply = await commands.run(acknowledgeAndClaim, [JSON.stringify(request)], TIMEOUT)
+    if (this.presence.hasJustDied(reply.isAlive) && inFlight.count > finished.length) this.unknown.hadGap()
+    this.contact.madeAt(start)
+    const acknowledged = this.acknowledge(finished, reply, breaks !== commands.breaks)
+    this.idle.claimEnded(reply)
+    this.problems.log(reply.problems)
+    if (reply.isMore && reply.claimed.length === 0 && inFlight.hasStartedAll)
+      return { ...(await this.acknowledgeAndClaim([], slots)), ...acknowledged }
+    const claimed = inFlight.start(reply.claimed)
+    if (claimed.length > 0) this.presence.isRunning(inFlight.names)
     const isAll = reply.claimed.length < request.slots && reply.problems.length === 0 && !reply.isMore
-    return { leaseLost, refused, claimed, isAll }
+    return { ...acknowledged, claimed, isAll }
   }
 
-  async wait(signal: AbortSignal): Promise<void> {
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal])
-    const until = Math.min(Date.now() + this.consumption.pollInterval, this.nextDue)
-    await Promise.race([this.arrivals.next(either), sleep(until - Date.now(), either)])
-    over.abort()
+  wait(signal: AbortSignal): Promise<void> {
+    return this.idle.pass(signal)
   }
 
   get hasNews(): boolean {
-    // The answer to a claim may not have arrived.
-    return this.unstarted.length > 0 || this.hasGap || this.seenBreaks !== this.commands.breaks
+    return !this.inFlight.hasStartedAll || this.unknown.hasAny
   }
 
   onNews(changed: () => void): void {
@@ -156,148 +123,102 @@ export class BullStore implements JobStore<InFlightRecord> {
 
   async close(): Promise<void> {
     this.progress.close()
-    clearInterval(this.reapTimer)
-    this.arrivals.close()
-    await this.heartbeat.stop()
-    if (!this.commands.isOut) await this.commands.run(leave, [this.worker], FAREWELL_TIMEOUT).catch(() => {}) // then its key ends by itself
+    this.reaper.close()
+    this.parts.arrivals.close()
+    await this.presence.leave()
   }
 
-  private startHeartbeat(): Heartbeat {
-    const { beat: every, gap, lease, redis } = this.options
-    const { base, worker, commands } = this
-    const data: PulseData = { redis, base, worker, lease, every, gap }
-    return new Heartbeat({
-      every,
-      longestSilence: this.consumption.maxSilence,
-      // A drain is over too soon to be worth a thread, most of all in tests.
-      thread: this.consumption.once ? undefined : { file: threadFile(() => __dirname), data },
-      pulse: () => ({ beat: () => beatWithin(commands, data), close() {} }),
-      onGap: () => {
-        if (this.inFlight.length === 0) return
-        this.hasGap = true
-        this.changed()
-      },
-      logger: this.host.logger,
-    })
-  }
-
-  private nextDueOf({ isAlive, nextDue }: AcknowledgeAndClaimReply): number {
-    if (isAlive) {
-      this.refusals = 0
-      return nextDue === undefined ? Infinity : Date.now() + nextDue
+  private requestOf(finished: readonly FinishedJob<InFlightRecord>[], slots: number): AcknowledgeAndClaimRequest {
+    return {
+      finished: finished.map(storedOutcomeOf),
+      slots: slots - this.inFlight.waiting,
+      queues: this.queues,
+      turn: this.requests,
+      worker: this.worker,
+      token: this.newToken(),
+      ...this.suspectsWanted(finished),
+      keepsCompleted: this.parts.host.keepCompleted > 0,
     }
-    if (this.refusals++ === MANY_REFUSALS) {
-      this.host.logger.warn({}, 'nothing is claimed: the heartbeat of this worker has not reached Redis')
-    }
-    return Date.now() + Math.min(ASK_AGAIN * this.refusals, MAX_RETRY_DELAY)
-  }
-
-  private async comeAlive(): Promise<void> {
-    const { lease, gap } = this.options
-    const wasAlive = await this.commands.run(beat, [this.worker, lease, gap], TIMEOUT)
-    if (!wasAlive && this.inFlight.length > 0) this.hasGap = true
   }
 
   /**
    * How many suspects may be claimed. After one death they run together, in up to half of the slots. After a second death,
    * or with only one attempt left, a suspect runs beside no other suspect.
    */
-  private suspectsWanted(ended: ReadonlySet<InFlightRecord>): { suspects: number; loneSuspect: boolean } {
-    const running = this.inFlight.filter((job) => job.claim.isSuspect && !job.died && !ended.has(job))
+  private suspectsWanted(
+    finished: readonly FinishedJob<InFlightRecord>[],
+  ): Pick<AcknowledgeAndClaimRequest, 'suspects' | 'loneSuspect'> {
+    const running = this.inFlight.suspects(new Set(finished.map(({ job }) => job)))
     const isOneAlone = running.some(({ claim }) => claim.isAlone)
-    const most = Math.max(1, Math.floor(this.concurrency / 2))
+    const most = Math.max(1, Math.floor((this.parts.consumption.concurrency ?? 1) / 2))
     return { suspects: isOneAlone ? 0 : Math.max(0, most - running.length), loneSuspect: running.length === 0 }
   }
 
-  /**
-   * Compares the jobs in flight with those that Redis has as claimed by this worker, when an answer has not arrived or
-   * other workers may have taken this one for dead.
-   */
+  /** @param mayBeSentTwice whether ioredis may have sent the request again after a broken connection */
+  private acknowledge(
+    finished: readonly FinishedJob<InFlightRecord>[],
+    reply: AcknowledgeAndClaimReply,
+    mayBeSentTwice: boolean,
+  ): Pick<AcknowledgedAndClaimed<InFlightRecord>, 'leaseLost' | 'refused'> {
+    const leaseLost = new Set<InFlightRecord>()
+    const refused = new Map<InFlightRecord, unknown>()
+    finished.forEach(({ job, isRepeated = false }, index) => {
+      const applied = reply.applied[index] as Applied
+      if (applied instanceof Error) return refused.set(job, storeError(applied))
+      this.inFlight.remove(job)
+      // A job that is gone was removed by this same request, if ioredis or the loop has sent it before.
+      if (applied === 'leaseLost' || (applied === 'gone' && !isRepeated && !mayBeSentTwice)) leaseLost.add(job)
+      return undefined
+    })
+    return { leaseLost, refused }
+  }
+
+  /** Compares the jobs in flight with those that Redis has as claimed by this worker. */
   private async reconcile(): Promise<void> {
-    const { breaks } = this.commands
-    if (breaks === this.seenBreaks && !this.hasGap) return
-    const stored = await this.commands.run(
-      listHeld,
-      [JSON.stringify({ queues: this.queues, worker: this.worker })],
-      TIMEOUT,
-    )
-    this.seenBreaks = breaks
-    this.hasGap = false
-    // The same token may belong to several jobs, when ioredis has sent a claim twice.
-    const claims = new Set(stored.map(claimOf))
-    const known = new Set<string>()
-    for (const job of this.inFlight) {
-      known.add(claimOf(job.claim))
-      if (!claims.has(claimOf(job.claim))) job.lose()
-    }
-    for (const record of stored) if (!known.has(claimOf(record))) this.unstarted.push(this.add(record))
+    const { commands } = this.parts
+    const { breaks } = commands
+    const request = JSON.stringify({ queues: this.queues, worker: this.worker })
+    const stored = await commands.run(listHeld, [request], TIMEOUT)
+    this.unknown.resolve(breaks)
+    this.inFlight.reconcileWith(stored)
   }
 
-  /**
-   * Called every few seconds. Takes over the jobs of dead workers, removes old jobs, and notices lost contact with
-   * Redis.
-   */
-  private async reapAndPrune(): Promise<void> {
-    if (this.isReaping) return
-    this.isReaping = true
-    const start = performance.now()
-    try {
-      // Redis must decide within a short time, because this worker must still be alive when the answer arrives.
-      const taken = await this.commands.run(reapAndPrune, [JSON.stringify(this.reapRequest())], this.options.lease / 4)
-      this.lastContact = start
-      for (const record of taken) this.unstarted.push(this.add(record))
-      if (taken.length > 0) this.changed()
-      this.checkNews()
-    } catch (error) {
-      this.host.logger.debug({ err: error }, 'Redis did not answer the search for dead workers')
-      if (performance.now() - this.lastContact <= this.options.lease) return
-      for (const job of this.inFlight) job.lose()
-    } finally {
-      this.isReaping = false
-    }
+  private async comeAlive(): Promise<void> {
+    const wasAlive = await this.presence.comeAlive()
+    if (!wasAlive && this.inFlight.count > 0) this.unknown.hadGap()
   }
 
-  private checkNews(): void {
-    const now = performance.now()
-    if (this.consumption.once || now - this.newsCheckedAt < CHECK_NEWS_EVERY) return
-    this.newsCheckedAt = now
-    void this.arrivals.check(TIMEOUT, () => this.ownConnections.giveUp('Redis does not answer on one of them'))
+  private heartbeatHadGap(): void {
+    if (this.inFlight.count === 0) return
+    this.unknown.hadGap()
+    this.changed()
   }
 
   private reapRequest(): ReapRequest {
-    const { keepFailed, lease, gap } = this.options
+    const { host, options } = this.parts
+    const { keepFailed, lease, gap } = options
     return {
       queues: this.queues,
       worker: this.worker,
       token: this.newToken(),
       lease,
       gap,
-      keep: {
-        completedAge: this.host.keepCompleted,
-        failedAge: keepFailed.age,
-        failedCount: keepFailed.count,
-      },
+      keep: { completedAge: host.keepCompleted, failedAge: keepFailed.age, failedCount: keepFailed.count },
     }
   }
 
-  private complain(problems: AcknowledgeAndClaimReply['problems']): void {
-    if (problems.length === 0 || performance.now() - this.lastComplaint < COMPLAIN_EVERY) return
-    this.lastComplaint = performance.now()
-    this.host.logger.error({ problems }, 'jobs of some queues cannot be claimed')
+  private hasReaped(taken: number): void {
+    if (taken > 0) this.changed()
+    this.checkNews()
   }
 
-  private outcomeToApply({ job, outcome }: FinishedJob<InFlightRecord>): StoredOutcome {
-    const { queue, id, token } = job.claim
-    return { queue, id, token, died: job.died, ...storedOutcomeOf(outcome) }
+  private checkNews(): void {
+    const { arrivals, connections, consumption } = this.parts
+    const now = performance.now()
+    if (consumption.once || now - this.newsCheckedAt < CHECK_NEWS_EVERY) return
+    this.newsCheckedAt = now
+    void arrivals.check(TIMEOUT, () => connections.giveUp('Redis does not answer on one of them'))
   }
-
-  private add(record: ClaimedRecord): InFlightRecord {
-    const job = new InFlightJob(record, envelopeOf(record), record.died, this.setProgress)
-    this.inFlight.push(job)
-    return job
-  }
-
-  private readonly setProgress = (claim: ClaimedRecord, value: unknown) => this.progress.set(claim, value)
 
   private async storeProgress(values: readonly Progress<ClaimedRecord>[]): Promise<void> {
     const request = values.flatMap(({ claim: { queue, id, token }, progress }) => [
@@ -306,37 +227,10 @@ export class BullStore implements JobStore<InFlightRecord> {
       token,
       progress ?? 'null',
     ])
-    await this.commands.run(progressOf, request, TIMEOUT)
+    await this.parts.commands.run(progressOf, request, TIMEOUT)
   }
 
   private newToken(): string {
     return `${this.worker}/${++this.requests}`
   }
-}
-
-function storedOutcomeOf(outcome: Outcome): Omit<StoredOutcome, 'queue' | 'id' | 'token'> {
-  switch (outcome.state) {
-    case 'completed':
-      return { state: 'completed' }
-    case 'retried': {
-      const { delay, error, attemptsLeft = 1 } = outcome
-      return { state: 'retried', delay, isLast: attemptsLeft < 2, ...errorOf(error) }
-    }
-    case 'failed':
-      return { state: 'failed', ...errorOf(outcome.error) }
-    case 'discarded':
-      return { state: 'discarded', reason: storableText(outcome.reason) }
-    case 'released':
-      return { state: 'released', delay: outcome.delay, reason: storableText(outcome.reason), since: outcome.since }
-  }
-}
-
-function claimOf({ queue, id, token }: ClaimedRecord): string {
-  return JSON.stringify([queue, id, token])
-}
-
-function errorOf(error: unknown): { reason: string; stacktrace: string } {
-  const text = errorText(error)
-  const [firstLine = text] = text.split('\n', 1)
-  return { reason: storableText(errorMessage(error)) || firstLine, stacktrace: JSON.stringify([text]) }
 }

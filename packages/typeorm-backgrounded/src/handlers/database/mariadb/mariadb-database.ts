@@ -7,8 +7,8 @@ import type { JobEnvelope } from '../../../job/envelope'
 import { lacksBackslashEscapes, withoutEscapes } from '../../../database/mariadb/backslash-escapes'
 import { inGroups } from '../../../database/row-group'
 import type { EnqueueResult } from '../../contract/handler'
-import { Heartbeat } from '../../heartbeat/heartbeat'
-import { threadFile } from '../../heartbeat/thread-file'
+import type { Heartbeat } from '../../heartbeat/heartbeat'
+import { startHeartbeat } from '../../heartbeat/worker-heartbeat'
 import type { JobStore } from '../../consumption/job-store'
 import type { TransactionRows } from '../../contract/transaction-rows'
 import type { InFlightRow } from '../claimed-row'
@@ -160,7 +160,7 @@ export class MariaDbDatabase implements JobDatabase {
   private startHeartbeat(
     jobs: MariaDbJobsOptions,
     table: MariaDbJobs,
-    { once, maxSilence }: BuiltInConsumeOptions,
+    consumption: BuiltInConsumeOptions,
     onGap: () => void,
   ): Heartbeat {
     const mysql2 = driverPath('mysql2')
@@ -168,12 +168,12 @@ export class MariaDbDatabase implements JobDatabase {
     const data: PulseData | undefined = mysql2
       ? { mysql2, connection: connectionOptions(dataSource), tables: this.tables, jobs }
       : undefined
-    return new Heartbeat({
+    return startHeartbeat({
       every: this.lease / 4,
-      longestSilence: maxSilence,
-      // A drain is over too soon to be worth a thread, most of all in tests.
-      thread: once ? undefined : { file: threadFile(() => __dirname), data },
-      pulse: () => ({ beat: () => table.beat(), close() {} }),
+      consumption,
+      directory: () => __dirname,
+      data,
+      beat: () => table.beat(),
       onGap,
       logger,
     })

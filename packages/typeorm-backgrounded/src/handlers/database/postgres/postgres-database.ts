@@ -4,8 +4,8 @@ import type { DataSource, QueryRunner } from 'typeorm'
 import type { JobEnvelope } from '../../../job/envelope'
 import type { EnqueueResult } from '../../contract/handler'
 import { inGroups } from '../../../database/row-group'
-import { Heartbeat } from '../../heartbeat/heartbeat'
-import { threadFile } from '../../heartbeat/thread-file'
+import type { Heartbeat } from '../../heartbeat/heartbeat'
+import { startHeartbeat } from '../../heartbeat/worker-heartbeat'
 import type { JobStore } from '../../consumption/job-store'
 import type { HeldCall, TransactionRows } from '../../contract/transaction-rows'
 import type { InFlightRow } from '../claimed-row'
@@ -217,19 +217,19 @@ export class PostgresDatabase implements JobDatabase {
   private startHeartbeat(
     jobs: PostgresWorkerOptions,
     table: PostgresJobs,
-    { once, maxSilence }: BuiltInConsumeOptions,
+    consumption: BuiltInConsumeOptions,
     onGap: () => void,
   ): Heartbeat {
     const pg = driverPath('pg')
     const client = clientOptions(this.host.dataSource)
     const { isOwned: ownsSession } = this.session
     const data: PulseData | undefined = pg ? { pg, client, ownsSession, tables: this.tables, jobs } : undefined
-    return new Heartbeat({
+    return startHeartbeat({
       every: this.options.lease / 4,
-      longestSilence: maxSilence,
-      // A drain is over too soon to be worth a thread, most of all in tests.
-      thread: once ? undefined : { file: threadFile(() => __dirname), data },
-      pulse: () => ({ beat: () => table.beat(), close() {} }),
+      consumption,
+      directory: () => __dirname,
+      data,
+      beat: () => table.beat(),
       onGap,
       logger: this.host.logger,
     })

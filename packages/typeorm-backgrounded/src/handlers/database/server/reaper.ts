@@ -1,6 +1,6 @@
 import { LONGEST_TIMER } from '../../../concurrency/sleep'
 import type { BuiltInHost } from '../../contract/built-in'
-import type { Contact } from './contact'
+import type { Contact } from '../../consumption/contact'
 import type { InFlightJobs } from './in-flight-jobs'
 import type { LeaseNumbers } from './lease-numbers'
 import type { LeasedJobs } from './leased-jobs'

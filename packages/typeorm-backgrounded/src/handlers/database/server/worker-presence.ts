@@ -1,7 +1,7 @@
 import { sleep } from '../../../concurrency/sleep'
 import { StoreUnavailableError } from '../../../errors'
 import type { Heartbeat } from '../../heartbeat/heartbeat'
-import type { Contact } from './contact'
+import type { Contact } from '../../consumption/contact'
 import type { LeasedJobs } from './leased-jobs'
 import type { UnknownAnswers } from './unknown-answers'
 

@@ -1,4 +1,4 @@
-/** When this worker was last in touch with the database, by `performance.now()`. */
+/** When this worker was last in touch with its store, by `performance.now()`. */
 export class Contact {
   private last = performance.now()
 
@@ -7,7 +7,7 @@ export class Contact {
     private readonly lease: number,
   ) {}
 
-  /** @param time when a statement was sent that the database has answered */
+  /** @param time when a statement was sent that the store has answered */
   madeAt(time: number): void {
     this.last = time
   }
