@@ -43,16 +43,16 @@ class Plant {
   @AfterCommitBackgrounded() welcome(): void {}
 }
 
-/** A handler that tells when it is attached and closed. */
+/** A handler that records when it is attached and closed. */
 class Telling extends FakeHandler {
-  readonly told: string[] = []
+  readonly calls: string[] = []
   closing: () => Promise<void> = () => Promise.resolve()
 
   attach(): void {
-    this.told.push('attach')
+    this.calls.push('attach')
   }
   close(): Promise<void> {
-    this.told.push('close')
+    this.calls.push('close')
     return this.closing()
   }
 }
@@ -121,13 +121,13 @@ describe('attaching', () => {
     attach(handler)
     attach(handler, { defaults: { attempts: 3 } })
     await quiet()
-    expect(handler.told).to.deep.equal(['attach'])
+    expect(handler.calls).to.deep.equal(['attach'])
     await (await plant()).waterBackgrounded('x')
     await drain(dataSource)
     expect(ran).to.deep.equal(['x'])
     expect(handler.jobs.map(({ method }) => method)).to.have.members(['welcome', 'water'])
     await dataSource.destroy()
-    expect(handler.told).to.deep.equal(['attach', 'close'])
+    expect(handler.calls).to.deep.equal(['attach', 'close'])
   })
 
   it('again with the same handler and another name of the data source attaches it, and does not close it', async () => {
@@ -135,7 +135,7 @@ describe('attaching', () => {
     await attach(handler).initialize()
     attach(handler, { source: 'other' })
     await quiet()
-    expect(handler.told).to.deep.equal(['attach', 'attach'])
+    expect(handler.calls).to.deep.equal(['attach', 'attach'])
     await (await plant()).waterBackgrounded('x')
     expect(handler.jobs.at(-1)).to.have.property('source', 'other')
   })
@@ -146,8 +146,8 @@ describe('attaching', () => {
     attach(two)
     attach(one)
     await quiet()
-    expect(one.told.at(-1)).to.equal('attach')
-    expect(two.told).to.deep.equal(['attach', 'close'])
+    expect(one.calls.at(-1)).to.equal('attach')
+    expect(two.calls).to.deep.equal(['attach', 'close'])
     expect(await (await plant()).waterBackgrounded('x')).to.have.property('state', 'enqueued')
     expect(one.jobs.length).to.be.greaterThan(0)
   })
@@ -182,7 +182,7 @@ describe('attaching', () => {
       .with.property('code', 'MISSING_TABLE')
     expect(() => attach(handler, { defaults: { attempts: -1 } })).to.throw()
     await quiet()
-    expect(handler.told).to.deep.equal(['attach'])
+    expect(handler.calls).to.deep.equal(['attach'])
     expect(await (await plant()).waterBackgrounded('x')).to.have.property('state', 'enqueued')
     await dataSource.destroy()
     await dataSource.initialize()
@@ -238,9 +238,9 @@ describe('attaching', () => {
     await (await runner.manager.save(new Plant())).waterBackgrounded('never')
     attach(new NullHandler())
     await quiet()
-    expect(handler.told).to.deep.equal(['attach'])
+    expect(handler.calls).to.deep.equal(['attach'])
     await dataSource.destroy()
-    expect(handler.told).to.deep.equal(['attach', 'close'])
+    expect(handler.calls).to.deep.equal(['attach', 'close'])
   })
 })
 
@@ -302,7 +302,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
           .catch((error: Error) => error)
         expect(failure).to.have.property('message', 'a bad migration')
         expect(dataSource.isInitialized).to.equal(false)
-        expect(handler.told).to.deep.equal(['attach', 'close'])
+        expect(handler.calls).to.deep.equal(['attach', 'close'])
       } finally {
         await drop()
       }

@@ -20,13 +20,13 @@ export interface ServerPlace {
 
 export type Store = 'redis' | 'postgres' | 'mariadb' | 'sqlite'
 
-/** A place that nobody else knows, gone after `dispose`. */
+/** A private place, which `dispose` removes. */
 export interface PrivatePlace extends Place {
   readonly store: Store
   /** The Node that its processes run on. */
   readonly node: string
   isBlank: boolean
   /** Lets a database catch up with a large fill, so that it does not do so in the middle of a measurement. */
-  settle(): Promise<void>
+  letCatchUp(): Promise<void>
   dispose(): Promise<void>
 }

@@ -28,14 +28,14 @@ export async function disposeAll(): Promise<void> {
 }
 
 async function make(store: Store, pool: number, node: string): Promise<PrivatePlace> {
-  const { parts, settle, dispose } = await PARTS[store](`backgrounded_bench_${randomBytes(6).toString('hex')}`)
+  const { parts, letCatchUp, dispose } = await PARTS[store](`backgrounded_bench_${randomBytes(6).toString('hex')}`)
   const place: PrivatePlace = {
     ...parts,
     pool,
     store,
     node,
     isBlank: true,
-    settle,
+    letCatchUp,
     async dispose() {
       if (open.delete(place)) await dispose()
     },
@@ -46,22 +46,22 @@ async function make(store: Store, pool: number, node: string): Promise<PrivatePl
 
 interface Parts {
   readonly parts: Omit<Place, 'pool' | 'isBlank'>
-  readonly settle: () => Promise<void>
+  readonly letCatchUp: () => Promise<void>
   readonly dispose: () => Promise<void>
 }
 
 const PARTS: Readonly<Record<Store, (name: string) => Promise<Parts>>> = {
   async postgres(name) {
     const postgres = await createPostgres(name)
-    return { parts: { postgres }, settle: () => vacuum(postgres), dispose: () => dropPostgres(postgres) }
+    return { parts: { postgres }, letCatchUp: () => vacuum(postgres), dispose: () => dropPostgres(postgres) }
   },
 
   async redis(name) {
-    const { parts, settle, dispose } = await PARTS.postgres(name)
+    const { parts, letCatchUp, dispose } = await PARTS.postgres(name)
     const redis = await startRedis()
     return {
       parts: { ...parts, redis: { host: redis.host, port: redis.port } },
-      settle,
+      letCatchUp,
       async dispose() {
         await redis.end()
         await dispose()
@@ -71,14 +71,14 @@ const PARTS: Readonly<Record<Store, (name: string) => Promise<Parts>>> = {
 
   async mariadb(name) {
     const mariadb = await createMariaDb(name)
-    return { parts: { mariadb }, settle: async () => {}, dispose: () => dropMariaDb(mariadb) }
+    return { parts: { mariadb }, letCatchUp: async () => {}, dispose: () => dropMariaDb(mariadb) }
   },
 
   async sqlite(name) {
     const directory = mkdtempSync(join(tmpdir(), `${name}-`))
     return {
       parts: { sqlite: join(directory, 'bench.sqlite') },
-      settle: async () => {},
+      letCatchUp: async () => {},
       dispose: async () => rmSync(directory, { recursive: true, force: true }),
     }
   },

@@ -26,7 +26,7 @@ export async function keep(fresh: Result): Promise<void> {
   await generate()
 }
 
-/** The documents anew, from the kept result. */
+/** Generates the documents again, from the kept result. */
 export async function generate(): Promise<void> {
   const result = latest()
   if (!result) throw new Error('There is no kept result: npm run bench -- --write')

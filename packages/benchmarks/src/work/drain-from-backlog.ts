@@ -16,7 +16,7 @@ export const drainFromBacklog: Work<BacklogSettings> = async (side, place, { bac
   const { jobs } = settings
   const missing = backlog + jobs - (waiting.get(place) ?? 0)
   await Child.run('fill', side, place, { jobs: missing, chunk: FILL_CHUNK })
-  await place.settle()
+  await place.letCatchUp()
   const reports = await runWorkers(side, place, { ...settings, isEndless: true })
   const ran = reports.reduce((sum, { marks }) => sum + (marks.at(-1)?.runs ?? 0), 0)
   waiting.set(place, backlog + jobs - ran)

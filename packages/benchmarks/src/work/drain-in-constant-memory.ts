@@ -9,7 +9,7 @@ const SAMPLES = 10
 export const drainInConstantMemory: Work<WorkersSettings> = async (side, place, settings) => {
   const { jobs } = settings
   await Child.run('fill', side, place, { jobs, chunk: FILL_CHUNK })
-  await place.settle()
+  await place.letCatchUp()
   const reports = await runWorkers(side, place, settings)
   const marks = reports.flatMap(({ marks }) => marks)
   const samples = Array.from({ length: SAMPLES }, (_, index) => {

@@ -13,7 +13,7 @@ export const drainWithHeldHorizon: Work<HorizonSettings> = async (side, place, s
   const { jobs, isHeld } = settings
   if (!place.postgres) throw new Error('Only Postgres has such a horizon.')
   await Child.run('fill', side, place, { jobs, chunk: FILL_CHUNK })
-  await place.settle()
+  await place.letCatchUp()
   const release = isHeld ? await holdSnapshot(place.postgres) : undefined
   try {
     const reports = await runWorkers(side, place, settings)

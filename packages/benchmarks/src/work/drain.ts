@@ -15,7 +15,7 @@ export const FILL_CHUNK = 500
 export const drain: Work<DrainSettings> = async (side, place, { text, isEmpty, ...settings }) => {
   const { jobs } = settings
   await Child.run('fill', side, place, { jobs, chunk: FILL_CHUNK, text, isEmpty })
-  await place.settle()
+  await place.letCatchUp()
   const reports = await runWorkers(side, place, settings)
   return { pace: paceOf(reports, jobs), rss: Math.max(...reports.map(({ peakRss }) => peakRss)) }
 }

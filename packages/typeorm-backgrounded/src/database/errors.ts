@@ -38,7 +38,7 @@ const READ_ONLY_CODES = new Set([
   'ER_READ_ONLY_MODE',
   'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
 ])
-/** The server has ended a statement that took too long, or somebody has cancelled it. */
+/** The server has ended a statement that took too long, or another session has cancelled it. */
 const CANCELLED_CODES = new Set([
   '57014', // query canceled
   'ER_QUERY_INTERRUPTED',

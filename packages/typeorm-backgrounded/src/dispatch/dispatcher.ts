@@ -222,7 +222,7 @@ export class Dispatcher {
     const { outbox } = this.host
     const [written, deferred, unsent] = [ofFate(jobs, 'written'), ofFate(jobs, 'deferred'), ofFate(jobs, 'pending')]
     if (outbox && written.length > 0) this.deliveries.track(outbox.push(written))
-    else if (written.length > 0) this.announce(written)
+    else if (written.length > 0) this.emitEnqueued(written)
     if (deferred.length > 0) this.deliver(deferred, runner)
     if (unsent.length > 0) this.rescue(unsent, runner)
   }
@@ -233,7 +233,7 @@ export class Dispatcher {
     this.deliver(unsent, runner)
   }
 
-  private announce(written: readonly JobEnvelope[]): void {
+  private emitEnqueued(written: readonly JobEnvelope[]): void {
     this.host.handler.committed?.(written)
     for (const envelope of written) this.reports.enqueued(envelope)
   }

@@ -1,7 +1,7 @@
 /** An entity's key: the value where there is one primary column, otherwise an object with every primary property. */
 export type EntityKey = string | number | bigint | boolean | Date | Uint8Array | object
 
-/** Stands for a row that nobody loaded; made by `reference()`. */
+/** Stands for a row that is not loaded; made by `reference()`. */
 export class EntityReference<T extends object = object> {
   /** Keeps references to different classes apart in the type system; never set. */
   declare protected readonly entity: T

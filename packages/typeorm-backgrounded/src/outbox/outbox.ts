@@ -12,7 +12,7 @@ import { MariaDbOutbox } from './mariadb-outbox'
 import { withTableAdvice } from './missing-table'
 import type { NewRow, OutboxStore, OutboxStoreHost } from './outbox-store'
 import { OUTBOX_TABLES } from './outbox-table'
-import { payloadAfter, payloadOf } from './payload'
+import { payloadWithElapsedDelay, payloadOf } from './payload'
 import { PostgresOutbox } from './postgres-outbox'
 import { SqliteOutbox } from './sqlite-outbox'
 
@@ -120,7 +120,7 @@ export class Outbox {
     const now = performance.now()
     return calls.map(({ row, since }) => {
       this.delivery.mayPush(row.job, { calledAt: since, writtenAt: now })
-      return { id: row.job.id, payload: payloadAfter(row, now - since) }
+      return { id: row.job.id, payload: payloadWithElapsedDelay(row, now - since) }
     })
   }
 

@@ -7,7 +7,7 @@ import type { OutboxStoreHost } from './outbox-store'
 const TRIES = 5
 const PATIENCE: Patience = { connect: 10_000, answer: 15_000, subject: 'The outbox has not been reached' }
 
-/** A connection of the pool for one piece of work, in nobody's transaction. */
+/** A connection of the pool for one piece of work, outside of every transaction of the application. */
 export class OwnConnection {
   constructor(
     private readonly dataSource: DataSource,

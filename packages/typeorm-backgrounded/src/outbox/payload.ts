@@ -18,7 +18,7 @@ export function payloadOf(job: JobEnvelope): string | PayloadTooLargeError {
 }
 
 /** The payload of a job that is written `ms` after its call. */
-export function payloadAfter({ job, payload }: { job: JobEnvelope; payload: string }, ms: number): string {
+export function payloadWithElapsedDelay({ job, payload }: { job: JobEnvelope; payload: string }, ms: number): string {
   return job.delay === undefined ? payload : asciiJson(withElapsedDelay(job, Math.round(ms)))
 }
 

@@ -4,7 +4,7 @@ import { tableNames } from '../database/table-names'
 import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
 import { BackgroundedOutboxRow } from './outbox-table'
 
-/** How long to go on trying while somebody else is SQLite's one writer, in ms. What stays is relayed. */
+/** How many ms to retry while another process is SQLite's one writer. Rows that stay are relayed. */
 const PATIENCE = 10_000
 
 /**
@@ -38,7 +38,7 @@ export class SqliteOutbox implements OutboxStore {
   async take(limit: number, lease: number, ids?: readonly string[]): Promise<TakenRow[]> {
     const now = Date.now()
     const { source, destination } = this.host
-    // Looking costs nobody anything, and taking makes this the one writer.
+    // Reads first, because reading blocks no other process, but taking a row makes this process SQLite's one writer.
     const isAny = ids ?? (await this.connection.read((run) => run(this.sql.find).get(source, destination, now)))
     if (!isAny) return []
     const found = await this.connection.write((run) => {

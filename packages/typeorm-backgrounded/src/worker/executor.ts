@@ -172,7 +172,7 @@ export class Executor {
   private invoke(run: Run, receiver: object, args: unknown[]): unknown {
     const method = (receiver as Record<string, unknown>)[run.method.property]
     if (typeof method !== 'function')
-      throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is no method.`)
+      throw new UnknownMethodError(`${run.summary.entity}.${run.method.property} is not a method.`)
     const { manager, logger, now } = this.host
     const enqueuedAt = run.received.enqueuedAt ?? now()
     const job = new RunningJob(run.job, run.summary, {

@@ -195,12 +195,12 @@ for (const { name, handler, open, postgres } of stores) {
     })
 
     it('emits the same events for a plain insert as for every job, without arguments', async () => {
-      const told: object[] = []
-      backgroundedEvents(dataSource).on('enqueued', ({ job }) => told.push(job))
+      const enqueued: object[] = []
+      backgroundedEvents(dataSource).on('enqueued', ({ job }) => enqueued.push(job))
       await pictures().insert({ title: 'a' })
       await outcome()
-      expect(told).to.have.length(2)
-      for (const job of told) expect(job).to.have.all.keys('id', 'entity', 'key', 'method', 'queue')
+      expect(enqueued).to.have.length(2)
+      for (const job of enqueued) expect(job).to.have.all.keys('id', 'entity', 'key', 'method', 'queue')
     })
 
     it('enqueues for rows that a cascade saves', async () => {

@@ -136,9 +136,9 @@ for (const { name, make, outbox } of handlers) {
     })
 
     it('is not made by @AfterCommitBackgrounded', async () => {
-      // Subscribers are told at once, one after the other: the connection goes between the write and the job.
-      const letGo = { listenTo: () => Parcel, afterInsert: () => void runner.release() }
-      dataSource.subscribers.unshift(letGo)
+      // Subscribers are called one after the other, so the connection is released between the write and the job.
+      const releasing = { listenTo: () => Parcel, afterInsert: () => void runner.release() }
+      dataSource.subscribers.unshift(releasing)
       await runner.startTransaction()
       await errorOf(runner.manager.save(parcel()))
       await settled(dataSource).catch(() => {})

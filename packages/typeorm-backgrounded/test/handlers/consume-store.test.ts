@@ -30,7 +30,7 @@ class Letter {
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** A store that fails as often as it is told. */
+/** A store that fails a given number of times. */
 class FlakyHandler extends InMemoryHandler {
   failures = { claim: 0, apply: 0 }
   applied: string[] = []

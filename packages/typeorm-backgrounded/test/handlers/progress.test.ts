@@ -21,7 +21,7 @@ import { until } from '../support/worker-process'
 const warnings: string[] = []
 const warn = ({ err }: { err?: Error }) => void warnings.push(String(err?.message))
 const logger = { debug() {}, info() {}, warn, error() {} }
-let told = 0
+let reported = 0
 let leaked: CurrentJob | undefined
 let open = () => {}
 let neighbours = 0
@@ -32,9 +32,9 @@ const ends: (() => void)[] = []
 class Upload {
   @PrimaryGeneratedColumn() id!: number
   @Backgrounded() async send(): Promise<void> {
-    for (told = 0; told < 150_000; told++) {
-      currentJob().progress(told)
-      if (told % 10 === 0) await undefined
+    for (reported = 0; reported < 150_000; reported++) {
+      currentJob().progress(reported)
+      if (reported % 10 === 0) await undefined
     }
     currentJob().progress('the last')
     await new Promise<void>((resolve) => (open = resolve))
@@ -142,7 +142,7 @@ for (const store of [inDatabase(sqliteFile), inDatabase(postgres), inDatabase(ma
     it('is its latest value, however often it is reported, and does not delay other jobs', () =>
       working(async () => {
         const { id } = await backgrounded(upload).send()
-        await until(() => told === 150_000)
+        await until(() => reported === 150_000)
         const start = Date.now()
         await backgrounded(upload).wait()
         await until(() => neighbours === 1)

@@ -15,7 +15,7 @@ for (const [name, store] of Object.entries(STORES) as [DatabaseName, TestStore][
       ? [{}, { timezone: 'Z', dateStrings: ['DATE'] }, { timezone: '+09:00' }]
       : [{}]) {
       describe(`keys on ${name} in ${zone} ${Object.values(options).join(' ')}`, () => {
-        let told: Record<string, Record<string, string[]>>
+        let notes: Record<string, Record<string, string[]>>
 
         before(async function () {
           await store.require(this)
@@ -24,7 +24,7 @@ for (const [name, store] of Object.entries(STORES) as [DatabaseName, TestStore][
           const env = { ...process.env, TZ: zone }
           try {
             const { stdout } = await promisify(execFile)(process.execPath, [program, name, connection], { env })
-            told = JSON.parse(stdout) as typeof told
+            notes = JSON.parse(stdout) as typeof notes
           } finally {
             await drop()
           }
@@ -33,7 +33,7 @@ for (const [name, store] of Object.entries(STORES) as [DatabaseName, TestStore][
         for (const { title, values } of columnsOf(name)) {
           it(`find their rows and no others: ${title}`, () => {
             const all = values.map((_, index) => `row ${index}`)
-            const { loaded, ['loaded, one by one']: loadedOneByOne, ...others } = told[title] ?? {}
+            const { loaded, ['loaded, one by one']: loadedOneByOne, ...others } = notes[title] ?? {}
             for (const each of Object.values(others)) expect(each).to.deep.equal(all)
             // With another zone than the process's, TypeORM shows another day than the row has.
             if ('timezone' in options && !('dateStrings' in options) && title.startsWith('a day')) return

@@ -217,7 +217,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
     })
 
     it('does not relay a row whose lease another process holds', async () => {
-      await leave(call('in hand'), -60_000)
+      await leave(call('leased'), -60_000)
       await drain(dataSource)
       expect(ran).to.deep.equal([])
       expect(await rows()).to.have.length(1)
@@ -228,7 +228,7 @@ for (const store of [sqliteInMemory, sqliteFile, postgres, mariaDb]) {
       const payload = (await rows())[0]!.payload
       await drain(dataSource)
       expect(ran).to.deep.equal(['once'])
-      // As if the relay had died before the delete: Redis was not told to forget.
+      // As if the relay had died before the delete, so that Redis still remembers the id.
       await forgetNothing(id)
       await leave(payload, 1, id)
       await drain(dataSource)

@@ -225,12 +225,12 @@ describe('a logger that fails', () => {
     const note = (error: unknown) => void unhandled.push(error)
     process.on('unhandledRejection', note)
     const { error } = console
-    const told = new Promise((resolve) => (console.error = resolve))
+    const printed = new Promise((resolve) => (console.error = resolve))
     try {
       const logger = { debug: rejecting, info: rejecting, warn: rejecting, error: rejecting }
       guarded(logger).error({}, 'lost')
       childLogger(guarded(logger), {}).info({}, 'lost')
-      expect(await told).to.include('lost')
+      expect(await printed).to.include('lost')
       await new Promise((resolve) => setImmediate(resolve))
     } finally {
       console.error = error

@@ -44,7 +44,7 @@ export class DatabaseProgram extends Program {
     return this.dataSource.manager.find(BackgroundedJob, { order: { id: 'ASC' } })
   }
 
-  /** Which jobs `sign` has told of, in order. */
+  /** The jobs that `sign` has printed, in order. */
   get signed(): string[] {
     return this.lines.map((line) => line.split(' ')[2] as string)
   }

@@ -20,7 +20,7 @@ export async function requirePostgresServer(context: Mocha.Context): Promise<voi
   })
 }
 
-/** A Postgres of a test's own. When it is stopped, every connection is told, and ends. */
+/** A private Postgres of one test. When it is stopped, every connection is notified and ends. */
 export class PostgresServer extends PrivateServer {
   private constructor(
     readonly address: PostgresAddress,

@@ -19,7 +19,7 @@ export abstract class Program {
 
   /**
    * @param dataSourceFile of the other processes, in the fixtures
-   * @param env what tells it about this program
+   * @param env environment variables for the other processes
    */
   protected constructor(
     readonly dataSource: DataSource,

@@ -6,7 +6,7 @@ import { inMemory } from '../support/data-sources'
 
 type WaitingJob = ClaimedJob & { dueAt: number }
 
-/** What a test runner that has `describe` and `it` only is told. */
+/** The titles and cases that a test runner with only `describe` and `it` receives. */
 function declared(handler: () => Handler, more: Partial<ConformanceOptions> = {}) {
   const titles: string[] = []
   const cases = new Map<string, () => Promise<void>>()

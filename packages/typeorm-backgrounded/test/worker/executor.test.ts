@@ -237,7 +237,7 @@ describe('the executor', () => {
       'an instance method as a static one': { key: null, method: 'work' },
       'a static method as one of an instance': { method: 'sweep' },
       'the name of a table': { entity: 'job' },
-      'a property that is no method': { method: 'name' },
+      'a property that is not a method': { method: 'name' },
       'an entity among the arguments': { args: [{ entity: 'Nowhere', key: { id: 1 } }], types: { '/0': 'entity' } },
       'another data source': { source: 'elsewhere' },
     }

@@ -52,7 +52,7 @@ export function redisOf(redis: RedisOption | undefined): RedisOptions | CreateCl
   if (isInstance(redis)) return ofInstance(redis)
   if ('createClient' in redis) {
     if (typeof redis.createClient === 'function') return redis.createClient
-    throw new InvalidOptionError('BullHandler: redis.createClient is no function that makes connections.')
+    throw new InvalidOptionError('BullHandler: redis.createClient is not a function: give one that makes connections.')
   }
   return checked(redis as RedisOptions)
 }
@@ -136,7 +136,7 @@ function optionsOfUrl(text: string): RedisOptions {
   const database = url.pathname.slice(1) || '0'
   if (!/^\d{1,9}$/.test(database)) {
     const shown = text.includes('@') ? 'what follows the host' : `"${url.pathname}"`
-    throw new InvalidOptionError(`BullHandler: ${shown} in the Redis URL is no database number, like /0.`)
+    throw new InvalidOptionError(`BullHandler: ${shown} in the Redis URL is not a database number: give one like /0.`)
   }
   return checked({
     ...(Object.fromEntries([...url.searchParams].map(([name, value]) => [name, parameter(value)])) as RedisOptions),

@@ -28,7 +28,7 @@ export interface Inspectable {
 
 export type JobState = 'waiting' | 'running' | 'completed' | 'failed' | 'discarded'
 
-/** Which jobs to find. A member that is left out is no condition. */
+/** Which jobs to find. A member that is left out matches every job. */
 export interface JobQuery {
   readonly queue?: string
   /** The entity's name in stored jobs. */

@@ -27,7 +27,7 @@ export const KEPT_STATES = ['completed', 'failed', 'discarded'] as const
 
 export type KeptState = (typeof KEPT_STATES)[number]
 
-/** Which rows to show. A member that is left out is no condition. */
+/** Which rows to show. A member that is left out matches every job. */
 export interface RowFilter {
   readonly source: string
   readonly state?: JobState

@@ -22,7 +22,7 @@ describe('BullHandler', function () {
     const bad: [title: string, options: unknown, says: RegExp][] = [
       ['a URL that is none', { redis: 'localhost:6379' }, /redis is "localhost:6379": give a URL like redis:/],
       ['to show a password', { redis: 'http://me:secret@host' }, /^(?!.*secret).*give a URL/],
-      ['a database that is no number', { redis: 'redis://host/jobs' }, /"\/jobs".* no database number/],
+      ['a database that is not a number', { redis: 'redis://host/jobs' }, /"\/jobs".* not a database number/],
       ['something else for Redis', { redis: 5 }, /redis is 5/],
       ['a variable that is not set', { redis: undefined }, /redis is undefined: is the environment variable set/],
       ['an empty URL', { redis: '' }, /redis is an empty text/],

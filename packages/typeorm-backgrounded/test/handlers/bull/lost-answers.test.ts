@@ -92,15 +92,15 @@ describe('a Redis whose answers are lost at the worst moment', function () {
   it('does not report a lost lease when the answer to an outcome was lost', async () => {
     const office = await open({ redis: lossy.url })
     const events = backgroundedEvents(office.dataSource)
-    const told: string[] = []
-    for (const event of ['completed', 'leaseLost'] as const) events.on(event, () => void told.push(event))
+    const emitted: string[] = []
+    for (const event of ['completed', 'leaseLost'] as const) events.on(event, () => void emitted.push(event))
     work(office)
     await backgrounded(office.letter).post('first')
-    await until(() => told.length === 1)
+    await until(() => emitted.length === 1)
     lossy.loseAnswerTo('"state":"completed"')
     await backgrounded(office.letter).post('second')
-    await until(() => lossy.lost === 1 && told.length === 2)
-    expect(told).to.deep.equal(['completed', 'completed'])
+    await until(() => lossy.lost === 1 && emitted.length === 2)
+    expect(emitted).to.deep.equal(['completed', 'completed'])
   })
 
   it('runs the job even when the commands after the lost answer fail for a while', async () => {

@@ -88,13 +88,13 @@ for (const { store, jobs } of SERVERS) {
     })
 
     it('run, when the statement after their claim fails', async () => {
-      jobs.claimSuspects = async function (this: LeasedJobs, level, limit, lease) {
+      jobs.claimSuspects = async function (this: LeasedJobs, lane, limit, lease) {
         jobs.acknowledgeAndClaim = () => {
           jobs.acknowledgeAndClaim = acknowledgeAndClaim
           return Promise.reject(lostAnswer())
         }
         jobs.claimSuspects = claimSuspects
-        return claimSuspects.call(this, level, limit, lease)
+        return claimSuspects.call(this, lane, limit, lease)
       }
       await suspect()
       await suspect()

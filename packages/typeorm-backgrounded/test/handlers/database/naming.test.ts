@@ -169,13 +169,13 @@ describe('the indices of the tables', function () {
       const { indices } = dataSource.getMetadata(BackgroundedJob)
       const names = indices.map(({ name }) => name)
       for (const [position, { columns, where, name }] of indices.entries()) {
-        const told = strategy.indexName(
+        const expected = strategy.indexName(
           'backgrounded_jobs',
           columns.map(({ databaseName }) => databaseName),
           where,
         )
         expect(names[position]).to.have.length.of.at.most(longest)
-        if (told.length <= longest) expect(name).to.equal(told)
+        if (expected.length <= longest) expect(name).to.equal(expected)
         else expect(name).to.match(/^idx_backgrounded_jobs_.*_[0-9a-f]{8}$/)
       }
       expect(new Set(names).size).to.equal(names.length)

@@ -212,7 +212,7 @@ for (const store of [postgres, mariaDb]) {
         const numbers = store === postgres ? `generate_series(1, ${others}) seq` : `seq_1_to_${others}`
         if (others > 0) {
           const id = store === postgres ? 'gen_random_uuid()' : 'UUID()'
-          // Somebody has them in hand.
+          // Another process has the lease of these rows.
           await dataSource.query(
             `INSERT INTO backgrounded_outbox (id, source, payload, written_at, available_at) SELECT ${id}, 'default', '{}', 0, ${Date.now() + 3_600_000} FROM ${numbers}`,
           )

@@ -74,8 +74,8 @@ describe("A worker's statements on a table with many jobs", () => {
     )
 
     const statements: [string, () => [string, unknown[]]][] = [
-      ['the first level', () => [sql.nextLane, ['default', -1, -1, '', -1, '', 0]]],
-      ['the next level', () => [sql.nextLane, ['default', 0, 0, 'default', 0, 'default', -5]]],
+      ['the first lane', () => [sql.nextLane, ['default', -1, -1, '', -1, '', 0]]],
+      ['the next lane', () => [sql.nextLane, ['default', 0, 0, 'default', 0, 'default', -5]]],
       ['a look for due jobs', () => [sql.due, ['default', 0, 'default', 0, 0, 0, '', SLOTS]]],
       ['a claim', () => [sql.claim(SLOTS), [WORKER, 1, ...ids]]],
       ['an acknowledgement', () => [sql.remove(SLOTS), [WORKER, ...ids.flatMap((id) => [id, 1])]]],

@@ -108,8 +108,8 @@ describe('the calls of a transaction on Postgres', () => {
     )
     for (const names of orders) {
       for (let place = 0; place <= names.length; place++) {
-        const told = names.toSpliced(place, 0, 'a call').join(', ')
-        it(`in a transaction of ${told}`, async () => {
+        const description = names.toSpliced(place, 0, 'a call').join(', ')
+        it(`in a transaction of ${description}`, async () => {
           const row = await saved('a')
           const runner = dataSource.createQueryRunner()
           const transaction = (calls: boolean) =>
