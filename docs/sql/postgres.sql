@@ -699,7 +699,7 @@ WHERE t."id" = ANY($1::uuid[]) AND t."available_at" <= (extract(epoch from clock
 RETURNING t."id" AS id, t."payload" AS payload, (extract(epoch from clock_timestamp()) * 1000)::bigint - t."written_at"
     AS age;
 
--- giveBack
+-- release
 -- Index: The primary key.
 UPDATE "backgrounded_outbox"
 SET "available_at" = (extract(epoch from clock_timestamp()) * 1000)::bigint + $2::bigint

@@ -301,7 +301,7 @@ WHERE "id" IN (
 ) AND "available_at" <= ?
 RETURNING "id" AS id, "payload" AS payload, "written_at" AS "writtenAt";
 
--- giveBack
+-- release
 -- Index: The primary key.
 UPDATE "backgrounded_outbox"
 SET "available_at" = ?

@@ -20,7 +20,7 @@ import { TARGETS } from './targets'
 const interruption = new AbortController()
 
 main(parseOptions(process.argv)).catch((error: unknown) => {
-  // Whoever interrupted it ends the process, once nothing is left behind.
+  // The signal that interrupted it ends the process, after the databases are removed.
   if (interruption.signal.aborted) return
   console.error(error)
   void cleanUp().finally(() => process.exit(1))

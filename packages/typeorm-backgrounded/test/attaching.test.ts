@@ -44,7 +44,7 @@ class Plant {
 }
 
 /** A handler that records when it is attached and closed. */
-class Telling extends FakeHandler {
+class RecordingHandler extends FakeHandler {
   readonly calls: string[] = []
   closing: () => Promise<void> = () => Promise.resolve()
 
@@ -92,7 +92,7 @@ describe('attaching', () => {
     ],
   ] as [string, () => Promise<void>][]) {
     it(`destroys the data source when the handler's close() ${how}, and logs why`, async () => {
-      const handler = new Telling()
+      const handler = new RecordingHandler()
       handler.closing = closing
       await attach(handler).initialize()
       await dataSource.destroy()
@@ -104,7 +104,7 @@ describe('attaching', () => {
     })
 
     it(`does no harm when the close() of a replaced handler ${how}`, async () => {
-      const handler = new Telling()
+      const handler = new RecordingHandler()
       handler.closing = closing
       await attach(handler).initialize()
       attach(new FakeHandler())
@@ -116,7 +116,7 @@ describe('attaching', () => {
   }
 
   it('again with the same handler leaves it as it is', async () => {
-    const handler = new Telling()
+    const handler = new RecordingHandler()
     await attach(handler).initialize()
     attach(handler)
     attach(handler, { defaults: { attempts: 3 } })
@@ -131,7 +131,7 @@ describe('attaching', () => {
   })
 
   it('again with the same handler and another name of the data source attaches it, and does not close it', async () => {
-    const handler = new Telling()
+    const handler = new RecordingHandler()
     await attach(handler).initialize()
     attach(handler, { source: 'other' })
     await quiet()
@@ -141,7 +141,7 @@ describe('attaching', () => {
   })
 
   it('back to a handler while it is being replaced does not close it', async () => {
-    const [one, two] = [new Telling(), new Telling()]
+    const [one, two] = [new RecordingHandler(), new RecordingHandler()]
     await attach(one).initialize()
     attach(two)
     attach(one)
@@ -175,7 +175,7 @@ describe('attaching', () => {
   })
 
   it('again with refused options changes nothing', async () => {
-    const handler = new Telling()
+    const handler = new RecordingHandler()
     await attach(handler).initialize()
     expect(() => attach(new DatabaseHandler()))
       .to.throw()
@@ -212,7 +212,7 @@ describe('attaching', () => {
   })
 
   it('again still delivers the calls of open transactions', async () => {
-    const [one, two] = [new FakeHandler(), new Telling()]
+    const [one, two] = [new FakeHandler(), new RecordingHandler()]
     await attach(one).initialize()
     const row = await plant()
     await settled(dataSource)
@@ -231,7 +231,7 @@ describe('attaching', () => {
   })
 
   it('again does not keep destroy() waiting for a transaction that never ends', async () => {
-    const handler = new Telling()
+    const handler = new RecordingHandler()
     await attach(handler).initialize()
     const runner = dataSource.createQueryRunner()
     await runner.startTransaction()
@@ -293,7 +293,7 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
           return Promise.resolve()
         }
       }
-      const handler = new Telling()
+      const handler = new RecordingHandler()
       const options = { migrations: [Fails1700000000000], migrationsRun: true, synchronize: false }
       const { dataSource, drop } = await store.create([Plant], options)
       try {

@@ -41,7 +41,7 @@ export class PostgresOutbox implements OutboxStore {
   }
 
   async release(ids: readonly string[], delay: number): Promise<void> {
-    await this.connection.query(this.sql.giveBack, [ids, delay])
+    await this.connection.query(this.sql.release, [ids, delay])
   }
 
   async remove(ids: readonly string[]): Promise<void> {
@@ -105,7 +105,7 @@ export function statements({ table, columns: c }: ReturnType<typeof tableNames<B
     takeThese:
       `UPDATE ${table} t SET ${c.availableAt} = ${NOW} + $2::bigint ` +
       `WHERE t.${c.id} = ANY($1::uuid[]) AND t.${c.availableAt} <= ${NOW} ${returning}`,
-    giveBack: `UPDATE ${table} SET ${c.availableAt} = ${NOW} + $2::bigint WHERE ${c.id} = ANY($1::uuid[])`,
+    release: `UPDATE ${table} SET ${c.availableAt} = ${NOW} + $2::bigint WHERE ${c.id} = ANY($1::uuid[])`,
     remove: `DELETE FROM ${table} WHERE ${c.id} = ANY($1::uuid[])`,
     // The index (source, destination, available_at).
     stranded: `${overdue(`${c.destination} > $2`)} UNION ALL ${overdue(`${c.destination} > '' AND ${c.destination} < $2`)}`,

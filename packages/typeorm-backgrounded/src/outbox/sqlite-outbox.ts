@@ -53,7 +53,7 @@ export class SqliteOutbox implements OutboxStore {
   }
 
   async release(ids: readonly string[], delay: number): Promise<void> {
-    await this.run(this.sql.giveBack, [Date.now() + delay, JSON.stringify(ids)])
+    await this.run(this.sql.release, [Date.now() + delay, JSON.stringify(ids)])
   }
 
   async remove(ids: readonly string[]): Promise<void> {
@@ -103,7 +103,7 @@ export function statements({ table, columns: c }: ReturnType<typeof tableNames<B
     take: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${due} UNION ALL ${due} LIMIT ?) ${returning}`,
     // The primary key.
     takeThese: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${ids}) AND ${c.availableAt} <= ? ${returning}`,
-    giveBack: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${ids})`,
+    release: `UPDATE ${table} SET ${c.availableAt} = ? WHERE ${c.id} IN (${ids})`,
     remove: `DELETE FROM ${table} WHERE ${c.id} IN (${ids})`,
     // The index (source, destination, available_at).
     stranded: `${overdue(`${c.destination} > ?`)} UNION ALL ${overdue(`${c.destination} > '' AND ${c.destination} < ?`)}`,

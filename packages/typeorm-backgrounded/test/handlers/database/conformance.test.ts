@@ -40,7 +40,7 @@ for (const { store, forgetWorkers } of subjects) {
   })
 }
 
-/** The kernel frees a dead worker's lock, and whoever looks next removes its file. */
+/** The kernel frees a dead worker's lock, and the next worker that checks removes its file. */
 function removeLockFiles(dataSource: DataSource): Promise<void> {
   const file = dataSource.options.database as string
   for (const name of readdirSync(dirname(file))) {

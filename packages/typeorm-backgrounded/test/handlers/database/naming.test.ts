@@ -40,7 +40,7 @@ class Spelled extends DefaultNamingStrategy {
 }
 
 /** As many applications have it: an index says what it is on. */
-class Telling extends DefaultNamingStrategy {
+class ListingColumns extends DefaultNamingStrategy {
   override indexName(table: Table | string, columns: string[], where?: string): string {
     const name = typeof table === 'string' ? table : table.name
     return `idx_${name}_${columns.join('_')}${where ? '_where_something_holds' : ''}`
@@ -87,13 +87,13 @@ const namings: Naming[] = [
   },
   {
     name: 'names of indices that list their columns',
-    options: { namingStrategy: new Telling() },
+    options: { namingStrategy: new ListingColumns() },
     tables: TABLES,
     columns: JOB_COLUMNS,
   },
   {
     name: 'names of indices that list their columns, and a long prefix',
-    options: { namingStrategy: new Telling(), entityPrefix: 'a_department_of_my_company_' },
+    options: { namingStrategy: new ListingColumns(), entityPrefix: 'a_department_of_my_company_' },
     tables: TABLES.map((table) => `a_department_of_my_company_${table}`),
     columns: JOB_COLUMNS,
   },
@@ -163,7 +163,7 @@ describe('the indices of the tables', function () {
   ] as const) {
     it(`have names that ${store.name} accepts, which differ from the strategy's only if those are too long`, async function () {
       await store.require(this)
-      const strategy = new Telling()
+      const strategy = new ListingColumns()
       const { dataSource, drop } = await store.create([Letter], { namingStrategy: strategy })
       await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: silent }).initialize()
       const { indices } = dataSource.getMetadata(BackgroundedJob)
@@ -184,7 +184,7 @@ describe('the indices of the tables', function () {
 
     it(`of the outbox too on ${store.name}`, async function () {
       await store.require(this)
-      const options = { namingStrategy: new Telling(), entityPrefix: 'a_department_of_my_company_' }
+      const options = { namingStrategy: new ListingColumns(), entityPrefix: 'a_department_of_my_company_' }
       const { dataSource, drop } = await store.create([Letter], options)
       const outside: Handler = {
         name: 'outside',
