@@ -1,5 +1,5 @@
-import type { Queue, QueueOptions } from 'bull'
-import { InvalidOptionError, NotAttachedError, PayloadTooLargeError } from '../../errors'
+import type { Queue } from 'bull'
+import { NotAttachedError, PayloadTooLargeError } from '../../errors'
 import type { JobEnvelope } from '../../job/envelope'
 import { LARGEST_PAYLOAD } from '../../job/largest-payload'
 import { sleep } from '../../concurrency/sleep'
@@ -12,26 +12,16 @@ import { Arrivals } from './arrivals'
 import { BullStore } from './bull-store'
 import { Commands, storeError } from './commands'
 import { Connections } from './connections'
+import { ForgettablePushes } from './forgettable-pushes'
 import { BullInspection } from './inspection'
+import { inChunks } from './job-chunks'
 import { recordOf } from './job-record'
 import { resolveOptions, type BullHandlerOptions, type ResolvedBullOptions } from './options'
-import {
-  discoverQueues,
-  enqueue,
-  enqueueArguments,
-  forgetPushes,
-  registerQueue,
-  type NewJob,
-  type Stored,
-} from './scripts/enqueue'
+import { RawQueues } from './raw-queues'
+import { discoverQueues, enqueue, enqueueArguments, type NewJob, type Stored } from './scripts/enqueue'
 
-/** ms */
-const FORGET_WITHIN = 1_000
-const MOST_FORGOTTEN = 500
 /** How long closing a data source waits for Redis before it closes the connections, in ms. */
 const FAREWELL = 200
-/** How often a queue is registered again, because workers forget an unused queue after a week. */
-const REGISTER_EVERY = 60 * 60 * 1000
 
 /**
  * Keeps jobs in Redis, in Bull's own data: one Bull queue for each `<source>:<queue>`, so that any number of
@@ -64,17 +54,13 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   attach(host: HandlerHost): void {
     void this.close().catch(() => {}) // with other options than before
-    const connections = new Connections(this.options.redis, host.logger)
-    const base = `${this.options.prefix}:${host.source}:`
-    this.attached = {
-      host,
-      base,
-      connections,
-      commands: new Commands(connections, base),
-      raw: new Map(),
-      registered: new Map(),
-      pushed: [],
-    }
+    const { options } = this
+    const base = `${options.prefix}:${host.source}:`
+    const connections = new Connections(options.redis, host.logger)
+    const commands = new Commands(connections, base)
+    const queues = new RawQueues(host, connections, commands, options)
+    const pushes = new ForgettablePushes(commands, options.timeout, host.logger)
+    this.attached = { host, base, connections, commands, queues, pushes }
   }
 
   async enqueue(jobs: readonly JobEnvelope[]): Promise<EnqueueResult[]> {
@@ -91,10 +77,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   /** Sent with the next call, or within a second. */
   forget(ids: readonly string[]): Promise<void> {
-    const { attached } = this
-    if (!attached) return Promise.resolve()
-    attached.pushed.push(...ids)
-    attached.forgetting ??= setTimeout(() => void this.forgetAll(attached), FORGET_WITHIN).unref()
+    this.attached?.pushes.add(ids)
     return Promise.resolve()
   }
 
@@ -115,22 +98,7 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
    * @throws NotAttachedError before `dataSource.initialize()`
    */
   queue(name = 'default'): Queue {
-    const { host, connections, raw } = this.whileAttached()
-    let queue = raw.get(name)
-    if (!queue) {
-      // Loaded only when it is needed: workers and calls do not need it.
-      const Bull = loadBull()
-      queue = new Bull(`${host.source}:${name}`, {
-        prefix: this.options.prefix,
-        settings: this.options.settings,
-        createClient: (type) => connections.connected(type) as never,
-        // The version check would connect at once.
-        skipVersionCheck: true,
-      } as QueueOptions)
-      raw.set(name, queue)
-    }
-    this.register(name)
-    return queue
+    return this.whileAttached().queues.get(name)
   }
 
   async find(query: JobQuery = {}): Promise<InspectedJob[]> {
@@ -165,26 +133,15 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
     const { attached } = this
     this.attached = undefined
     if (!attached) return
-    const raw = [...attached.raw.values()].map((queue) => queue.close(true).catch(() => {}))
-    const forgetting = attached.commands.isOut ? undefined : this.forgetAll(attached)
+    const { queues, pushes, commands, connections } = attached
+    const closed = queues.close()
+    const forgotten = commands.isOut ? undefined : pushes.forgetAll()
     const over = new AbortController()
-    await Promise.race([Promise.all([...raw, forgetting]), sleep(FAREWELL, over.signal)])
+    await Promise.race([Promise.all([closed, forgotten]), sleep(FAREWELL, over.signal)])
     over.abort()
-    const closing = Promise.all(this.running).then(() => attached.connections.close())
+    const closing = Promise.all(this.running).then(() => connections.close())
     // A method that still runs after its worker was stopped keeps its lease, and its outcome is stored when it ends.
     if (this.running.size === 0) await closing
-  }
-
-  /** Registers a queue that Bull itself may add jobs to, for workers on all queues. */
-  private register(name: string): void {
-    const { registered, commands, host } = this.whileAttached()
-    const now = performance.now()
-    if (now - (registered.get(name) ?? -Infinity) < REGISTER_EVERY) return
-    registered.set(name, now)
-    commands.run(registerQueue, [name], this.options.timeout).catch((error: unknown) => {
-      registered.delete(name)
-      host.logger.warn({ err: error, queue: name }, 'workers on all queues do not know of this one yet')
-    })
   }
 
   /** Registers queues that other programs add jobs to, for workers on all queues. Resolves with whether one was new. */
@@ -202,30 +159,17 @@ export class BullHandler implements Handler, Consumable, Inspectable, Relayed {
 
   /** @param validFor ms from now, after which a request that reaches Redis stores nothing and rejects */
   private async store(jobs: readonly JobEnvelope[], validFor: number): Promise<Stored[]> {
-    const { commands, pushed } = this.whileAttached()
+    const { commands, pushes } = this.whileAttached()
     const records = jobs.map(fittingRecordOf)
     const results: Stored[] = []
     const until = performance.now() + validFor
-    for (const chunk of chunks(records)) {
+    for (const chunk of inChunks(records)) {
       const timeout = Math.min(until - performance.now(), this.options.timeout)
-      const request = enqueueArguments(chunk, pushed.splice(0, MOST_FORGOTTEN))
+      const request = enqueueArguments(chunk, pushes.take())
       for (const result of await commands.run(enqueue, request, timeout))
         results.push(result instanceof Error ? storeError(result) : result)
     }
     return records.map((record) => (record instanceof Error ? record : (results.shift() as Stored)))
-  }
-
-  private async forgetAll(attached: Attached): Promise<void> {
-    clearTimeout(attached.forgetting)
-    attached.forgetting = undefined
-    const { pushed, commands, host } = attached
-    while (pushed.length > 0) {
-      try {
-        await commands.run(forgetPushes, pushed.splice(0, MOST_FORGOTTEN), this.options.timeout)
-      } catch (error) {
-        return host.logger.debug({ err: error }, 'Redis forgets some pushes in a week')
-      }
-    }
   }
 
   private get inspection(): BullInspection {
@@ -245,13 +189,8 @@ interface Attached {
   readonly base: string
   readonly connections: Connections
   readonly commands: Commands
-  /** Ids that Redis may forget. */
-  readonly pushed: string[]
-  forgetting?: NodeJS.Timeout
-  /** When queues that Bull itself may add jobs to were registered last. */
-  readonly registered: Map<string, number>
-  /** Bull's own queues that `queue` has returned, by name. */
-  readonly raw: Map<string, Queue>
+  readonly queues: RawQueues
+  readonly pushes: ForgettablePushes
 }
 
 function failed(error: Error): EnqueueResult {
@@ -262,36 +201,8 @@ function stored(isNew: boolean): EnqueueResult {
   return { state: isNew ? 'enqueued' : 'duplicate' }
 }
 
-function loadBull(): typeof import('bull') {
-  try {
-    return require('bull') as typeof import('bull')
-  } catch (error) {
-    throw new InvalidOptionError('Bull queues and the inspection of jobs need the package bull: npm install bull@4.', {
-      cause: error,
-    })
-  }
-}
-
 function fittingRecordOf(job: JobEnvelope): NewJob | PayloadTooLargeError {
   const record = recordOf(job)
   const size = Buffer.byteLength(record.data)
   return size <= LARGEST_PAYLOAD ? record : PayloadTooLargeError.of(record.name, size, LARGEST_PAYLOAD)
-}
-
-/** Chunks of at most 500 jobs and about 1 MB each, because Redis does nothing else while a script runs. */
-function chunks(jobs: readonly (NewJob | Error)[]): NewJob[][] {
-  const all: NewJob[][] = []
-  let size = 0
-  for (const job of jobs) {
-    if (job instanceof Error) continue
-    const last = all.at(-1)
-    if (!last || last.length >= 500 || size + job.data.length > 1_000_000) {
-      all.push([job])
-      size = job.data.length
-    } else {
-      last.push(job)
-      size += job.data.length
-    }
-  }
-  return all
 }
