@@ -11,7 +11,7 @@ export const job = [
     before: 'paths.sort().map(',
     after: 'paths.map(',
     breaks: 'Equal keys of several columns have one text, in whatever order their columns stand.',
-    tests: ['job/key-columns', 'job/keys'],
+    tests: ['job/key-text'],
   },
   {
     file: 'job/key-codec.ts',
@@ -32,7 +32,7 @@ export const job = [
     before: 'number <= limit && number >= -limit - 1n',
     after: 'number <= limit',
     breaks: 'A key that its column cannot hold is refused before the database is asked.',
-    tests: ['job/key-columns', 'job/keys-of-other-types'],
+    tests: ['job/key-text'],
   },
   {
     file: 'job/key-kinds/texts.ts',

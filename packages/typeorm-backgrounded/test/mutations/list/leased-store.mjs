@@ -15,32 +15,10 @@ export const leasedStore = [
   },
   {
     file: 'handlers/database/server/suspects.ts',
-    before: 'if (running.some(({ claim }) => claim.suspect > 1)) return 0',
-    after: '',
-    breaks: 'No other suspect runs beside a job that was there at two deaths.',
-    tests: ['handlers/database/deaths'],
-  },
-  {
-    file: 'handlers/database/server/suspects.ts',
-    before: 'lane.suspect > 1 && running.length + claimed === 0',
-    after: 'lane.suspect > 1',
-    breaks: 'Jobs that were there at two deaths run one at a time.',
-    tests: ['handlers/database/deaths'],
-  },
-  {
-    file: 'handlers/database/server/suspects.ts',
     before: 'Math.max(1, Math.floor((this.options.concurrency ?? 1) / 2))',
     after: 'Math.max(1, this.options.concurrency ?? 1)',
     breaks: 'Suspects of a first death take up to half of the slots.',
     tests: ['handlers/database/deaths'],
-  },
-  {
-    file: 'handlers/database/server/leased-store.ts',
-    before: 'if (this.inFlight.isEmpty) await this.parts.jobs.leave()',
-    after: 'await this.parts.jobs.leave()',
-    breaks:
-      'A worker that ends while methods still run keeps its leases, so that no other worker runs their jobs beside them.',
-    tests: ['handlers/database/deaths', 'worker/stopping', 'handlers/database/conformance'],
   },
   {
     file: 'handlers/database/server/acknowledgement.ts',
@@ -50,32 +28,11 @@ export const leasedStore = [
     tests: ['handlers/database/lost-answers'],
   },
   {
-    file: 'handlers/database/server/leased-store.ts',
-    before: 'if (slots > 0) await this.presence.untilFirstBeat()',
-    after: '',
-    breaks: 'A worker claims nothing before its heartbeat has reached the store.',
-    tests: ['handlers/database/deaths'],
-  },
-  {
     file: 'handlers/database/server/unknown-answers.ts',
     before: 'if (time < this.until) this.compareAgain()',
     after: '',
     breaks: 'A claim that takes effect after its answer was given up is found within a lease.',
-    tests: ['handlers/database/lost-answers'],
-  },
-  {
-    file: 'handlers/database/server/reaper.ts',
-    before: 'if (contact.isLost) inFlight.loseAllLeases()',
-    after: '',
-    breaks: 'A worker without contact for one lease aborts its methods, because other workers may run their jobs.',
-    tests: ['handlers/database/lost-answers', 'handlers/database/deaths'],
-  },
-  {
-    file: 'handlers/database/server/worker-presence.ts',
-    before: 'if (!wasListed) this.unknown.add()',
-    after: '',
-    breaks: 'A worker that was taken for dead looks which of its jobs it still has before it claims again.',
-    tests: ['handlers/database/deaths', 'handlers/database/lost-answers'],
+    tests: ['handlers/database/unknown-answers'],
   },
   {
     file: 'handlers/database/server/claims.ts',

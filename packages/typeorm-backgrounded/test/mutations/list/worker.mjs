@@ -151,7 +151,7 @@ export const worker = [
     before: 'if (this.isRunning) this.job.progress?.(value)',
     after: 'this.job.progress?.(value)',
     breaks: 'What a method reports after its end is not stored.',
-    tests: ['handlers/progress', 'worker/job-context'],
+    tests: ['worker/job-run'],
   },
   {
     file: 'worker/worker.ts',
