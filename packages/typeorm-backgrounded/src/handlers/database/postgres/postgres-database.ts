@@ -24,6 +24,7 @@ import { PostgresConnection, type PostgresSession } from '../../../database/post
 import { Notifications } from './notifications'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 import { Prefetch } from './prefetch'
+import { seesSameRowsAsPool } from './session-visibility'
 import { NOW, postgresStatements, type PostgresStatements } from './statements'
 import type { PulseData } from './worker-pulse'
 
@@ -37,13 +38,6 @@ export interface PostgresDatabaseOptions {
 const TIMEOUT = 10_000
 const WORK_WITHIN = 15_000
 const INSPECT_WITHIN = 60_000
-
-/** The settings of a session that decide which rows a statement sees. */
-const SESSION_VISIBILITY = "SELECT current_setting('search_path') AS path, current_user AS role"
-interface SessionVisibility {
-  readonly path: string
-  readonly role: string
-}
 
 /** The jobs of one data source on Postgres 13 or later. */
 export class PostgresDatabase implements JobDatabase {
@@ -137,11 +131,7 @@ export class PostgresDatabase implements JobDatabase {
     const { dataSource, logger } = this.host
     return new Prefetch({
       wanted: () => (this.host.testRunner() ? undefined : wanted()),
-      async seesSameRowsAsPool() {
-        const [own] = await connection.query<SessionVisibility>(SESSION_VISIBILITY, [], TIMEOUT)
-        const [pool] = await dataSource.query<SessionVisibility[]>(SESSION_VISIBILITY)
-        return own?.path === pool?.path && own?.role === pool?.role
-      },
+      seesSameRowsAsPool: () => seesSameRowsAsPool(connection, dataSource, TIMEOUT),
       query: connection.queryAndRead.bind(connection),
       logger,
     })
