@@ -22,8 +22,10 @@ export function touchedEntities(methods: MethodTable, given: unknown, touch: Tou
   const seen = new Set<object>()
   const marked = new Set<object>()
   const waiting: unknown[] = [given]
-  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
-    if (Array.isArray(value)) waiting.push(...(value as unknown[]))
+  while (waiting.length > 0) {
+    const value = waiting.pop()
+    // A call's own arguments are limited to about 100,000, so the elements are not passed to one push().
+    if (Array.isArray(value)) for (const each of value as unknown[]) waiting.push(each)
     else if (typeof value === 'object' && value !== null && !seen.has(value)) {
       seen.add(value)
       const entity = methods.ofClass(classOf(value))

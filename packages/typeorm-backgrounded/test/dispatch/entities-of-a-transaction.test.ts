@@ -63,6 +63,18 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       await drop?.()
     })
 
+    it('is found where one saved after it has an unloaded relation', async () => {
+      const other = await dataSource.manager.save(Object.assign(new Tree(), { name: 'elm' }))
+      const unloaded = await dataSource.manager.findOneByOrFail(Tree, { id: other.id })
+      await runner.manager.save([tree, unloaded])
+      await isFollowed(() => tree.waterBackgrounded())
+    })
+    it('may be one of 200,000: TypeORM alone decides whether it saves them', async () => {
+      const many = Array.from({ length: 200_000 }, () => ({}))
+      const error: unknown = await runner.manager.save(many).catch((each: unknown) => each)
+      expect(error).to.have.property('name', 'CannotDetermineEntityError')
+    })
+
     const isFollowed = async (call: () => Promise<{ state: string }>) => {
       expect(await call()).to.have.property('state', 'deferred')
       await runner.rollbackTransaction()
