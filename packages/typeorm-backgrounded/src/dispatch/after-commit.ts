@@ -1,12 +1,13 @@
 import type { QueryRunner } from 'typeorm'
+import { Batcher } from '../concurrency/batcher'
 import { InvalidOptionError, MissingKeyError } from '../errors'
+import type { EnqueueResult } from '../handlers/contract/handler'
 import type { JobEnvelope } from '../job/envelope'
 import { linkOf, metaOf, type EventChain } from '../job/event-chain'
 import { keyText } from '../job/key-codec'
 import type { MarkedMethod } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
 import type { Dispatcher } from './dispatcher'
-import { summaryOf } from './job-receipt'
 import { classOf } from './envelope-maker'
 import { rowAfter } from './row-state'
 import type { RowChange } from './subscriber'
@@ -19,6 +20,8 @@ import type { RowChange } from './subscriber'
 export class AfterCommit {
   /** Rows of a plain `insert()`, and whether it is on a connection of the application's own. */
   private readonly plainInserts = new WeakMap<object, { readonly mayBeInHandmade: boolean }>()
+  /** Jobs outside of TypeORM's transactions, because an `insert()` of several rows makes several at once. */
+  private readonly outside = new WeakMap<QueryRunner, Batcher<OutsideJob, EnqueueResult>>()
   private readonly warned = new Set<string>()
   private readonly hasMethods: boolean
 
@@ -80,17 +83,28 @@ export class AfterCommit {
     if (!transaction.hasRowEvent(rowEvent)) await this.dispatcher.submitInside(transaction, envelope, rowEvent)
   }
 
-  /** `insert()` has no transaction of its own, so the row is there already, and there will be no event of a commit. */
+  /**
+   * `insert()` has no transaction of its own, nor has `save(row, { transaction: false })`. There will be no event of a
+   * commit, and unless the application has begun a transaction with a statement, the row is there already.
+   */
   private async enqueueOutside(envelope: JobEnvelope, { entity, queryRunner }: RowChange): Promise<void> {
-    const { handler, outbox } = this.dispatcher.host
-    const mayBeInHandmade = this.plainInserts.get(entity)?.mayBeInHandmade ?? false
-    if (mayBeInHandmade && (await this.dispatcher.keepInHandmade(queryRunner, [envelope]))) return
-    if (outbox) return this.dispatcher.deliverThroughOutbox([envelope], queryRunner)
-    if (!handler.capabilities.transactional) return this.dispatcher.deliver([envelope], queryRunner)
-    // On the same connection, because waiting here for another one of the pool could last for ever.
-    const [result] = await handler.enqueue([envelope], queryRunner)
-    if (result?.state === 'failed') throw result.error
-    this.dispatcher.host.events.emit('enqueued', { job: summaryOf(envelope) })
+    const mayBeInHandmade = this.plainInserts.get(entity)?.mayBeInHandmade ?? true
+    const result = await this.batcherOf(queryRunner).add({ envelope, mayBeInHandmade })
+    if (result.state === 'failed') throw result.error
+  }
+
+  private batcherOf(runner: QueryRunner): Batcher<OutsideJob, EnqueueResult> {
+    let batcher = this.outside.get(runner)
+    if (!batcher) {
+      const run = (jobs: readonly OutsideJob[]) =>
+        this.dispatcher.submitThrough(
+          runner,
+          jobs.map(({ envelope }) => envelope),
+          jobs.some(({ mayBeInHandmade }) => mayBeInHandmade),
+        )
+      this.outside.set(runner, (batcher = new Batcher(run)))
+    }
+    return batcher
   }
 
   private fail({ queryRunner, entity }: RowChange, method: MarkedMethod, error: unknown): void {
@@ -115,6 +129,11 @@ export class AfterCommit {
         `were not enqueued: use save(), softRemove(), recover() or insert(), or call the generated method yourself`,
     )
   }
+}
+
+interface OutsideJob {
+  readonly envelope: JobEnvelope
+  readonly mayBeInHandmade: boolean
 }
 
 /** @throws InvalidOptionError when `when` does not answer at once */

@@ -1,4 +1,6 @@
 import type { DataSource, QueryRunner } from 'typeorm'
+import { runInHalves } from '../concurrency/batcher'
+import { isConnectionError } from '../database/errors'
 import type { BackgroundedEvents } from '../events'
 import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import { rowsOfEnqueue, type TransactionRows, type WritesRows } from '../handlers/contract/transaction-rows'
@@ -11,10 +13,11 @@ import { Deliveries } from './deliveries'
 import { enqueueErrorFor, EnqueueReports } from './enqueue-reports'
 import { EnvelopeMaker } from './envelope-maker'
 import { HandlerCalls } from './handler-calls'
-import { keepInHandmade } from './handmade-calls'
+import { writeInHandmade } from './handmade-calls'
 import type { HeldJob } from './held-job'
 import type { JobReceipt } from './job-receipt'
 import type { OpenTransaction } from './open-transaction'
+import { RunnerTurns } from './runner-turns'
 import { touchedEntities, type Touch } from './touched-entities'
 import { TransactionBuffer } from './transaction-buffer'
 
@@ -51,6 +54,7 @@ export class Dispatcher {
   readonly sharesRunner: boolean
   private readonly calls: HandlerCalls
   private readonly reports: EnqueueReports
+  private readonly turns = new RunnerTurns()
   private readonly deliveries = new Deliveries()
   private lastDelivery: Promise<void> = Promise.resolve()
 
@@ -112,14 +116,40 @@ export class Dispatcher {
   }
 
   private async submitBy(runner: QueryRunner, envelopes: readonly JobEnvelope[]): Promise<JobReceipt[]> {
-    const isKept = await this.keepInHandmade(runner, envelopes)
-    if (!isKept) return this.submitAllOutside(envelopes)
-    return envelopes.map(({ id, queue }) => ({ id, state: 'deferred', queue }))
+    const results = await this.turns.take(runner, () => writeInHandmade(this.host, runner, envelopes))
+    if (!results) return this.submitAllOutside(envelopes)
+    return envelopes.map((envelope, index) => {
+      const result = results[index] as EnqueueResult
+      if (result.state === 'failed') throw enqueueErrorFor(envelope, result.error)
+      return { id: envelope.id, state: 'deferred', queue: envelope.queue }
+    })
   }
 
-  /** Writes jobs within a transaction that was begun with a statement; see `keepInHandmade`. */
-  keepInHandmade(runner: QueryRunner, envelopes: readonly JobEnvelope[]): Promise<boolean> {
-    return keepInHandmade(this.host, runner, envelopes)
+  /**
+   * Sends jobs through a runner that is in no transaction that TypeORM knows of.
+   * @param mayBeInHandmade whether it may be in one that was begun with a statement
+   * @returns one result per job
+   */
+  submitThrough(
+    runner: QueryRunner,
+    envelopes: readonly JobEnvelope[],
+    mayBeInHandmade: boolean,
+  ): Promise<readonly EnqueueResult[]> {
+    return this.turns.take(runner, async () => {
+      const { handler, outbox } = this.host
+      const kept = mayBeInHandmade ? await writeInHandmade(this.host, runner, envelopes) : undefined
+      if (kept) return kept
+      if (!outbox && !handler.capabilities.transactional) {
+        this.deliver(envelopes, runner)
+        return envelopes.map(() => ({ state: 'deferred' }))
+      }
+      return runInHalves(
+        envelopes,
+        (some) => (outbox ? this.deliverThroughOutbox(outbox, some, runner) : this.enqueueThrough(some, runner)),
+        (_, error): EnqueueResult => ({ state: 'failed', error }),
+        isConnectionError,
+      )
+    })
   }
 
   private async submitOutside(envelope: JobEnvelope): Promise<JobReceipt> {
@@ -154,16 +184,26 @@ export class Dispatcher {
     this.lastDelivery = this.runsInline ? delivery : isFree
   }
 
-  /**
-   * Writes jobs to the outbox through a runner that is in no transaction, and pushes them in the background.
-   * @throws the error that kept a job from being written
-   */
-  async deliverThroughOutbox(envelopes: readonly JobEnvelope[], runner: QueryRunner): Promise<void> {
-    const outbox = this.host.outbox as Outbox
+  /** Writes jobs to the outbox through a runner that is in no transaction, and pushes them in the background. */
+  private async deliverThroughOutbox(
+    outbox: Outbox,
+    envelopes: readonly JobEnvelope[],
+    runner: QueryRunner,
+  ): Promise<readonly EnqueueResult[]> {
     const results = await outbox.write(envelopes, runner)
-    const refused = results.find((result) => result.state === 'failed')
-    if (refused?.state === 'failed') throw refused.error
-    this.deliveries.track(outbox.push(envelopes))
+    this.deliveries.track(outbox.push(envelopes.filter((_, index) => results[index]?.state !== 'failed')))
+    return results
+  }
+
+  /** On the same connection, because waiting here for another one of the pool could last for ever. */
+  private async enqueueThrough(
+    envelopes: readonly JobEnvelope[],
+    runner: QueryRunner,
+  ): Promise<readonly EnqueueResult[]> {
+    const results = await this.host.handler.enqueue(envelopes, runner)
+    for (const [index, envelope] of envelopes.entries())
+      if (results[index]?.state !== 'failed') this.reports.enqueued(envelope)
+    return results
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm'
 import { EnqueueError } from '../errors'
-import type { Handler } from '../handlers/contract/handler'
+import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import type { JobEnvelope } from '../job/envelope'
 import type { Outbox } from '../outbox/outbox'
 import { enqueueErrorFor } from './enqueue-reports'
@@ -10,22 +10,20 @@ import { isInHandmadeTransaction } from './handmade-transaction'
  * Writes jobs within a transaction that was begun with a statement. There is no event at its end, so the jobs must be in
  * the database: workers claim them there, or relays push them from the outbox.
  *
- * @returns false when the runner is not in such a transaction
+ * @returns one result per job, or undefined when the runner is not in such a transaction
  * @throws EnqueueError
  */
-export async function keepInHandmade(
+export async function writeInHandmade(
   { handler, outbox }: { readonly handler: Handler; readonly outbox?: Outbox },
   runner: QueryRunner,
   envelopes: readonly JobEnvelope[],
-): Promise<boolean> {
+): Promise<readonly EnqueueResult[] | undefined> {
   try {
     const isInside = await isInHandmadeTransaction(runner)
     const canKeep = outbox !== undefined || handler.capabilities.transactional
-    if (isInside === false || (isInside === undefined && !canKeep)) return false
+    if (isInside === false || (isInside === undefined && !canKeep)) return undefined
     if (!canKeep) throw refused(handler)
-    const results = await (outbox ? outbox.write(envelopes, runner) : handler.enqueue(envelopes, runner))
-    for (const result of results) if (result.state === 'failed') throw result.error
-    return true
+    return await (outbox ? outbox.write(envelopes, runner) : handler.enqueue(envelopes, runner))
   } catch (error) {
     throw enqueueErrorFor(envelopes[0] as JobEnvelope, error)
   }

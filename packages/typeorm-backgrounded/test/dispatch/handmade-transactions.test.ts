@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Column, Entity, PrimaryGeneratedColumn, type DataSource, type QueryRunner } from 'typeorm'
+import { Column, DeleteDateColumn, Entity, PrimaryGeneratedColumn, type DataSource, type QueryRunner } from 'typeorm'
 import {
   AfterCommitBackgrounded,
   Backgrounded,
@@ -35,7 +35,9 @@ class Letter {
 @Entity()
 class Note {
   @PrimaryGeneratedColumn() id!: number
-  @AfterCommitBackgrounded() index(): void {}
+  @Column({ default: '' }) text!: string
+  @DeleteDateColumn() deletedAt!: Date | null
+  @AfterCommitBackgrounded({ on: ['insert', 'update', 'softRemove', 'recover'] }) index(): void {}
 }
 
 for (const store of [sqliteFile, postgres, mariaDb]) {
@@ -165,6 +167,54 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
       expect(handler.jobs).to.have.length(1)
     })
 
+    describe('whose method runs after the commit of a write without a transaction of its own', () => {
+      const alone = { transaction: false }
+      const writes: [title: string, write: (note: Note) => Promise<unknown>][] = [
+        ['save', (note) => runner.manager.save(Object.assign(note, { text: 'new' }), alone)],
+        ['save of a new row', () => runner.manager.save(new Note(), alone)],
+        ['softRemove', (note) => runner.manager.softRemove(note, alone)],
+        ['recover', (note) => runner.manager.recover(note, alone)],
+      ]
+      const prepare = async (handler: FakeHandler, outbox: boolean, title: string) => {
+        await attach({ handler, outbox, logger: silent })
+        const note = await dataSource.manager.save(new Note())
+        if (title === 'recover') await dataSource.manager.softRemove(note)
+        await settled(dataSource)
+        handler.clear()
+        return note
+      }
+      for (const [title, write] of writes) {
+        it(`commits or rolls back with it: ${title}`, async () => {
+          const handler = new FakeHandler()
+          const note = await prepare(handler, true, title)
+          const inOutbox = () => dataSource.query('SELECT * FROM backgrounded_outbox')
+          await runner.query('BEGIN')
+          await write(Object.assign(new Note(), note))
+          await runner.query('ROLLBACK')
+          await settled(dataSource)
+          expect([handler.jobs, await inOutbox()]).to.deep.equal([[], []])
+          await runner.query('BEGIN')
+          await write(note)
+          await runner.query('COMMIT')
+          await settled(dataSource)
+          expect([handler.jobs.length, (await inOutbox()).length]).to.deep.equal([0, 1])
+        })
+        it(`is refused if the handler could not follow it: ${title}`, async () => {
+          const handler = new FakeHandler()
+          const note = await prepare(handler, false, title)
+          const errors: unknown[] = []
+          backgroundedEvents(dataSource).on('enqueueFailed', ({ error }) => void errors.push(error))
+          await runner.query('BEGIN')
+          await write(note)
+          await runner.query('ROLLBACK')
+          await settled(dataSource)
+          expect(handler.jobs).to.deep.equal([])
+          expect(errors).to.have.length(1)
+          expect(errors[0]).to.have.property('code', 'ENQUEUE_FAILED')
+        })
+      }
+    })
+
     it('still follows transactions that TypeORM has begun', async () => {
       const handler = new FakeHandler()
       await attach({ handler, logger: silent })
@@ -180,3 +230,69 @@ for (const store of [sqliteFile, postgres, mariaDb]) {
     })
   })
 }
+
+describe('a client of pg gets one query at a time', () => {
+  let dataSource: DataSource
+  let drop: (() => Promise<void>) | undefined
+  let runner: QueryRunner
+  let most: number
+  let sent: string[]
+
+  beforeEach(async function () {
+    await postgres.require(this)
+    ;({ dataSource, drop } = await postgres.create([Letter, Note]))
+    await withBackgrounded(dataSource, { handler: new DatabaseHandler(), logger: silent }).initialize()
+    runner = dataSource.createQueryRunner()
+    most = 0
+    sent = []
+    count((await runner.connect()) as PgClient)
+  })
+  afterEach(async () => {
+    await runner?.release()
+    await drop?.()
+  })
+
+  interface PgClient {
+    query(...args: unknown[]): unknown
+  }
+
+  function count(client: PgClient): void {
+    const own = client.query.bind(client)
+    let current = 0
+    client.query = (...args) => {
+      most = Math.max(most, ++current)
+      sent.push(String(args[0]))
+      const answer = own(...args)
+      const ended = () => void current--
+      void Promise.resolve(answer).then(ended, ended)
+      return answer
+    }
+  }
+
+  for (const begin of ['BEGIN', undefined]) {
+    describe(begin ? 'in a transaction begun with a statement' : 'outside of one', () => {
+      beforeEach(async () => {
+        if (begin) await runner.query(begin)
+      })
+      const jobs = async () => {
+        if (begin) await runner.query('COMMIT')
+        return (await dataSource.query('SELECT * FROM backgrounded_jobs')) as unknown[]
+      }
+
+      it('from an insert() of several rows, which takes one question and one statement for all jobs', async () => {
+        sent = []
+        await runner.manager.insert(Note, [{}, {}, {}])
+        expect(most).to.equal(1)
+        expect(sent.filter((sql) => sql.includes('statement_timestamp'))).to.have.length(1)
+        expect(sent.filter((sql) => sql.includes('INSERT INTO "backgrounded_jobs"'))).to.have.length(1)
+        expect(await jobs()).to.have.length(3)
+      })
+      it('from calls that are made at once', async () => {
+        const letter = await dataSource.manager.save(new Letter())
+        await Promise.all(['a', 'b', 'c'].map((word) => backgrounded(letter, { manager: runner.manager }).post(word)))
+        expect(most).to.equal(1)
+        expect(await jobs()).to.have.length(3)
+      })
+    })
+  }
+})
