@@ -33,6 +33,8 @@ export interface TransactionHost {
  */
 export class OpenTransaction {
   private jobs: HeldJob[] = []
+  /** Of `jobs`. */
+  private rowEvents = new Set<string | undefined>()
   private failures: Failure[] = []
   private calls = 0
   private readonly pending: PendingRows<unknown> | undefined
@@ -72,6 +74,7 @@ export class OpenTransaction {
     const depth = depthOf(this.runner)
     const job: HeldJob = { depth, number: this.calls++, envelope, rowEvent, state: fate }
     this.jobs.push(job)
+    this.rowEvents.add(rowEvent)
     try {
       return this.pending?.add(job)
     } catch (error) {
@@ -81,7 +84,7 @@ export class OpenTransaction {
   }
 
   hasRowEvent(rowEvent: string): boolean {
-    return this.jobs.some((job) => job.rowEvent === rowEvent)
+    return this.rowEvents.has(rowEvent)
   }
 
   /** The transaction must not commit: a job that belongs to it could not be made. */
@@ -134,6 +137,7 @@ export class OpenTransaction {
   private takeJobs(): readonly HeldJob[] {
     const { jobs } = this
     this.jobs = []
+    this.rowEvents.clear()
     return jobs
   }
 
@@ -223,12 +227,14 @@ export class OpenTransaction {
 
   private forget(isGone: (each: HeldJob | Failure) => boolean): void {
     this.jobs = this.jobs.filter((job) => !isGone(job))
+    this.rowEvents = new Set(this.jobs.map(({ rowEvent }) => rowEvent))
     this.failures = this.failures.filter((failure) => !isGone(failure))
   }
 
   private refuse(job: HeldJob, error: unknown): void {
     job.state = 'refused'
     this.jobs = this.jobs.filter((each) => each !== job)
+    this.rowEvents.delete(job.rowEvent)
     this.fail(error, job.depth)
     this.host.refused(job.envelope, error)
   }
