@@ -222,6 +222,40 @@ for (const store of [postgres, mariaDb]) {
   })
 }
 
+for (const store of stores.slice(0, 3)) {
+  describe(`a key that is a point in time on ${store.name}`, () => {
+    let dataSource: DataSource
+    let drop: () => Promise<void>
+
+    before(async function () {
+      await store.require(this)
+      ;({ dataSource, drop } = await store.create([Arrival]))
+      await withBackgrounded(dataSource, { handler: new FakeHandler(), logger: silent }).initialize()
+    })
+    after(() => drop?.())
+
+    it('may be a text with microseconds, of which TypeORM writes the milliseconds', async () => {
+      ran.length = 0
+      const at = '2026-01-02 03:04:05.123456'
+      const row = await dataSource.manager.save(Object.assign(new Arrival(), { at, note: 'there' }))
+      await backgrounded(row).tell()
+      await backgrounded(reference(Arrival, at)).tell()
+      await drain(dataSource)
+      expect(ran).to.deep.equal(['there', 'there'])
+    })
+    it('is refused at the call in a year that a job cannot name', async () => {
+      for (const year of [-44, 12_024]) {
+        const at = new Date(0)
+        at.setUTCFullYear(year)
+        const error: unknown = await backgrounded(reference(Arrival, at))
+          .tell()
+          .catch((each: unknown) => each)
+        expect(error).to.have.property('code', 'INVALID_KEY')
+      }
+    })
+  })
+}
+
 describe('a key that MariaDB compares as zero', () => {
   let dataSource: DataSource
   let drop: () => Promise<void>

@@ -74,6 +74,13 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
           await add(ODD)
           expect(await runOn(ODD)).to.deep.equal([`${ODD} on ${ODD}`])
         })
+        if (store === sqliteInMemory && entity === Decimal) {
+          it('find the row where SQLite keeps fewer digits than were written', async () => {
+            const long = '12345678901234567890.12'
+            await add(long)
+            expect(await runOn(long, '5')).to.deep.equal([`${long} on ${long}`])
+          })
+        }
         it('are refused at the call as a number, which may have been rounded', async () => {
           for (const receiver of [reference(entity, Number(ODD)), Object.assign(new entity(), { id: Number(ODD) })]) {
             const error: unknown = await backgrounded(receiver as Numbered)

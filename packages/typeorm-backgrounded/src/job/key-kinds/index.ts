@@ -1,7 +1,7 @@
 import type { DataSource, EntityMetadata } from 'typeorm'
 import { dialectOf, type Dialect } from '../../database/dialect'
 import type { KeyKind } from './key-kind'
-import { booleanKind, decimalKind, floatKind, integerKind } from './numbers'
+import { bitKind, booleanKind, decimalKind, floatKind, integerKind } from './numbers'
 import { binaryKind, jsonKind, otherKind, preparedTextKind, textKind, uuidKind } from './texts'
 import { dateKind, momentKind, timeKind } from './times'
 
@@ -15,6 +15,7 @@ export function kindOf(column: Column, dataSource: DataSource): KeyKind {
   if (BOOLEANS.has(column.type)) return booleanKind(dialect !== 'sqlite' && dialect !== 'mariadb')
   const limit = INTEGER_LIMITS.get(type)
   if (limit !== undefined) return integerKind(limit)
+  if (type === 'bit' && dialect === 'mariadb') return bitKind
   if (DECIMALS.has(type)) return decimalKind
   if (FLOATS.has(type)) return floatKind
   if (type === 'uuid') return uuidKind

@@ -1,3 +1,4 @@
+import { types as kinds } from 'node:util'
 import { isRounded, isSameText, type KeyKind, type KeyPart, type StoredPart } from './key-kind'
 
 /** @param limit the largest value; the smallest is `-limit - 1` */
@@ -17,6 +18,19 @@ export function integerKind(limit: bigint): KeyKind {
     },
     isSame: isSameNumber,
   }
+}
+
+/** A `bit` column of MariaDB or MySQL. Its values are compared as numbers, and the driver shows their bytes. */
+export const bitKind: KeyKind = {
+  store(value) {
+    if (kinds.isUint8Array(value)) return BigInt(`0x0${Buffer.from(value).toString('hex')}`).toString()
+    return bits.store(typeof value === 'boolean' ? Number(value) : value)
+  },
+  read(stored) {
+    const part = bits.read(stored)
+    return part && { ...part, condition: (column, bind, value) => `${column} = CAST(${bind(value)} AS UNSIGNED)` }
+  },
+  isSame: isSameText,
 }
 
 export const decimalKind: KeyKind = {
@@ -49,6 +63,7 @@ export function booleanKind(isNative: boolean): KeyKind {
   }
 }
 
+const bits = integerKind(2n ** 64n - 1n)
 const INTEGER = /^-?\d{1,30}$/
 const DECIMAL = /^[+-]?(\d{1,500}(\.\d{0,500})?|\.\d{1,500})(e[+-]?\d{1,3})?$/i
 

@@ -63,10 +63,12 @@ export interface MomentKindOptions {
 export function momentKind(options: MomentKindOptions): KeyKind {
   return {
     store(value) {
-      if (kinds.isDate(value)) return Number.isNaN(value.getTime()) ? undefined : value.toISOString()
       const written = typeof value === 'string' ? writtenMoment(value) : undefined
-      if (!written) return undefined
-      return written.isFiner ? (value as string) : localOrZoned(written).toISOString()
+      const date = written ? localOrZoned(written) : value
+      if (!kinds.isDate(date) || Number.isNaN(date.getTime())) return undefined
+      // Milliseconds, because TypeORM writes a text as a `Date`, too.
+      const text = date.toISOString()
+      return writtenMoment(text) && text
     },
     read(stored) {
       const written = typeof stored === 'string' ? writtenMoment(stored) : undefined
