@@ -4,7 +4,7 @@ import type { Class } from './registry'
  * Minifiers and bundlers rename classes, and the next build may give the same name to another class. A job that is
  * stored under such a name would then run on another entity's row. Renamed classes can be recognised by their source:
  *
- * - terser, swc and esbuild make names of 1 to 3 characters, and nearly always leave out the white space;
+ * - terser, swc and esbuild make names of 1 to 3 ASCII characters, and nearly always leave out the white space;
  * - esbuild leaves decorated classes without a name in the source (`let User = class { … }`), adds a number to the
  *   second of two classes with the same name, and adds an underscore to a class that refers to itself by name.
  *
@@ -29,9 +29,9 @@ export function sourceOf(target: Class): string {
 }
 
 function isMangled(name: string, source: string): boolean {
-  if (name.length > 3) return false
+  if (!/^[\w$]{1,3}$/.test(name)) return false
   const isCapitalised = /^[A-Z][a-z]+$/.test(name)
-  if (isCompact(source)) return name.length < 3 || !isCapitalised
+  if (isCompact(source)) return name.length < 3 || !isCapitalised || !/[aeiouy]/i.test(name)
   if (name.length === 1) return isAnonymous(source) || !/[A-Z]/.test(name)
   return name.length === 2 && !isCapitalised && (isAnonymous(source) || !/^[A-Z]/.test(name))
 }

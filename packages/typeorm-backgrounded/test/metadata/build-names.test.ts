@@ -16,6 +16,9 @@ const BUILDS: Record<string, { good?: [string, string][]; bad?: [string, string]
       ['TV', 'class TV {\n}'],
       ['OAuth2', 'class OAuth2 {\n}'],
       ['E', 'class E {}'],
+      ['注文', 'class 注文 {\n}'],
+      ['Öl', 'class Öl {\n}'],
+      ['ñ', 'class ñ {\n}'],
     ],
   },
   'esbuild --bundle': {
@@ -35,6 +38,8 @@ const BUILDS: Record<string, { good?: [string, string][]; bad?: [string, string]
     good: [
       ['User', 'class{constructor(){this.id=1}cancel(){return n}}'],
       ['Tag', 'class{static{a(this,"Tag")}cancel(){}}'],
+      ['注文', 'class{static{a(this,"注文")}cancel(){}}'],
+      ['Sky', 'class Sky{go(){}}'],
     ],
   },
   'esbuild --minify, terser, swc': {
@@ -49,6 +54,7 @@ const BUILDS: Record<string, { good?: [string, string][]; bad?: [string, string]
       ['$', 'class $ extends(0,e.x){go(){}}'],
       ['Xt3', 'class{go(){}}'],
       ['kQe', 'class kQe{go(){}}'],
+      ['Xkt', 'class Xkt{go(){}}'],
     ],
   },
   'esbuild --minify-identifiers': {
