@@ -1,4 +1,4 @@
-import type { QueryRunner } from 'typeorm'
+import type { DataSource, QueryRunner } from 'typeorm'
 import { Batcher } from '../concurrency/batcher'
 import { InvalidOptionError, MissingKeyError } from '../errors'
 import type { EnqueueResult } from '../handlers/contract/handler'
@@ -49,10 +49,12 @@ export class AfterCommit {
     }
   }
 
-  touched(change: RowChange): Promise<void> | void {
+  touched(written: RowChange): Promise<void> | void {
     if (!this.hasMethods) return
-    const { methods: table } = this.dispatcher.host
-    const entity = table.ofClass(classOf(change.entity)) ?? table.ofClass(change.metadata.target as Class)
+    const { methods: table, dataSource } = this.dispatcher.host
+    const change = asOwnClass(written, dataSource)
+    const given = change === written ? table.ofClass(classOf(change.entity)) : undefined
+    const entity = given ?? table.ofClass(change.metadata.target as Class)
     const methods = [...(entity?.methods.values() ?? [])].filter(({ afterCommit }) => afterCommit?.on.has(change.type))
     if (!entity || methods.length === 0) return
     if (!change.hasKey && !this.plainInserts.has(change.entity)) return this.warnOnce(change, entity.name)
@@ -134,6 +136,18 @@ export class AfterCommit {
 interface OutsideJob {
   readonly envelope: JobEnvelope
   readonly mayBeInHandmade: boolean
+}
+
+/**
+ * With single table inheritance, a row that is saved as one of a parent class stays one of its own class, as which TypeORM
+ * has loaded it before the change.
+ */
+function asOwnClass(change: RowChange, dataSource: DataSource): RowChange {
+  const { databaseEntity, metadata } = change
+  const own = databaseEntity && classOf(databaseEntity)
+  if (!own || own === metadata.target || !dataSource.hasMetadata(own)) return change
+  const ownMetadata = dataSource.getMetadata(own)
+  return ownMetadata.inheritanceTree.includes(metadata.target as Class) ? { ...change, metadata: ownMetadata } : change
 }
 
 /** @throws InvalidOptionError when `when` does not answer at once */
