@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { types } from 'node:util'
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm'
 import { shared } from '../metadata/registry'
 import type { OpenTransaction } from './open-transaction'
@@ -11,6 +12,8 @@ export interface AmbientScope {
   /** What typeorm-transactional showed as the data source's manager when the scope began, where it is used. */
   readonly shown?: EntityManager
   readonly outer?: AmbientScope
+  /** When its callback has failed, by `performance.now()`: TypeORM rolls the transaction or the savepoint back then. */
+  failedAt?: number
 }
 
 const storage = shared('ambient-transaction', () => new AsyncLocalStorage<AmbientScope | undefined>())
@@ -35,7 +38,23 @@ export function inAmbientScope(callback: TransactionCallback, open: OpenScope): 
     if (!opened) return callback(manager)
     const { dataSource, transaction } = opened
     const shown = shownManager(dataSource, callback, manager)
-    return storage.run({ dataSource, transaction, shown, outer: storage.getStore() }, () => callback(manager))
+    const scope: AmbientScope = { dataSource, transaction, shown, outer: storage.getStore() }
+    return storage.run(scope, () => noting(scope, () => callback(manager)))
+  }
+}
+
+/** Runs the callback of a scope, and notes when it fails. */
+function noting(scope: AmbientScope, work: () => unknown): unknown {
+  const failed = () => {
+    scope.failedAt = performance.now()
+  }
+  try {
+    const result = work()
+    if (types.isPromise(result)) result.then(undefined, failed)
+    return result
+  } catch (error) {
+    failed()
+    throw error
   }
 }
 

@@ -1,6 +1,7 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { runInHalves } from '../concurrency/batcher'
 import { isConnectionError } from '../database/errors'
+import { dialectOf } from '../database/dialect'
 import type { BackgroundedEvents } from '../events'
 import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import { rowsOfEnqueue, type TransactionRows, type WritesRows } from '../handlers/contract/transaction-rows'
@@ -9,6 +10,7 @@ import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
 import type { Outbox } from '../outbox/outbox'
 import { outsideAmbientScopes } from './ambient-transaction'
+import { isInTransaction } from '../upstream/sqlite'
 import { Deliveries } from './deliveries'
 import { enqueueErrorFor, EnqueueReports } from './enqueue-reports'
 import { EnvelopeMaker } from './envelope-maker'
@@ -16,8 +18,8 @@ import { HandlerCalls } from './handler-calls'
 import { writeInHandmade } from './handmade-calls'
 import type { HeldJob } from './held-job'
 import type { JobReceipt } from './job-receipt'
-import type { OpenTransaction } from './open-transaction'
 import { RunnerTurns } from './runner-turns'
+import { isLost, type OpenTransaction } from './open-transaction'
 import { touchedEntities, type Touch } from './touched-entities'
 import { TransactionBuffer } from './transaction-buffer'
 
@@ -65,6 +67,8 @@ export class Dispatcher {
     this.calls = new HandlerCalls(handler, outbox)
     this.reports = new EnqueueReports(events, logger)
     this.transactions = new TransactionBuffer({
+      dialect: dialectOf(dataSource.options.type),
+      isInTransaction: () => isInTransaction(dataSource),
       sharesRunner: this.sharesRunner,
       rows: () => (outbox ? outbox.transactionRows : rowsOf(handler)),
       sendsEdges: () => host.sendsEdges(),
@@ -75,6 +79,11 @@ export class Dispatcher {
         this.reports.dropped(
           jobs.map(({ envelope }) => envelope),
           'the database rolled a transaction back at its COMMIT, since a statement in it had failed: its jobs are dropped with it',
+        ),
+      rolledBackByDatabase: (jobs) =>
+        this.reports.dropped(
+          jobs.map(({ envelope }) => envelope),
+          'the database has rolled a transaction back because of an error in it: its jobs are dropped with it',
         ),
       abandoned: (jobs) =>
         this.reports.dropped(
@@ -87,7 +96,7 @@ export class Dispatcher {
   /** Remembers in which transaction a manager's write touched these entities: a call on them follows it. */
   touched(entities: unknown, touch: Touch, runner: QueryRunner | undefined): void {
     const { transactions } = this
-    if (!transactions.mayBeOpen) return
+    if (!transactions.mayBeOpen || (runner && isLost(runner))) return
     const open = transactions.openRunner(runner)
     if (!open && touch === 'merge') return // a merge does not use the database
     for (const entity of touchedEntities(this.host.methods, entities, touch)) transactions.moveTo(open, entity)

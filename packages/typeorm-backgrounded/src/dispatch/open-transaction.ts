@@ -1,11 +1,13 @@
 import type { QueryRunner } from 'typeorm'
+import type { Dialect } from '../database/dialect'
 import type { TransactionRows } from '../handlers/contract/transaction-rows'
 import type { JobEnvelope } from '../job/envelope'
 import type { HeldJob } from './held-job'
 import { depthOf } from '../upstream/typeorm'
 import { enqueueErrorOf, PendingRows } from './pending-rows'
-import { interceptEdges, type Interception, type Send } from './query-interception'
-import { HandmadeSavepoints, levelAround, type Edge } from './savepoints'
+import { HandmadeSavepoints, levelAround } from './handmade-savepoints'
+import { Interception, type Send } from './query-interception'
+import type { Edge } from './transaction-edges'
 
 interface Failure {
   depth: number
@@ -14,6 +16,9 @@ interface Failure {
 }
 
 export interface TransactionHost {
+  readonly dialect: Dialect | undefined
+  /** Whether the one connection of a SQLite data source is in a transaction. Undefined where that cannot be told at once. */
+  isInTransaction(): boolean | undefined
   /** How jobs are written inside their transaction. Undefined when they wait for its commit. */
   rows(): TransactionRows<unknown> | undefined
   /** TypeORM's runner sends the statements at a transaction's edges through its own `query`. */
@@ -23,6 +28,8 @@ export interface TransactionHost {
   committed(jobs: readonly HeldJob[], runner: QueryRunner): void
   /** Called when the database has answered a COMMIT with ROLLBACK, because a statement had failed before. */
   rolledBackByCommit(jobs: readonly HeldJob[]): void
+  /** Called with jobs of a transaction that the database itself has rolled back before. */
+  rolledBackByDatabase(jobs: readonly HeldJob[]): void
   /** Called with jobs that were enqueued during a COMMIT that has succeeded. */
   cameLate(envelopes: readonly JobEnvelope[], runner: QueryRunner): void
 }
@@ -44,6 +51,10 @@ export class OpenTransaction {
   private isCommitting = false
   private late: JobEnvelope[] = []
   private hasEnded = false
+  /** How many calls came before the last failed statement, when the database may have rolled the transaction back with it. */
+  private callsInDoubt = 0
+  /** When it was rolled back as a whole, by `performance.now()`. */
+  rolledBackAt: number | undefined
   /** Set when Postgres answered the COMMIT of a broken transaction with ROLLBACK. */
   wasRolledBackByCommit = false
 
@@ -53,7 +64,8 @@ export class OpenTransaction {
   ) {
     const rows = host.rows()
     const send: Send = (sql) => (this.interception as Interception).send(sql)
-    this.pending = rows && new PendingRows(runner, send, rows, (job, error) => this.refuse(job, error))
+    const exclusively = (work: () => Promise<void>) => (this.interception as Interception).exclusively(work)
+    this.pending = rows && new PendingRows(runner, send, rows, (job, error) => this.refuse(job, error), exclusively)
   }
 
   get isOpen(): boolean {
@@ -69,7 +81,7 @@ export class OpenTransaction {
       this.late.push(envelope)
       return undefined
     }
-    this.interception ??= interceptEdges(this.runner, (edge, sql, send) => this.atEdge(edge, sql, send))
+    this.interception ??= this.intercept()
     const fate = this.pending ? 'pending' : 'deferred'
     const depth = depthOf(this.runner)
     const job: HeldJob = { depth, number: this.calls++, envelope, rowEvent, state: fate }
@@ -141,15 +153,29 @@ export class OpenTransaction {
     return jobs
   }
 
+  private intercept(): Interception {
+    const { dialect } = this.host
+    return new Interception(this.runner, {
+      dialect,
+      atEdge: (edge, sql, send) => this.atEdge(edge, sql, send),
+      failed: (error) => this.statementFailed(error),
+    })
+  }
+
   private atEdge(edge: Edge, sql: string, send: Send): Promise<unknown> {
     if (this.hasEnded) return send(sql)
+    if (this.callsInDoubt > 0) return this.dropIfRolledBack().then(() => this.afterDoubts(edge, sql, send))
+    return this.afterDoubts(edge, sql, send)
+  }
+
+  private afterDoubts(edge: Edge, sql: string, send: Send): Promise<unknown> {
     switch (edge.kind) {
       case 'commit':
         return this.commit(sql, send)
       case 'rollback':
         return this.rollBackAll(sql, send)
-      case 'definition':
-        return this.define(sql, send)
+      case 'unclear':
+        return this.passUnclear(sql, send)
       case 'savepoint':
         return this.setSavepoint(edge.name, sql, send)
       case 'release':
@@ -159,14 +185,15 @@ export class OpenTransaction {
     }
   }
 
-  private async define(sql: string, send: Send): Promise<unknown> {
-    await this.pending?.write(() => true)
+  /** The rows are written before, so that the database does with them what it does with the application's. */
+  private async passUnclear(sql: string, send: Send): Promise<unknown> {
+    if (this.pending?.has(() => true)) await this.pending.write(() => true)
+    this.savepoints.set(undefined, this.calls)
     return send(sql)
   }
 
   private async rollBackAll(sql: string, send: Send): Promise<unknown> {
-    await this.pending?.drop(() => true)
-    const answer = await send(sql)
+    const answer = await this.rollBackRows(() => true, sql, send)
     this.forget(() => true)
     return answer
   }
@@ -174,8 +201,10 @@ export class OpenTransaction {
   private async setSavepoint(name: string, sql: string, send: Send): Promise<unknown> {
     const around = levelAround(name)
     await this.writeLevel(around)
-    if (around === undefined) this.savepoints.set(name, this.calls)
-    return send(sql)
+    const { calls } = this
+    const answer = await send(sql)
+    if (around === undefined) this.savepoints.set(name, calls)
+    return answer
   }
 
   private async release(name: string, sql: string, send: Send): Promise<unknown> {
@@ -183,8 +212,9 @@ export class OpenTransaction {
     const level = around === undefined ? depthOf(this.runner) : around + 1
     await this.writeLevel(level)
     this.checkFailures(level)
+    const answer = await send(sql)
     if (around === undefined) this.savepoints.release(name)
-    return send(sql)
+    return answer
   }
 
   private async commit(sql: string, send: Send): Promise<unknown> {
@@ -203,20 +233,52 @@ export class OpenTransaction {
   /** TypeORM emits events when its own savepoints are rolled back. */
   private async rollBackTo(name: string, sql: string, send: Send): Promise<unknown> {
     const around = levelAround(name)
-    if (around !== undefined) {
-      await this.pending?.drop((job) => job.depth > around)
-      return send(sql)
-    }
+    if (around !== undefined) return this.rollBackRows((job) => job.depth > around, sql, send)
     const calls = this.savepoints.callsBefore(name)
-    await this.pending?.drop((job) => job.number >= calls)
-    const answer = await send(sql)
+    const answer = await this.rollBackRows((job) => job.number >= calls, sql, send)
     this.forget((each) => ('number' in each ? each.number >= calls : each.calls > calls))
     return answer
   }
 
+  private rollBackRows(belongs: (job: HeldJob) => boolean, sql: string, send: Send): Promise<unknown> {
+    return this.pending ? this.pending.rollBack(belongs, () => send(sql)) : send(sql)
+  }
+
   /** Writes the rows before a savepoint, so that no group of rows crosses its edge. */
   private async writeLevel(level = depthOf(this.runner)): Promise<void> {
-    await this.pending?.write((job) => job.depth === level)
+    const belongs = (job: HeldJob) => job.depth === level
+    if (this.pending?.has(belongs)) await this.pending.write(belongs)
+  }
+
+  /**
+   * On MariaDB, MySQL and SQLite, some errors roll the whole transaction back, and TypeORM does not hear of that. Calls that
+   * came before such an error are rolled back with everything else.
+   */
+  private statementFailed(error: unknown): void {
+    if (this.hasEnded || this.calls === 0) return
+    const { dialect } = this.host
+    if (dialect === 'mariadb') {
+      if (isDeadlock(error)) this.wasRolledBackByDatabase(this.calls)
+      else this.callsInDoubt = this.calls
+    } else if (this.host.isInTransaction() === false) this.wasRolledBackByDatabase(this.calls)
+  }
+
+  private async dropIfRolledBack(): Promise<void> {
+    const calls = this.callsInDoubt
+    this.callsInDoubt = 0
+    const isInside = await (this.interception as Interception).send('SELECT @@in_transaction AS inside').then(
+      (rows) => Number((rows as [{ inside: unknown }])[0].inside) === 1,
+      () => true, // MySQL does not have the variable
+    )
+    if (!isInside) this.wasRolledBackByDatabase(calls)
+  }
+
+  private wasRolledBackByDatabase(calls: number): void {
+    const isGone = (job: HeldJob) => job.number < calls
+    const gone = this.jobs.filter(isGone)
+    this.pending?.drop(isGone)
+    this.forget((each) => ('number' in each ? isGone(each) : each.calls <= calls))
+    this.host.rolledBackByDatabase(gone)
   }
 
   /** @throws EnqueueError when a job of this level could not be stored */
@@ -238,6 +300,10 @@ export class OpenTransaction {
     this.fail(error, job.depth)
     this.host.refused(job.envelope, error)
   }
+}
+
+function isDeadlock(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === 'ER_LOCK_DEADLOCK'
 }
 
 /**

@@ -1,10 +1,10 @@
 import type { QueryRunner } from 'typeorm'
-import { isAbortedTransactionError, isConflictError, isServerAnswer } from '../database/errors'
+import { isAbortedTransactionError, isConflictError, isConnectionError, isServerAnswer } from '../database/errors'
 import { EnqueueError } from '../errors'
 import type { HeldCall, TransactionRows } from '../handlers/contract/transaction-rows'
 import { RowGroup } from '../database/row-group'
 import type { HeldJob } from './held-job'
-import type { Send } from './query-interception'
+import { asOwnStatements, type Send } from './query-interception'
 
 /** Keeps a job that the database refuses from breaking the transaction of those who call nothing. */
 const SAVEPOINT = 'backgrounded_jobs'
@@ -14,6 +14,10 @@ export class PendingRows<Row> {
   private waiting: Pending<Row>[] = []
   private bytes = 0
   private writing: Promise<void> | undefined
+  /** A statement of the transaction has failed, so that the database takes no rows before the next edge. */
+  private isBroken = false
+  /** Rows are written between two statements, because there are so many. */
+  private overflow: Promise<void> | undefined
 
   constructor(
     private readonly runner: QueryRunner,
@@ -21,6 +25,8 @@ export class PendingRows<Row> {
     private readonly send: Send,
     private readonly rows: TransactionRows<Row>,
     private readonly refuse: (job: HeldJob, error: unknown) => void,
+    /** Runs work while no statement of the application is on its way. */
+    private readonly exclusively: (work: () => Promise<void>) => Promise<void>,
   ) {}
 
   /**
@@ -33,20 +39,49 @@ export class PendingRows<Row> {
     const bytes = this.rows.sizeOf(row)
     this.waiting.push({ job, row, bytes, since: performance.now() })
     this.bytes += bytes
-    return RowGroup.isFull(this.waiting.length, this.bytes) ? this.write((each) => each.depth === job.depth) : undefined
+    if (this.isBroken) return undefined
+    return RowGroup.isFull(this.waiting.length, this.bytes)
+      ? (this.overflow ??= this.writeOverflow(job.depth))
+      : undefined
   }
 
   /** Writes the rows of a level. Resolves when it is done, even when the database refuses some. */
   write(belongs: (job: HeldJob) => boolean): Promise<void> {
+    this.isBroken = false
     const written = this.arrived().then(() => this.writeAll(belongs))
+    const done = () => {
+      if (this.writing === written) this.writing = undefined
+    }
     this.writing = written
+    written.then(done, done)
     return written
   }
 
-  /** Drops the rows of a level that is rolled back. Resolves when no write is under way. */
-  async drop(belongs: (job: HeldJob) => boolean): Promise<void> {
+  /** Whether there are rows of a level to be written. */
+  has(belongs: (job: HeldJob) => boolean): boolean {
+    return this.writing !== undefined || this.waiting.some(({ job }) => belongs(job))
+  }
+
+  /**
+   * Sends a statement that rolls a level back. The rows of the level are dropped, unless the statement fails.
+   */
+  async rollBack(belongs: (job: HeldJob) => boolean, send: () => Promise<unknown>): Promise<unknown> {
+    if (this.writing) await this.arrived()
+    this.isBroken = false
+    const dropped = this.waiting.filter(({ job }) => belongs(job))
     this.keep(({ job }) => !belongs(job))
-    await this.arrived()
+    try {
+      return await send()
+    } catch (error) {
+      this.waiting = [...dropped, ...this.waiting].sort((a, b) => a.job.number - b.job.number)
+      this.keep(() => true)
+      throw error
+    }
+  }
+
+  /** Drops rows of a transaction that the database has rolled back by itself. */
+  drop(isGone: (job: HeldJob) => boolean): void {
+    this.keep(({ job }) => !isGone(job))
   }
 
   /**
@@ -81,6 +116,14 @@ export class PendingRows<Row> {
     return [] // as TypeORM answers a COMMIT
   }
 
+  private async writeOverflow(depth: number): Promise<void> {
+    try {
+      await this.exclusively(() => this.write((job) => job.depth === depth))
+    } finally {
+      this.overflow = undefined
+    }
+  }
+
   /** Resolves when writes under way have ended, also when they were refused. */
   private async arrived(): Promise<void> {
     await this.writing?.catch(() => {})
@@ -106,7 +149,8 @@ export class PendingRows<Row> {
       return true
     } catch (error) {
       if (isAbortedTransactionError(error)) {
-        this.waiting.unshift(...group)
+        this.waiting = [...group, ...this.waiting]
+        this.isBroken = true
         return false
       }
       if (isConflictError(error)) throw error // the conflict ends the whole transaction, and the application retries by its code
@@ -118,14 +162,14 @@ export class PendingRows<Row> {
 
   private async writeByHandler(group: readonly Pending<Row>[]): Promise<void> {
     try {
-      const results = await this.rows.write(group, this.runner)
+      const results = await asOwnStatements(() => this.rows.write(group, this.runner))
       group.forEach(({ job }, index) => {
         const result = results[index]
         if (result?.state === 'failed') this.refuse(job, result.error)
         else job.state = 'written'
       })
     } catch (error) {
-      if (isConflictError(error)) throw error
+      if (isConflictError(error) || isConnectionError(error)) throw error // it ends the transaction, as it would without a call
       this.refuseAll(group, error)
     }
   }

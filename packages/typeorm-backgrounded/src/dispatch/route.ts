@@ -5,7 +5,7 @@ import { checkManager, type CallOptions } from '../metadata/options'
 import { ambientScope } from './ambient-transaction'
 import type { Dispatcher } from './dispatcher'
 import { classOf, notAttached, type Receiver } from './envelope-maker'
-import { checkConnected } from './lost-transaction'
+import { checkConnected, checkNotRolledBack } from './ended-transaction'
 import type { OpenTransaction } from './open-transaction'
 
 /** Which data source and transaction a call belongs to. */
@@ -32,7 +32,7 @@ export function detachDispatcher(dispatcher: Dispatcher): void {
  * Finds the data source and the transaction of a call: what the call says, the transaction in which this very
  * entity was loaded or saved, the `transaction(…)` callback around the call or what typeorm-transactional has said
  * since, or none. Among several data sources, that of the running job goes before the others.
- * @throws NotAttachedError, AmbiguousDataSourceError, EnqueueError in a transaction whose connection was lost
+ * @throws NotAttachedError, AmbiguousDataSourceError, EnqueueError in a transaction that was lost or rolled back
  */
 export function routeOf(receiver: Receiver, options?: CallOptions): Route {
   if (!isReceiver(receiver)) throw notAttached(receiver)
@@ -52,6 +52,7 @@ function routeByManager(receiver: Receiver, manager: NonNullable<CallOptions['ma
   if (!dispatcher) throw NotAttachedError.forEntity(classOf(receiver).name)
   const runner = manager.queryRunner
   if (!runner) return { dispatcher }
+  if (runner.isReleased) checkNotRolledBack(dispatcher.transactions.rolledBackAt(runner))
   const transaction = dispatcher.transactions.following(runner)
   return runner.isTransactionActive || runner.isReleased ? { dispatcher, transaction } : { dispatcher, runner }
 }
@@ -74,6 +75,7 @@ function routeByAmbient(receiver: Receiver): Route | undefined {
     if (!dispatcher || !owns(dispatcher, receiver)) continue
     if (shown && dataSource.manager !== shown) return routeByShownManager(dispatcher)
     checkConnected(transaction.runner)
+    checkNotRolledBack(scope.failedAt ?? transaction.rolledBackAt)
     if (transaction.isOpen) return { dispatcher, transaction }
   }
   return undefined

@@ -2,6 +2,7 @@ import type { DataSource, EntityMetadata, EntitySubscriberInterface, QueryRunner
 import { lineage, type Class } from '../metadata/registry'
 import type { MarkedEntity, MethodTable } from '../metadata/method-table'
 import type { RowEvent } from '../metadata/after-commit-options'
+import { edgeOf } from './transaction-edges'
 import type { TransactionBuffer } from './transaction-buffer'
 
 /** What the row subscriber passes on of TypeORM's insert, update, soft-remove and recover events. */
@@ -46,8 +47,9 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
     ...edges,
     // Postgres answers the COMMIT of a transaction with a failed statement with ROLLBACK, and TypeORM does not check that.
     afterQuery: ({ query, rawResults, queryRunner }) => {
-      if (query === 'COMMIT')
-        buffer.commitAnswered(queryRunner, (rawResults as { command?: string } | undefined)?.command)
+      const command = (rawResults as { command?: string } | undefined)?.command
+      if (command !== 'COMMIT' && command !== 'ROLLBACK') return
+      if (edgeOf(query, 'postgres')?.kind === 'commit') buffer.commitAnswered(queryRunner, command)
     },
   }
 }

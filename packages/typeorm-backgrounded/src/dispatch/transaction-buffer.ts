@@ -3,7 +3,7 @@ import { shared } from '../metadata/registry'
 import { withResolver } from '../concurrency/sleep'
 import { removeFrom } from '../concurrency/remove-from'
 import type { HeldJob } from './held-job'
-import { checkConnected } from './lost-transaction'
+import { checkConnected } from './ended-transaction'
 import { depthOf } from '../upstream/typeorm'
 import { isLost, OpenTransaction, type TransactionHost } from './open-transaction'
 import { SeenEntities } from './seen-entities'
@@ -44,6 +44,8 @@ export class TransactionBuffer {
   /** In which transaction an entity was seen that is not among the last of an open one. */
   private readonly seenIn = new WeakMap<object, Begun>()
   private hasLostOne = false
+  /** The runners whose last transaction was rolled back, and when, by `performance.now()`. */
+  private readonly rolledBackRunners = new WeakMap<QueryRunner, number>()
   private readonly ends = new Map<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
   constructor(private readonly host: BufferHost) {}
@@ -98,6 +100,11 @@ export class TransactionBuffer {
     return this.seeing(entity) !== undefined
   }
 
+  /** When the last transaction of a runner was rolled back, by `performance.now()`, unless it was committed. */
+  rolledBackAt(runner: QueryRunner): number | undefined {
+    return this.rolledBackRunners.get(runner)
+  }
+
   /** Resolves when the runner is in no transaction. On SQLite all code of a process shares one runner. */
   async free(runner: QueryRunner): Promise<void> {
     while (!runner.isReleased && isInside(runner)) {
@@ -138,12 +145,17 @@ export class TransactionBuffer {
     const transaction = this.find(runner)?.transaction
     if (isInside(runner)) return transaction?.merge()
     const jobs = this.forget(runner)
+    this.rolledBackRunners.delete(runner)
     transaction?.report(jobs)
   }
 
   rolledBack(runner: QueryRunner): void {
-    if (isInside(runner)) this.find(runner)?.transaction?.rollBack()
-    else this.forget(runner)
+    const transaction = this.find(runner)?.transaction
+    if (isInside(runner)) return transaction?.rollBack()
+    const now = performance.now()
+    if (transaction) transaction.rolledBackAt = now
+    this.rolledBackRunners.set(runner, now)
+    this.forget(runner)
   }
 
   /** Called with the database's answer to the COMMIT of a transaction. */

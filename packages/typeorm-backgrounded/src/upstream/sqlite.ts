@@ -66,3 +66,9 @@ export function sharedConnectionOf({ driver }: DataSource): SqliteDatabase {
   if (!databaseConnection) throw missingMember('driver.databaseConnection')
   return databaseConnection
 }
+
+/** Whether the one connection of a data source is in a transaction. Undefined where its driver does not say so. */
+export function isInTransaction({ driver }: DataSource): boolean | undefined {
+  const { databaseConnection } = driver as unknown as Partial<Driver>
+  return databaseConnection?.inTransaction
+}

@@ -86,6 +86,28 @@ for (const { name, make, outbox } of handlers) {
       expect(enqueued).to.deep.equal([])
     })
 
+    it('is refused also after a save in it that has failed', async () => {
+      const { id } = await saved()
+      await runner.startTransaction()
+      const row = await loaded(id)
+      await loseConnection()
+      for (const save of [() => runner.manager.save(row), () => runner.manager.getRepository(Parcel).save([row])]) {
+        expect(await errorOf(save())).to.be.instanceOf(Error)
+        expect(await errorOf(row.sendBackgrounded())).to.be.instanceOf(EnqueueError)
+      }
+      await settled(dataSource)
+      expect(enqueued).to.deep.equal([])
+    })
+
+    it('goes out again when another manager has saved the entity since', async () => {
+      const { id } = await saved()
+      await runner.startTransaction()
+      const row = await loaded(id)
+      await loseConnection()
+      await dataSource.manager.save(Object.assign(row, { label: 'b' }))
+      expect(await errorOf(row.sendBackgrounded())).to.equal(undefined)
+    })
+
     it('is refused even if other transactions have begun since, and rolling the lost one back fails', async () => {
       const { id } = await saved()
       await runner.startTransaction()

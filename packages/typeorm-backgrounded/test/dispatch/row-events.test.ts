@@ -22,6 +22,9 @@ describe('the events of rows in one transaction', () => {
     transaction = new OpenTransaction(runner, {
       rows: () => undefined,
       sendsEdges: () => false,
+      dialect: undefined,
+      isInTransaction: () => undefined,
+      rolledBackByDatabase: () => {},
       refused: ignore,
       committed: ignore,
       rolledBackByCommit: ignore,
