@@ -20,6 +20,20 @@ describe('a text without its secrets', () => {
     'passwd: hunter2',
     'Authorization: hunter2',
     "token='a\\'hunter2'",
+    'Password = `a hunter2`',
+    'secretAccessKey=hunter2',
+    'X-Api-Key: hunter2',
+    'private_key: hunter2',
+    'credentials: hunter2',
+    '{\\"password\\":\\"hunter2\\"}',
+    'Authorization: Basic hunter2',
+    'authorization = "Bearer hunter2"',
+    'sent Bearer hunter2.hunter2.hunter2',
+    'ERR invalid AUTH default hunter2',
+    'AUTH hunter2',
+    'connect to postgres://user:my hunter2@host/db failed',
+    'mysql://root:a"hunter2@host/db',
+    "redis://:it's hunter2@ss@host:6379",
   ]
   for (const text of hidden) {
     it(`hides it in ${text}`, () => {
@@ -33,7 +47,17 @@ describe('a text without its secrets', () => {
     )
   })
 
+  it('still names the scheme of a header', () => {
+    expect(withoutSecrets('Authorization: Basic hunter2, Host: x')).to.equal('Authorization: Basic ***, Host: x')
+  })
+
   const shown = [
+    'ERR AUTH <password> called without any password configured for the default user',
+    'NOAUTH Authentication required.',
+    'the bearer of this message',
+    'GET http://localhost:3000/ failed, ask bob@example.com',
+    'GET http://localhost:3000 failed, ask bob@example.com',
+    'see http://wiki: ask bob@example.com',
     'Duplicate entry alice@example.com',
     "Access denied for user 'root'@'localhost' (using password: YES)",
     'password authentication failed for user "x"',
@@ -58,6 +82,13 @@ describe('a text without its secrets', () => {
       'password ',
       '/:',
       ' :',
+      'a.',
+      'a://',
+      'a://b:',
+      'AUTH ',
+      'bearer ',
+      'authorization: basic ',
+      'password:\\"',
       '\\"',
     ]) {
       const start = performance.now()
