@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm'
 import { withAdvice } from '../database/defects'
 import { isConnectionError } from '../database/errors'
 import type { Logger } from '../logger'
+import { errorMessage } from '../reporting/safe-error'
 import { sleep } from '../concurrency/sleep'
 
 /** In ms. */
@@ -36,5 +37,5 @@ export async function connectPatiently(dataSource: DataSource, logger: Logger): 
 }
 
 function advised(error: unknown): unknown {
-  return withAdvice(error, { tables: "plugin's tables", missing: (error as Error).message })
+  return withAdvice(error, { tables: "plugin's tables", missing: errorMessage(error) })
 }

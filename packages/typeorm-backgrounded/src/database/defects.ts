@@ -5,7 +5,8 @@ import {
   isMissingTableError,
   isPreparedStatementError,
 } from './errors'
-import { BackgroundedError, MissingTableError, OutdatedTableError, StoreRefusedError } from '../errors'
+import { isBackgroundedError, MissingTableError, OutdatedTableError, StoreRefusedError } from '../errors'
+import { errorMessage } from '../reporting/safe-error'
 
 interface Subject {
   /** The tables of the statement, as in "the job tables". */
@@ -19,18 +20,18 @@ const HOW_TO_UPDATE =
 
 /** Returns the error itself, or an error with advice when waiting would not help, such as a missing table. */
 export function withAdvice(error: unknown, { tables, missing }: Subject): unknown {
-  if (error instanceof BackgroundedError) return error
+  if (isBackgroundedError(error)) return error
   const options = { cause: error }
   if (isMissingTableError(error)) return new MissingTableError(missing, options)
   if (isMissingColumnError(error)) {
     return new OutdatedTableError(
-      `The ${tables} in the database are not as this version needs them (${messageOf(error)}): ${HOW_TO_UPDATE}.`,
+      `The ${tables} in the database are not as this version needs them (${errorMessage(error)}): ${HOW_TO_UPDATE}.`,
       options,
     )
   }
   if (isAccessDeniedError(error)) {
     return new StoreRefusedError(
-      `The database server does not allow it (${messageOf(error)}): correct the user, the password and the database of the data ` +
+      `The database server does not allow it (${errorMessage(error)}): correct the user, the password and the database of the data ` +
         `source, or grant the user USAGE on the schema, and SELECT, INSERT, UPDATE and DELETE on the ${tables}.`,
       options,
     )
@@ -42,10 +43,6 @@ export function withAdvice(error: unknown, { tables, missing }: Subject): unknow
       `(Postgres 13, MariaDB 10.6, MySQL 8), that its name is right, and that the tables are as typeorm-backgrounded schema prints them.`,
     options,
   )
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function codeOf(error: unknown): string {

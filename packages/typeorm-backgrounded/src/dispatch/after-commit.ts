@@ -1,12 +1,13 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { Batcher } from '../concurrency/batcher'
-import { InvalidOptionError, MissingKeyError } from '../errors'
+import { InvalidOptionError, isBackgroundedError } from '../errors'
 import type { EnqueueResult } from '../handlers/contract/handler'
 import type { JobEnvelope } from '../job/envelope'
 import { linkOf, metaOf, type EventChain } from '../job/event-chain'
 import { keyText } from '../job/key-codec'
 import type { MarkedMethod } from '../metadata/method-table'
 import type { Class } from '../metadata/registry'
+import { attempt } from '../reporting/text-of'
 import type { Dispatcher } from './dispatcher'
 import { classOf } from './envelope-maker'
 import { rowAfter } from './row-state'
@@ -116,9 +117,9 @@ export class AfterCommit {
     const job = { id: '', entity: method.entity.name, method: method.name, queue: method.options.queue }
     events.emit('enqueueFailed', { job, error })
     if (transaction) transaction.fail(error)
-    const hint = error instanceof MissingKeyError ? ': the write gave the row no key' : ''
+    const hint = isBackgroundedError(error, 'MISSING_KEY') ? ': the write gave the row no key' : ''
     logger.error(
-      { err: error, job, row: entity.constructor.name },
+      { err: error, job, row: attempt(() => entity.constructor.name, undefined) },
       `an @AfterCommitBackgrounded job could not be enqueued${hint}`,
     )
   }

@@ -1,4 +1,4 @@
-import { BackgroundedError, EnqueueError } from '../errors'
+import { EnqueueError, isBackgroundedError } from '../errors'
 import type { BackgroundedEvents } from '../events'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
@@ -44,6 +44,6 @@ export class EnqueueReports {
 
 /** The error with which a call rejects. */
 export function enqueueErrorFor({ entity, method }: JobEnvelope, error: unknown): unknown {
-  if (error instanceof BackgroundedError) return error
+  if (isBackgroundedError(error)) return error
   return new EnqueueError(`${entity}.${method} could not be enqueued: ${errorMessage(error)}`, { cause: error })
 }

@@ -9,7 +9,7 @@ import { mayStillCome } from '../outbox/missing-table'
 import { Outbox } from '../outbox/outbox'
 import { attachDispatcher, detachDispatcher } from '../dispatch/route'
 import { subscribers } from '../dispatch/subscriber'
-import { MissingTableError, NoResolverError, OutdatedTableError } from '../errors'
+import { isBackgroundedError, NoResolverError } from '../errors'
 import type { BackgroundedEvents } from '../events'
 import { checkEntities } from './tables'
 import type { ClaimedJob, Consumable } from '../handlers/contract/consumable'
@@ -153,7 +153,7 @@ export class Runtime {
     try {
       await this.outbox?.check()
     } catch (error) {
-      const isAboutTable = error instanceof MissingTableError || error instanceof OutdatedTableError
+      const isAboutTable = isBackgroundedError(error, 'MISSING_TABLE', 'OUTDATED_TABLE')
       if (!isAboutTable || !(await mayStillCome(this.dataSource))) throw error
       this.logger.warn({ err: error }, 'calls fail until the outbox table is ready')
     }

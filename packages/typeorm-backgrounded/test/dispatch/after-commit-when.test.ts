@@ -233,6 +233,18 @@ for (const store of [sqliteInMemory, postgres, mariaDb]) {
       })
     }
 
+    it('leaves a plain insert alone when it throws a value that cannot be read', async () => {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      answer = () => {
+        throw proxy
+      }
+      await articles().insert({ title: 'kept' })
+      expect(await articles().countBy({ title: 'kept' })).to.equal(1)
+      expect(failures).to.have.length(1)
+      expect(await enqueued()).to.equal(0)
+    })
+
     for (const odd of [undefined, null, 'text', Symbol('odd'), Object.freeze(new Error('frozen'))]) {
       it(`keeps its transaction from committing when it throws ${String(odd)}`, async () => {
         answer = () => {

@@ -1,5 +1,7 @@
 import { LONGEST_TIMER } from '../../concurrency/sleep'
 import { InvalidOptionError, StoreUnavailableError } from '../../errors'
+import { errorMessage } from '../../reporting/safe-error'
+import { isError } from '../../reporting/text-of'
 import type { Connection, Connections } from './connections'
 import type { Script } from './scripts/script'
 import { withoutArguments } from './without-arguments'
@@ -67,7 +69,7 @@ export class Commands {
     } catch (error) {
       this.breaks++
       withoutArguments(error)
-      if (!(error instanceof Error) || error.name !== 'ReplyError') throw unavailable((error as Error).message, error)
+      if (!isError(error) || error.name !== 'ReplyError') throw unavailable(errorMessage(error), error)
       if (READ_ONLY.test(error.message)) this.connections.giveUp('Redis has become a read-only replica')
       throw storeError(error)
     }
@@ -189,7 +191,7 @@ class Silence extends Error {
 }
 
 function isExpired(error: unknown): boolean {
-  return error instanceof Error && error.message.includes('EXPIRED')
+  return isError(error) && error.message.includes('EXPIRED')
 }
 
 /** What Redis answers when it accepts no command for now. */

@@ -1,9 +1,11 @@
+import { isError } from '../../reporting/text-of'
+
 /**
  * Removes the arguments of the command from an ioredis error, because they may hold a password (AUTH) or a job's arguments.
  * Changes the error itself, so that its stack stays, and so that other code that gets it does not see them either.
  */
 export function withoutArguments<T>(error: T, depth = 0): T {
-  if (!(error instanceof Error) || depth > 5) return error
+  if (!isError(error) || depth > 5) return error
   const { command, cause, lastNodeError, previousErrors, errors } = error as Error & Attached
   if (command !== undefined) set(error, 'command', nameOf(command))
   for (const text of ['message', 'stack'] as const) {

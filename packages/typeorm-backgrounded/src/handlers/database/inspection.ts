@@ -2,7 +2,7 @@ import { setImmediate as othersTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { isBusyError, isConnectionError } from '../../database/errors'
 import type { Dialect } from '../../database/dialect'
-import { BackgroundedError, StoreUnavailableError } from '../../errors'
+import { isBackgroundedError, StoreUnavailableError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import type { JobEnvelope } from '../../job/envelope'
 import type { Inspectable, InspectedJob, JobQuery, JobState } from '../contract/inspectable'
@@ -235,7 +235,7 @@ async function reached<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
-    if (error instanceof BackgroundedError || !(isConnectionError(error) || isBusyError(error))) throw error
+    if (isBackgroundedError(error) || !(isConnectionError(error) || isBusyError(error))) throw error
     throw new StoreUnavailableError('The database of the jobs does not answer just now: try again.', { cause: error })
   }
 }

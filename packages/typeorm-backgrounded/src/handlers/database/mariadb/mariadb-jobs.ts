@@ -1,4 +1,5 @@
 import { claimedRow, type ClaimedRow } from '../claimed-row'
+import { isError } from '../../../reporting/text-of'
 import { longestGap } from '../server/gap'
 import type { Claimed, AcknowledgeAndClaim, Fence, LeasedJobs, Lane } from '../server/leased-jobs'
 import type { RowOutcome } from '../row-outcome'
@@ -193,7 +194,7 @@ export class MariaDbJobs implements LeasedJobs {
     try {
       return await this.transaction((run) => work(run, changeAll))
     } catch (error) {
-      if (error instanceof NotAllHeldError) return checking()
+      if (isError(error) && error instanceof NotAllHeldError) return checking()
       throw error
     }
   }

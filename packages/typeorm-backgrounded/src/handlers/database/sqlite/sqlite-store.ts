@@ -9,6 +9,7 @@ import { ProgressWrites, type Progress } from '../../consumption/progress-writes
 import type { AcknowledgedAndClaimed, FinishedJob, JobStore } from '../../consumption/job-store'
 import type { SqliteConnection, StatementRunner } from '../../../database/sqlite/connection'
 import type { ClaimedRow, InFlightRow } from '../claimed-row'
+import { isError } from '../../../reporting/text-of'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import { isRefusal, plain } from '../refusals'
 import { rowOutcomeOf, type RowOutcome } from '../row-outcome'
@@ -68,7 +69,7 @@ export class SqliteStore implements JobStore<InFlightRow> {
         return { rows, taken, leaseLost, refused, nextDue }
       })
     const { rows, taken, leaseLost, refused, nextDue } = await write(false).catch((error: unknown) => {
-      if (error instanceof NotAllRemoved) return write(true)
+      if (isError(error) && error instanceof NotAllRemoved) return write(true)
       throw error
     })
     this.checkpoints.committed()
