@@ -43,6 +43,7 @@ export class Relaying {
     try {
       return await this.outbox.relay()
     } catch (error) {
+      if (this.stopping.signal.aborted) return false // the outbox is closed
       this.logger.error({ err: error }, 'the outbox cannot be relayed')
       return false
     }

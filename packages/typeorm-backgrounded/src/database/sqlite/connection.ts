@@ -8,6 +8,7 @@ import {
   type SqliteDatabase,
   type SqliteStatement,
 } from '../../upstream/sqlite'
+import { StoreUnavailableError } from '../../errors'
 import { isBusyError } from '../errors'
 import { sleep } from '../../concurrency/sleep'
 
@@ -44,6 +45,7 @@ export class SqliteConnection {
   private own: SqliteDatabase | undefined
   /** Whether commits go to a write-ahead log. Then `checkpoint` must be called from time to time. */
   hasLog = false
+  private readonly closing = new AbortController()
   private readonly prepared = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
 
   /**
@@ -101,6 +103,7 @@ export class SqliteConnection {
   /** Like `write`, but tries only once, and rejects with SQLITE_BUSY when another connection writes. */
   async tryWrite<T>(work: (run: StatementRunner) => T): Promise<T> {
     const database = await this.open()
+    this.checkOpen()
     const isTest = this.host.isInsideTestTransaction()
     if (database.inTransaction && !isTest) throw new BusyError()
     const [begin, commit, rollback] = isTest ? NESTED : TOP_LEVEL
@@ -121,10 +124,20 @@ export class SqliteConnection {
    * @param patience ms, as for `write`, because without write-ahead logging a commit of another connection blocks reads
    */
   read<T>(work: (run: StatementRunner) => T, patience = 0): Promise<T> {
-    return this.patiently(async () => work(this.runner(await this.open())), patience)
+    return this.patiently(async () => {
+      const run = this.runner(await this.open())
+      this.checkOpen()
+      return work(run)
+    }, patience)
   }
 
+  get isClosed(): boolean {
+    return this.closing.signal.aborted
+  }
+
+  /** Ends what waits for another connection, too: it rejects with StoreUnavailableError, as does what is begun later. */
   close(): void {
+    this.closing.abort()
     this.own?.close()
     this.own = undefined
   }
@@ -137,11 +150,12 @@ export class SqliteConnection {
       } catch (error) {
         if (!isBusyError(error) || Date.now() - start >= patience) throw this.host.withAdvice(error)
       }
-      await sleep(delay * (0.5 + Math.random()))
+      await sleep(delay * (0.5 + Math.random()), this.closing.signal)
     }
   }
 
   private async open(): Promise<SqliteDatabase> {
+    this.checkOpen()
     // Inside a test's transaction only TypeORM's connection sees the rows.
     if (this.isInMemory || this.host.isInsideTestTransaction()) return this.shared
     if (this.own) return this.own
@@ -154,9 +168,15 @@ export class SqliteConnection {
     if (key) database.pragma(`key = ${JSON.stringify(key)}`)
     await prepareDatabase?.(database)
     database.pragma(`synchronous = ${this.host.synchronous ?? 'FULL'}`)
-    this.own ??= database
+    if (!this.isClosed) this.own ??= database
     if (this.own !== database) database.close()
-    return this.own
+    this.checkOpen()
+    return this.own as SqliteDatabase
+  }
+
+  /** @throws StoreUnavailableError once it was closed, which may happen while something is awaited */
+  private checkOpen(): void {
+    if (this.isClosed) throw new ClosedError()
   }
 
   private runner(database: SqliteDatabase): StatementRunner {
@@ -180,6 +200,12 @@ export type StatementRunner = (sql: string) => SqliteStatement
 
 const TOP_LEVEL = ['BEGIN IMMEDIATE', 'COMMIT', 'ROLLBACK'] as const
 const NESTED = ['SAVEPOINT backgrounded', 'RELEASE backgrounded', 'ROLLBACK TO backgrounded'] as const
+
+class ClosedError extends StoreUnavailableError {
+  constructor() {
+    super('This connection to the SQLite database is closed, because its data source was destroyed: call initialize().')
+  }
+}
 
 class BusyError extends Error {
   readonly code = 'SQLITE_BUSY'

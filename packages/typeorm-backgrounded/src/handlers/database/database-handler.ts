@@ -72,6 +72,8 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   private readonly options: ResolvedOptions
   private readonly tables = new Map<string, EntityTargets>()
   private database: { jobs: JobDatabase; host: BuiltInHost } | undefined
+  /** Those of earlier options, too, whose workers may still run. */
+  private readonly databases: JobDatabase[] = []
 
   /** @throws InvalidOptionError */
   constructor(options: DatabaseHandlerOptions = {}) {
@@ -106,8 +108,9 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
         `DatabaseHandler works with ${SUPPORTED_DATABASES.join(', ')}, and this data source is ${type}: choose another handler.`,
       )
     }
-    void this.close().catch(() => {}) // attached again, perhaps with other options
+    void this.closeDatabase().catch(() => {}) // attached again, perhaps with other options
     this.database = { host, jobs: DATABASES[dialect](host, this.options) }
+    this.databases.push(this.database.jobs)
   }
 
   enqueue(jobs: readonly JobEnvelope[], transaction?: QueryRunner): Promise<EnqueueResult[]> {
@@ -161,6 +164,11 @@ export class DatabaseHandler implements Handler, Consumable, Inspectable, Writes
   }
 
   async close(): Promise<void> {
+    for (const jobs of this.databases.splice(0)) jobs.abandonWorkers?.()
+    await this.closeDatabase()
+  }
+
+  private async closeDatabase(): Promise<void> {
     const { database } = this
     this.database = undefined
     await database?.jobs.close()

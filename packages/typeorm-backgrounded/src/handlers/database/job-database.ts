@@ -27,4 +27,6 @@ export interface JobDatabase {
   /** Runs such an INSERT, UPDATE or DELETE, and returns how many rows it has changed. */
   change(sql: string, values: readonly unknown[]): Promise<number>
   close(): void | Promise<void>
+  /** Called when all workers have stopped: gives up what those that did not end in time still wait for. */
+  abandonWorkers?(): void
 }

@@ -32,6 +32,7 @@ export class SqliteDatabase implements JobDatabase {
   }
   private readonly sql: SqliteStatements
   private readonly connection: SqliteConnection
+  private stores: SqliteStore[] = []
 
   constructor(
     private readonly host: BuiltInHost,
@@ -75,7 +76,9 @@ export class SqliteDatabase implements JobDatabase {
   open(options: BuiltInConsumeOptions): JobStore<InFlightRow> {
     if (this.connection.isInMemory && !options.once) throw UnsupportedDatabaseError.inMemory()
     // When a power cut takes back an acknowledgement, the job runs once more, as at-least-once allows.
-    return new SqliteStore(this.host, this.connect('NORMAL'), this.sql, options)
+    const store = new SqliteStore(this.host, this.connect('NORMAL'), this.sql, options)
+    this.stores = [...this.stores.filter(({ isClosed }) => !isClosed), store]
+    return store
   }
 
   read(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
@@ -88,6 +91,10 @@ export class SqliteDatabase implements JobDatabase {
 
   close(): void {
     this.connection.close()
+  }
+
+  abandonWorkers(): void {
+    for (const store of this.stores) store.abandon()
   }
 
   private connect(synchronous: 'FULL' | 'NORMAL'): SqliteConnection {

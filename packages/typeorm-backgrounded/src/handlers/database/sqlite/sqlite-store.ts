@@ -52,6 +52,18 @@ export class SqliteStore implements JobStore<InFlightRow> {
     finished: readonly FinishedJob<InFlightRow>[],
     slots: number,
   ): Promise<AcknowledgedAndClaimed<InFlightRow>> {
+    try {
+      return await this.applyAndClaim(finished, slots)
+    } catch (error) {
+      if (!this.connection.isClosed || finished.length > 0) throw error
+      return { leaseLost: new Set(), claimed: [], isAll: true } // the worker ends, and leaves nothing behind
+    }
+  }
+
+  private async applyAndClaim(
+    finished: readonly FinishedJob<InFlightRow>[],
+    slots: number,
+  ): Promise<AcknowledgedAndClaimed<InFlightRow>> {
     await this.prepare()
     await othersTurn() // nothing below yields, so without this, timers and signals would wait for the whole backlog
     const dead = await this.findDeadWorkers()
@@ -80,6 +92,7 @@ export class SqliteStore implements JobStore<InFlightRow> {
   }
 
   async wait(signal: AbortSignal): Promise<void> {
+    if (this.connection.isClosed) return sleep(this.options.pollInterval, signal)
     const until = Math.min(Date.now() + this.options.pollInterval, this.nextDue)
     while (!signal.aborted && Date.now() < until && this.connection.dataVersion() === this.seenVersion) {
       await sleep(Math.min(CHECK_COMMITS_EVERY, until - Date.now()), signal)
@@ -87,11 +100,26 @@ export class SqliteStore implements JobStore<InFlightRow> {
   }
 
   get hasNews(): boolean {
-    return Date.now() - this.lastReap >= REAP_EVERY
+    return !this.connection.isClosed && Date.now() - this.lastReap >= REAP_EVERY
   }
 
   onNews(changed: () => void): void {
     this.reapTimer = setInterval(changed, REAP_EVERY)
+  }
+
+  /** Without a connection, nothing can be stored later. The lock of the worker is all that keeps its jobs from others. */
+  get lease(): number | undefined {
+    return this.connection.isClosed ? 0 : undefined
+  }
+
+  get isClosed(): boolean {
+    return this.connection.isClosed
+  }
+
+  /** Gives up what waits for another connection that writes, so that it does not keep the process alive. */
+  abandon(): void {
+    clearInterval(this.reapTimer)
+    this.connection.close()
   }
 
   close(): void {
