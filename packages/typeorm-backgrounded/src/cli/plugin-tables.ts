@@ -4,6 +4,7 @@ import { pluginOf } from '../plugin/attach'
 import { dialectOf, SUPPORTED_DATABASES } from '../database/dialect'
 import { UnsupportedDatabaseError } from '../errors'
 import { errorMessage } from '../reporting/safe-error'
+import type { Patience } from '../database/pool-runner'
 import { describeDifference, tableDifferences } from '../database/table-differences'
 
 /** What is missing of the plugin's tables in a database, and the statements that add it. */
@@ -15,6 +16,8 @@ export interface MissingTables {
 /** Options for SQLite that leave the application's file alone, because opening a file that is not there creates it. */
 const IN_MEMORY = { database: ':memory:', readonly: false, fileMustExist: false, key: undefined }
 const READ_ONLY = { readonly: true, fileMustExist: true }
+/** Long, because a server with many tables takes its time, and somebody waits for the answer. */
+const PATIENCE: Patience = { connect: 10_000, answer: 60_000, subject: 'The tables have not been compared' }
 
 /**
  * The statements that create the plugin's tables, under the names that this data source gives them, in a database that has
@@ -40,7 +43,7 @@ export async function missingTables(dataSource: DataSource): Promise<MissingTabl
   const { type, database } = dataSource.options
   const isThere = dialectOf(type) !== 'sqlite' || (typeof database === 'string' && existsSync(database))
   const found = await onSibling(dataSource, isThere ? READ_ONLY : IN_MEMORY, async (sibling) => {
-    const differences = await tableDifferences(sibling, sibling.entityMetadatas)
+    const differences = await tableDifferences(sibling, sibling.entityMetadatas, PATIENCE)
     const statements = await keptStatements(sibling, async (runner) => {
       for (const { mend } of differences) await mend(runner)
     })

@@ -1,3 +1,4 @@
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { DataSource, QueryRunner } from 'typeorm'
 import { dialectOf } from './dialect'
 import { StoreUnavailableError } from '../errors'
@@ -11,6 +12,16 @@ export interface Patience {
   readonly subject: string
 }
 
+const DESTROYED = 'the data source is destroyed'
+
+/** Work over one connection. A plain object, because an AbortController for each batch of rows would cost more. */
+interface UnderWay {
+  isGivenUp: boolean
+  giveUp(): void
+}
+
+const underWay = new WeakMap<DataSource, Set<UnderWay>>()
+
 /**
  * Does `work` over a connection of the application's pool to the primary. A connection that does not answer, because a
  * firewall has forgotten it, is destroyed, so that it is not used again.
@@ -19,24 +30,57 @@ export interface Patience {
 export async function withPoolRunner<T>(
   dataSource: DataSource,
   work: (runner: QueryRunner) => Promise<T>,
-  { connect, answer, subject }: Patience,
+  patience: Patience,
 ): Promise<T> {
-  const runner = dataSource.createQueryRunner('master')
+  const own: UnderWay = { isGivenUp: false, giveUp: () => {} }
+  const others = underWay.get(dataSource) ?? new Set()
+  underWay.set(dataSource, others.add(own))
+  try {
+    return await onRunner(dataSource.createQueryRunner('master'), work, patience, own)
+  } finally {
+    others.delete(own)
+  }
+}
+
+/**
+ * Gives up all connections on which such work is still under way, because a pool that closes asks each of its connections
+ * to end, and may wait for ever for the answer of a silent one.
+ */
+export async function giveUpPoolRunners(dataSource: DataSource): Promise<void> {
+  const all = [...(underWay.get(dataSource) ?? [])]
+  if (all.length === 0) return
+  for (const each of all) {
+    each.isGivenUp = true
+    each.giveUp()
+  }
+  await othersTurn() // until their connections are destroyed
+}
+
+async function onRunner<T>(
+  runner: QueryRunner,
+  work: (runner: QueryRunner) => Promise<T>,
+  { connect, answer, subject }: Patience,
+  own: UnderWay,
+): Promise<T> {
   const tooLate = (why: string) => new StoreUnavailableError(`${subject} in time: ${why}.`)
   const connecting = Promise.resolve(runner.connect())
   try {
-    await within(connect, connecting, () =>
+    await within(connect, own, connecting, () =>
       tooLate(
-        `no connection of the pool became free: enlarge the pool, or make calls inside a transaction with its manager`,
+        own.isGivenUp
+          ? DESTROYED
+          : `no connection of the pool became free: enlarge the pool, or make calls inside a transaction with its manager`,
       ),
     )
   } catch (error) {
     connecting.then(() => runner.release()).catch(() => {}) // the connection that comes too late
     throw error
   }
-  return within(answer, workAndRelease(runner, work), () => {
+  return within(answer, own, workAndRelease(runner, work), () => {
     void endConnection(runner).catch(() => {})
-    return tooLate('the database does not answer over a connection of the pool, which is given up')
+    return tooLate(
+      own.isGivenUp ? DESTROYED : 'the database does not answer over a connection of the pool, which is given up',
+    )
   })
 }
 
@@ -64,11 +108,12 @@ async function workAndRelease<T>(runner: QueryRunner, work: (runner: QueryRunner
   }
 }
 
-/** @throws what `late` returns after so many ms */
-async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
+/** @throws what `late` returns after so many ms, or when it is given up */
+async function within<T>(ms: number, own: UnderWay, work: Promise<T>, late: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const passed = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), ms)
+    own.giveUp = () => reject(late())
+    timer = setTimeout(own.giveUp, ms)
   })
   try {
     return await Promise.race([work, passed])

@@ -6,6 +6,7 @@ import {
   type TableColumn,
   type TableIndex,
 } from 'typeorm'
+import { withPoolRunner, type Patience } from './pool-runner'
 
 /** What a table of the database lacks, and how TypeORM would add it. Additional columns and indices are ignored. */
 export interface TableDifference {
@@ -14,22 +15,27 @@ export interface TableDifference {
   readonly mend: (runner: QueryRunner) => Promise<void>
 }
 
-/** Compares the tables of some entities with the database, which is only read. */
-export async function tableDifferences(
+/**
+ * Compares the tables of some entities with the database, which is only read.
+ * @throws StoreUnavailableError, or the database's error
+ */
+export function tableDifferences(
   dataSource: DataSource,
   entities: readonly EntityMetadata[],
+  patience: Patience,
 ): Promise<TableDifference[]> {
-  const runner = dataSource.createQueryRunner('master')
-  try {
-    const differences: TableDifference[] = []
-    for (const metadata of entities) {
-      const actual = await runner.getTable(metadata.tablePath)
-      differences.push(...differencesOf(Table.create(metadata, dataSource.driver), actual))
-    }
-    return differences
-  } finally {
-    await runner.release()
-  }
+  return withPoolRunner(
+    dataSource,
+    async (runner) => {
+      const differences: TableDifference[] = []
+      for (const metadata of entities) {
+        const actual = await runner.getTable(metadata.tablePath)
+        differences.push(...differencesOf(Table.create(metadata, dataSource.driver), actual))
+      }
+      return differences
+    },
+    patience,
+  )
 }
 
 /** In words, as in "backgrounded_jobs lacks the column progress". */

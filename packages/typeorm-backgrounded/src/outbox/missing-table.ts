@@ -1,6 +1,9 @@
 import type { DataSource } from 'typeorm'
 import { withAdvice } from '../database/defects'
 import { isMissingTableError } from '../database/errors'
+import { withPoolRunner, type Patience } from '../database/pool-runner'
+
+const PATIENCE: Patience = { connect: 10_000, answer: 15_000, subject: 'The table of migrations has not been read' }
 
 /** Returns the error itself, or an error with advice when waiting would not help, such as a missing table. */
 export function withTableAdvice(error: unknown): unknown {
@@ -36,7 +39,11 @@ async function hasPendingMigrations(dataSource: DataSource): Promise<boolean> {
     .map((name) => driver.escape(name))
     .join('.')
   try {
-    const rows = await dataSource.query<{ name: string }[]>(`SELECT ${driver.escape('name')} AS name FROM ${path}`)
+    const rows = await withPoolRunner(
+      dataSource,
+      (runner) => runner.query(`SELECT ${driver.escape('name')} AS name FROM ${path}`) as Promise<{ name: string }[]>,
+      PATIENCE,
+    )
     const executed = new Set(rows.map(({ name }) => name))
     return migrations.some(({ name, constructor }) => !executed.has(name ?? constructor.name))
   } catch (error) {

@@ -1,5 +1,6 @@
 import { InstanceChecker, type DataSource, type QueryRunner } from 'typeorm'
 import { trackManagers } from '../dispatch/manager-tracking'
+import { giveUpPoolRunners } from '../database/pool-runner'
 import { isTestTransactionOpen } from '../dispatch/transaction-buffer'
 import { HandlerInUseError, InvalidOptionError, NotAttachedError } from '../errors'
 import { newEvents, type BackgroundedEvents } from '../events'
@@ -176,6 +177,7 @@ function followLifecycle(dataSource: DataSource, attachment: Attachment): void {
     await runtime?.close()
     await Promise.all([...retired].map((old) => old.abandon()))
     handlersInUse.delete(attachment.options.handler)
+    await giveUpPoolRunners(dataSource)
     await destroy()
   })
 }

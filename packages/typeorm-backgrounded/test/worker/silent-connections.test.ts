@@ -1,10 +1,22 @@
 import { expect } from 'chai'
-import { type DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm'
+import { type DataSource, Entity, type Logger, PrimaryGeneratedColumn } from 'typeorm'
+import { NullHandler, withBackgrounded } from '../../src'
 import { OwnConnection } from '../../src/outbox/own-connection'
+import { tableDifferences } from '../../src/database/table-differences'
 import { withPoolRunner } from '../../src/database/pool-runner'
 import { mariaDb, postgres } from '../support/stores'
 import { ServerAddress } from '../support/server-address'
 import { until } from '../support/worker-process'
+
+let isSent = () => {}
+const logger: Logger = {
+  logQuery: () => isSent(),
+  logQueryError() {},
+  logQuerySlow() {},
+  logSchemaBuild() {},
+  logMigration() {},
+  log() {},
+}
 
 @Entity()
 class Letter {
@@ -21,8 +33,13 @@ for (const store of [postgres, mariaDb]) {
       await store.require(this)
       const port = store === postgres ? (process.env.PGPORT ?? 5432) : (process.env.MYSQL_PORT ?? 3306)
       address = await ServerAddress.of(Number(port))
-      ;({ dataSource, drop } = await store.create([Letter], { port: address.port, poolSize: 1 }))
-      await dataSource.initialize()
+      ;({ dataSource, drop } = await store.create([Letter], {
+        port: address.port,
+        poolSize: 1,
+        logging: ['query'],
+        logger,
+      }))
+      await withBackgrounded(dataSource, { handler: new NullHandler() }).initialize()
     })
 
     after(async () => {
@@ -35,6 +52,7 @@ for (const store of [postgres, mariaDb]) {
       'a load of rows': () => withPoolRunner(dataSource, ({ manager }) => manager.count(Letter), patience),
       "the outbox's own work": () =>
         new OwnConnection(dataSource, { withAdvice: (error) => error }, patience).query('SELECT 1'),
+      'the comparison of tables': () => tableDifferences(dataSource, dataSource.entityMetadatas, patience),
     }
     for (const [name, work] of Object.entries(works)) {
       it(`is given up as an outage together with its connection, and the next has a new one: ${name}`, async () => {
@@ -50,5 +68,16 @@ for (const store of [postgres, mariaDb]) {
         )
       })
     }
+
+    it('does not keep the data source from being destroyed', async () => {
+      await dataSource.query('SELECT 1')
+      address.forgetAll()
+      const sent = new Promise<void>((resolve) => (isSent = () => setImmediate(resolve)))
+      const long = { ...patience, answer: 600_000 }
+      const compared = tableDifferences(dataSource, dataSource.entityMetadatas, long).catch((each: unknown) => each)
+      await sent
+      await dataSource.destroy()
+      expect(await compared).to.have.property('code', 'STORE_UNAVAILABLE')
+    })
   })
 }

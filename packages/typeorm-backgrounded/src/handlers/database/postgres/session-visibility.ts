@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm'
+import { withPoolRunner } from '../../../database/pool-runner'
 import type { PostgresConnection } from '../../../database/postgres/connection'
 
 /** The settings of a session that decide which rows a statement sees. */
@@ -15,6 +16,10 @@ export async function seesSameRowsAsPool(
   timeout: number,
 ): Promise<boolean> {
   const [own] = await connection.query<SessionVisibility>(SESSION_VISIBILITY, [], timeout)
-  const [pool] = await dataSource.query<SessionVisibility[]>(SESSION_VISIBILITY)
+  const [pool] = await withPoolRunner(
+    dataSource,
+    (runner) => runner.query(SESSION_VISIBILITY) as Promise<SessionVisibility[]>,
+    { connect: timeout, answer: timeout, subject: 'The settings of the pool have not been read' },
+  )
   return own?.path === pool?.path && own?.role === pool?.role
 }
