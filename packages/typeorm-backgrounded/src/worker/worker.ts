@@ -152,15 +152,33 @@ export class Worker {
     const { handler, outbox, logger } = this.host
     if (handler.capabilities.consumes !== 'worker') throw new NotConsumableError(handler.name)
     if (this.stopping || this.host.isClosed?.()) return
-    await outbox?.check()
-    if (this.once) await outbox?.relay()
-    if (this.stopping) return
-    if (outbox && !this.once) this.relaying = new Relaying(outbox, logger)
     try {
-      await this.consume(handler as Handler & Consumable)
+      await this.untilStopped(this.prepare(outbox))
+      if (!this.stopping) await this.relayAndConsume(handler as Handler & Consumable, outbox)
+    } catch (error) {
+      if (!this.stopping) throw error
+      logger.warn({ err: error }, 'the worker met an error while it was stopping')
+    }
+  }
+
+  private async prepare(outbox: Relay | undefined): Promise<void> {
+    await outbox?.check()
+    if (this.once && !this.stopping) await outbox?.relay()
+  }
+
+  private async relayAndConsume(handler: Consumable, outbox: Relay | undefined): Promise<void> {
+    if (outbox && !this.once) this.relaying = new Relaying(outbox, this.host.logger)
+    try {
+      await this.consume(handler)
     } finally {
       await Promise.race([this.relaying?.stop(), this.stopped.promise])
     }
+  }
+
+  /** `run` ends with the stop too, even when the store has not answered yet. */
+  private async untilStopped(work: Promise<void>): Promise<void> {
+    work.catch(() => {}) // it may fail after the stop
+    await Promise.race([work, this.stopped.promise])
   }
 
   private async consume(handler: Consumable): Promise<void> {
@@ -168,8 +186,7 @@ export class Worker {
     const { ready, finished } = this.consumption
     if (ready) void ready.then(this.contact.resolve)
     else this.contact.resolve()
-    // `run` ends with the stop too, even when the store has not answered yet.
-    await Promise.race([finished, this.stopped.promise])
+    await this.untilStopped(finished)
   }
 
   /**
@@ -182,7 +199,10 @@ export class Worker {
   }
 
   private async stopOnce(exiting: boolean): Promise<StopReport> {
-    if (!this.consumption) return { stillRunning: [] }
+    if (!this.consumption) {
+      this.stopped.resolve() // nothing was claimed yet
+      return { stillRunning: [] }
+    }
     void this.relaying?.stop()
     const timeout = milliseconds(this.options.shutdownTimeout ?? 30_000, 'shutdownTimeout')
     const deadline = (this.deadline = Date.now() + timeout)

@@ -12,6 +12,7 @@ import {
   type Worker,
 } from '../../src'
 import { DatabaseHandler } from '../../src/handlers/database'
+import { runtimeOf } from '../../src/plugin/attach'
 import { FakeHandler } from '../../src/testing'
 import { after as later } from '../../src/concurrency/sleep'
 import { inFile } from '../support/data-sources'
@@ -137,7 +138,63 @@ describe('a worker that stops', () => {
       }
     })
   }
+
+  for (const [what, once, mode] of [
+    ['its start waits for the table of the outbox', false, 'ACCESS EXCLUSIVE'],
+    ['a drain relays the outbox', true, 'EXCLUSIVE'],
+  ] as const) {
+    it(`ends at once, and without an error, while ${what}`, async function () {
+      await postgres.require(this)
+      const created = await postgres.create([Sleeper])
+      ;({ dataSource } = created)
+      const handler = new FakeHandler()
+      await withBackgrounded(dataSource, { handler, outbox: true, logger }).initialize()
+      const runner = dataSource.createQueryRunner()
+      await addOutboxRow(dataSource)
+      await runner.startTransaction()
+      await runner.query(`LOCK TABLE backgrounded_outbox IN ${mode} MODE`)
+      try {
+        const worker = runtimeOf(dataSource).createWorker({}, once)
+        const run = worker.run()
+        await until(() => isWaitingForLock(dataSource))
+        const start = Date.now()
+        expect(await worker.stop()).to.deep.equal({ stillRunning: [] })
+        await run
+        expect(Date.now() - start).to.be.below(1_000)
+      } finally {
+        await runner.rollbackTransaction()
+        await runner.release()
+        await created.drop()
+      }
+    })
+  }
+
+  it('does not reject because of an error that comes after the stop', async () => {
+    let fail = (_: Error) => {}
+    const handler = new FakeHandler()
+    const finished = new Promise<void>((_, reject) => (fail = reject))
+    handler.consume = () => ({ concurrency: 1, finished, stop: async () => fail(new Error('the store is gone')) })
+    dataSource = await withBackgrounded(inFile([Sleeper]), { handler, outbox: false, logger }).initialize()
+    const worker = createWorker(dataSource)
+    const run = worker.run()
+    await worker.ready
+    await worker.stop()
+    await run
+  })
 })
+
+async function addOutboxRow(dataSource: DataSource): Promise<void> {
+  await dataSource.query(
+    `INSERT INTO backgrounded_outbox (id, source, payload, written_at, available_at) VALUES (gen_random_uuid(), 'default', '{}', 0, 0)`,
+  )
+}
+
+async function isWaitingForLock(dataSource: DataSource): Promise<boolean> {
+  const waiting = await dataSource.query<unknown[]>(
+    `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+  )
+  return waiting.length > 0
+}
 
 async function lockTable(dataSource: DataSource): Promise<() => Promise<void>> {
   const { type, database } = dataSource.options

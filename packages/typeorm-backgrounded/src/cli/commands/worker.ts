@@ -77,7 +77,7 @@ async function run(flags: Flags): Promise<void> {
     refuseInMemory(dataSource)
     const finished = worker.run()
     await Promise.race([finished, worker.ready])
-    log.info(bannerOf(dataSource, worker, flags), flags.once ? 'draining' : 'worker started')
+    if (!signals.isStopping) log.info(bannerOf(dataSource, worker, flags), flags.once ? 'draining' : 'worker started')
     await finished
   } catch (error) {
     log.fatal({ err: error }, `the worker cannot go on: ${errorMessage(error)}`)
