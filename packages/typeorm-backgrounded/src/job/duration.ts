@@ -9,12 +9,12 @@ export type Duration = number | ms.StringValue
 const LONGEST = 100 * 365 * 24 * 60 * 60 * 1000
 
 /**
- * @returns ms
+ * @returns whole ms, rounded up, because columns and handlers hold no fractions
  * @throws InvalidOptionError unless it is a number of ms or such a text, between 0 and 100 years
  */
 export function milliseconds(duration: unknown, option: string): number {
   const value = typeof duration === 'string' && duration !== '' ? parsed(duration) : duration
-  if (typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= LONGEST) return value
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= LONGEST) return Math.ceil(value)
   throw new InvalidOptionError(
     `${option} is ${describe(duration)}: give 0 or more milliseconds, or a text like '30s', '5m' or '1d', up to 100 years.`,
   )

@@ -37,10 +37,18 @@ export function checkFunction(value: unknown, option: string): void {
   throw new InvalidOptionError(`${option} is ${shown(value)}: give a function.`)
 }
 
+/** What a column of whole numbers holds. */
+const LARGEST_COUNT = 2 ** 31 - 1
+
 /** @throws InvalidOptionError unless it is a whole number of 1 or more, or left out */
 export function checkCount(value: unknown, option: string): void {
-  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) return
-  throw new InvalidOptionError(`${option} is ${shown(value)}: give a whole number of 1 or more.`)
+  if (value === undefined || isCount(value)) return
+  const upTo = typeof value === 'number' && value > LARGEST_COUNT ? `, up to ${LARGEST_COUNT}` : ''
+  throw new InvalidOptionError(`${option} is ${shown(value)}: give a whole number of 1 or more${upTo}.`)
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= LARGEST_COUNT
 }
 
 /** Any value of an option as messages show it. */

@@ -66,7 +66,7 @@ const MEMBERS: Readonly<Record<string, (value: unknown) => boolean>> = {
 
 /** Subtracts the time since the call from a delay, because a delay counts from the call. */
 export function withElapsedDelay(job: JobEnvelope, age: number): JobEnvelope {
-  return job.delay === undefined ? job : { ...job, delay: Math.max(0, job.delay - age) }
+  return job.delay === undefined ? job : { ...job, delay: Math.ceil(Math.max(0, job.delay - age)) }
 }
 
 function parsed(payload: string): unknown {

@@ -47,7 +47,7 @@ describe('a backoff', () => {
 describe('a duration', () => {
   const good: [unknown, number][] = [
     [0, 0],
-    [1.5, 1.5],
+    [1.5, 2],
     ['30s', 30_000],
     ['2 hours', 7_200_000],
     ['1d', 86_400_000],

@@ -88,6 +88,11 @@ describe('the options of a method', () => {
     [{ priority: NaN }, 'INVALID_OPTION', /priority/],
     [{ attempts: 0 }, 'INVALID_OPTION', /attempts is 0: give a whole number of 1 or more/],
     [{ attempts: Infinity }, 'INVALID_OPTION', /attempts/],
+    [
+      { attempts: 2 ** 31 },
+      'INVALID_OPTION',
+      /attempts is 2147483648: give a whole number of 1 or more, up to 2147483647/,
+    ],
     [{ attempts: '3' }, 'INVALID_OPTION', /attempts/],
     [{ backoff: 'soon' }, 'INVALID_OPTION', /backoff is 'soon'/],
     [{ backoff: [] }, 'INVALID_OPTION', /backoff is an empty list/],
@@ -260,6 +265,7 @@ describe('the options of a call', () => {
     [{ queue: '' }, 'INVALID_OPTION', /queue/],
     [{ priority: 11 }, 'INVALID_OPTION', /priority/],
     [{ attempts: 0 }, 'INVALID_OPTION', /attempts/],
+    [{ attempts: 2 ** 31 }, 'INVALID_OPTION', /attempts/],
     [{ backoff: 5 }, 'INVALID_OPTION', /there is no option "backoff"/],
     [{ onMissing: 'fail' }, 'INVALID_OPTION', /there is no option "onMissing"/],
     [{ unique: true }, 'UNSUPPORTED_OPTION', /later version/],
@@ -292,6 +298,11 @@ describe('the options of a call', () => {
     expect(handler.jobs.map(({ delay }) => delay)).to.deep.equal([90_000, 90_000, undefined])
     expect(handler.jobs[2]?.runAt).to.equal('2031-01-01T00:00:00.000Z')
     expect(await drain(dataSource)).to.include({ completed: 0 })
+  })
+
+  it('round a delay up to whole ms', async () => {
+    for (const delay of [0.5, '1.5ms'] as const) await backgrounded(parcel, { delay }).plain()
+    expect(handler.jobs.map(({ delay }) => delay)).to.deep.equal([1, 2])
   })
 
   it('make an envelope as documented', async () => {
