@@ -3,9 +3,11 @@ import { runInHalves } from '../concurrency/batcher'
 import { isConnectionError } from '../database/errors'
 import { dialectOf } from '../database/dialect'
 import type { BackgroundedEvents } from '../events'
+import { enqueueChecked, UnsoundResultError } from '../handlers/contract/checked-enqueue'
 import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import { rowsOfEnqueue, type TransactionRows, type WritesRows } from '../handlers/contract/transaction-rows'
 import type { JobEnvelope } from '../job/envelope'
+import { isError } from '../reporting/text-of'
 import type { Logger } from '../logger'
 import type { MethodTable } from '../metadata/method-table'
 import type { Outbox } from '../outbox/outbox'
@@ -209,7 +211,7 @@ export class Dispatcher {
     envelopes: readonly JobEnvelope[],
     runner: QueryRunner,
   ): Promise<readonly EnqueueResult[]> {
-    const results = await this.host.handler.enqueue(envelopes, runner)
+    const results = await enqueueChecked(this.host.handler, envelopes, runner)
     for (const [index, envelope] of envelopes.entries())
       if (results[index]?.state !== 'failed') this.reports.enqueued(envelope)
     return results
@@ -234,7 +236,7 @@ export class Dispatcher {
     const results = await this.calls.sendAll(envelopes)
     for (const [index, envelope] of envelopes.entries()) {
       try {
-        this.receipt(envelope, results[index] as EnqueueResult)
+        this.receipt(envelope, results[index] as EnqueueResult, false)
       } catch (error) {
         this.deliveries.failed(error)
         const message = this.runsInline
@@ -245,9 +247,12 @@ export class Dispatcher {
     }
   }
 
-  private receipt(envelope: JobEnvelope, result: EnqueueResult): JobReceipt {
+  private receipt(envelope: JobEnvelope, result: EnqueueResult, isNews = true): JobReceipt {
     if (result.state === 'failed') {
-      if (this.runsInline) throw result.error
+      const isUnsound = isError(result.error) && result.error instanceof UnsoundResultError
+      if (this.runsInline && !isUnsound) throw result.error
+      if (isUnsound && isNews)
+        this.reports.logFailure(envelope, result.error, 'the handler does not say what became of a job')
       this.reports.failed(envelope, result.error)
       throw enqueueErrorFor(envelope, result.error)
     }
@@ -296,7 +301,7 @@ export class Dispatcher {
 function rowsOf(handler: Handler): TransactionRows<unknown> | undefined {
   if (!handler.capabilities.transactional) return undefined
   const own = (handler as Handler & Partial<WritesRows>).transactionRows?.()
-  return own ?? (rowsOfEnqueue((jobs, runner) => handler.enqueue(jobs, runner)) as TransactionRows<unknown>)
+  return own ?? (rowsOfEnqueue((jobs, runner) => enqueueChecked(handler, jobs, runner)) as TransactionRows<unknown>)
 }
 
 function ofFate(jobs: readonly HeldJob[], fate: HeldJob['state']): JobEnvelope[] {

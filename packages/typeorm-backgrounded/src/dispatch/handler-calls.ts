@@ -1,6 +1,7 @@
 import { Batcher, runInHalves } from '../concurrency/batcher'
 import { isConflictError, isConnectionError } from '../database/errors'
 import { StoreUnavailableError } from '../errors'
+import { enqueueChecked } from '../handlers/contract/checked-enqueue'
 import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import type { JobEnvelope } from '../job/envelope'
 import type { Outbox } from '../outbox/outbox'
@@ -57,7 +58,7 @@ export class HandlerCalls {
     const isHopeless = (error: unknown) => isConnectionError(error) || isConflictError(error)
     return runInHalves(
       envelopes,
-      (some) => this.handler.enqueue(some),
+      (some) => enqueueChecked(this.handler, some),
       (_, error) => ({ state: 'failed', error }),
       isHopeless,
     )

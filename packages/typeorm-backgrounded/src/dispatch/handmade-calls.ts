@@ -1,5 +1,6 @@
 import type { QueryRunner } from 'typeorm'
 import { EnqueueError } from '../errors'
+import { enqueueChecked } from '../handlers/contract/checked-enqueue'
 import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import type { JobEnvelope } from '../job/envelope'
 import type { Outbox } from '../outbox/outbox'
@@ -23,7 +24,7 @@ export async function writeInHandmade(
     const canKeep = outbox !== undefined || handler.capabilities.transactional
     if (isInside === false || (isInside === undefined && !canKeep)) return undefined
     if (!canKeep) throw refused(handler)
-    return await (outbox ? outbox.write(envelopes, runner) : handler.enqueue(envelopes, runner))
+    return await (outbox ? outbox.write(envelopes, runner) : enqueueChecked(handler, envelopes, runner))
   } catch (error) {
     throw enqueueErrorFor(envelopes[0] as JobEnvelope, error)
   }

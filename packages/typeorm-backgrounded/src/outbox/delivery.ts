@@ -1,12 +1,12 @@
 import { Batcher, runInHalves } from '../concurrency/batcher'
 import { isConnectionError } from '../database/errors'
+import { checkedResults } from '../handlers/contract/checked-enqueue'
 import { relayedBy } from '../handlers/contract/built-in'
 import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import type { JobEnvelope } from '../job/envelope'
 import type { Logger } from '../logger'
 import { errorLine, errorMessage } from '../reporting/safe-error'
 import { sleep } from '../concurrency/sleep'
-import { attempt, textOf } from '../reporting/text-of'
 import type { OutboxStore, TakenRow } from './outbox-store'
 import { withElapsedDelay, jobOf } from './payload'
 
@@ -197,7 +197,7 @@ export class Delivery {
     const push = relayed
       ? (some: readonly JobEnvelope[]) => relayed.push(some, until - MARGIN - performance.now())
       : (some: readonly JobEnvelope[]) => handler.enqueue(some)
-    const pushChecked = async (some: readonly JobEnvelope[]) => checked(await push(some), some.length, handler)
+    const pushChecked = async (some: readonly JobEnvelope[]) => checkedResults(await push(some), some.length, handler)
     return runInHalves(jobs, pushChecked, (_, error) => ({ state: 'failed', error }), isConnectionError)
   }
 
@@ -261,15 +261,4 @@ export class Delivery {
     this.underWay.add(tracked)
     return tracked
   }
-}
-
-/**
- * Checks results, because a handler of the application may return anything.
- * @throws TypeError unless there is a result for each job
- */
-function checked(results: unknown, jobs: number, { name }: Handler): readonly EnqueueResult[] {
-  const isOne = (result: unknown) => attempt(() => typeof (result as EnqueueResult).state === 'string', false)
-  const isSound = attempt(() => Array.isArray(results) && results.length === jobs && results.every(isOne), false)
-  if (isSound) return results as EnqueueResult[]
-  throw new TypeError(`The ${name} handler gave ${textOf(results)} as the results of ${jobs} jobs.`)
 }
