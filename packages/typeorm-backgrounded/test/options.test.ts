@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { runInNewContext } from 'node:vm'
 import { Entity, PrimaryGeneratedColumn, type DataSource } from 'typeorm'
 import {
   AfterCommitBackgrounded,
@@ -27,6 +28,20 @@ class Letter {
 
 const descriptor = Object.getOwnPropertyDescriptor(Letter.prototype, 'send') as PropertyDescriptor
 const nothingElse: unknown[] = [null, 5, 'text', true, [], ['a'], Symbol('odd'), () => {}]
+
+/** A program may think that these hold options, and none would be seen. */
+const notPlain: unknown[] = [
+  Promise.resolve({}),
+  new Map([['lease', '5s']]),
+  new Date(),
+  new (class {
+    get lease(): string {
+      return '5s'
+    }
+  })(),
+  Object.create({ lease: '5s' }),
+  runInNewContext('new Map()'),
+]
 
 describe('options', () => {
   let dataSource: DataSource
@@ -90,14 +105,25 @@ describe('options', () => {
         .and.match(known)
     })
 
-    it(`of ${title} are refused if they are not an object`, async () => {
-      for (const options of nothingElse) {
+    it(`of ${title} are refused if they are not a plain object`, async () => {
+      for (const options of [...nothingElse, ...notPlain]) {
         // Text is what @Backgrounded takes for the name of a method.
         if (title.startsWith('@Backgrounded on') && typeof options === 'string') continue
         await refusal(() => take(options as never))
       }
     })
   }
+
+  it('may be an object of another realm, or have no prototype', () => {
+    new DatabaseHandler(runInNewContext('({ lease: 5_000 })') as object)
+    new DatabaseHandler(Object.assign(Object.create(null) as object, { lease: 5_000 }))
+  })
+
+  it('are refused if they cannot be read', async () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    await refusal(() => new DatabaseHandler(proxy))
+  })
 
   it('of withBackgrounded are refused if one is unknown, or has a wrong type', async () => {
     const attach = (options: unknown) => withBackgrounded(inMemory([]), options as BackgroundedOptions)
@@ -148,6 +174,7 @@ describe('options', () => {
     }
     await refusal(() => createWorker(dataSource, { queues: 'mail' as never }))
     await refusal(() => createWorker(dataSource, { queues: [] }))
+    expect((await refusal(() => createWorker(dataSource, { pollInterval: 0 }))).message).to.include('1 or more')
     await refusal(() => createWorker(dataSource, { queues: ['mail', 5 as never] }))
   })
 

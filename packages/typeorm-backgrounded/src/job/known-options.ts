@@ -1,5 +1,7 @@
+import { types } from 'node:util'
 import { InvalidOptionError } from '../errors'
 import { capped, valueText } from '../reporting/safe-error'
+import { attempt } from '../reporting/text-of'
 
 /** The names of the options of one type. The compiler reports a name that is missing or that the type lacks. */
 export function namesOf<Options>(names: Readonly<Record<keyof Options, true>>): readonly string[] {
@@ -19,10 +21,38 @@ export function checkKnown(options: unknown, known: readonly string[], subject: 
   )
 }
 
-/** @throws InvalidOptionError unless it is an object */
+/** @throws InvalidOptionError unless it is a plain object */
 export function checkIsObject(options: unknown, subject: string): asserts options is object {
-  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
-  throw new InvalidOptionError(`${subject}: the options are ${quoted(options)}: give an object, or leave them out.`)
+  if (isPlainObject(options)) return
+  throw new InvalidOptionError(
+    `${subject}: the options are ${described(options)}: give a plain object, or leave them out.`,
+  )
+}
+
+/**
+ * Whether all that it holds are properties of its own, because options are read and copied as such: those of a Map, a
+ * promise, or getters of a class would pass unseen. An object literal of another realm is plain too. Never throws.
+ */
+export function isPlainObject(value: unknown): value is object {
+  return attempt(() => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+    const prototype: unknown = Object.getPrototypeOf(value)
+    return prototype === null || isObjectPrototype(prototype as object)
+  }, false)
+}
+
+function isObjectPrototype(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
+}
+
+/** What was given in place of options, without showing what an object holds. */
+export function described(value: unknown): string {
+  if (typeof value !== 'object' || value === null || attempt(() => Array.isArray(value), false)) return quoted(value)
+  if (types.isPromise(value)) return 'a promise'
+  const name = attempt((): unknown => value.constructor.name, undefined)
+  return typeof name === 'string' && name !== ''
+    ? `an object of the class ${shown(name)}`
+    : 'an object that is not plain'
 }
 
 /** @throws InvalidOptionError unless it is true, false or left out */

@@ -1,5 +1,7 @@
+import { types } from 'node:util'
 import type { DataSource, EntityMetadata } from 'typeorm'
 import { DuplicateEntityNameError, InvalidDeclarationError, InvalidOptionError } from '../errors'
+import { described, isPlainObject } from '../job/known-options'
 import { checkMethodOptions, type MethodOptions, type ResolvedMethodOptions } from './options'
 import type { RowEvent, AfterCommitEvent } from './after-commit-options'
 import { buildNameOf, isMangledProperty, sourceOf } from './build-names'
@@ -134,10 +136,11 @@ function markedMethod(
   const subject = `${entity.name}.${mark.property}`
   let options: MethodOptions = { ...defaults, ...definedOnly(mark.options) }
   if (configure) {
-    const configured = configure({ entity: entity.name, method: mark.property, options })
-    if (typeof configured !== 'object' || configured === null) {
+    const configured: unknown = configure({ entity: entity.name, method: mark.property, options })
+    if (types.isPromise(configured)) configured.catch(() => {}) // the answer is not awaited
+    if (!isPlainObject(configured)) {
       throw new InvalidOptionError(
-        `${subject}: configure returned ${String(configured)}: return the options that it was given, or a changed copy.`,
+        `${subject}: configure returned ${described(configured)}: return at once the options that it was given, or a changed copy.`,
       )
     }
     options = configured

@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm'
 import { InvalidOptionError, UnsupportedOptionError } from '../errors'
 import { checkBackoff, type Backoff } from '../job/backoff'
 import { milliseconds, type Duration } from '../job/duration'
-import { checkBoolean, checkCount, checkKnown, namesOf, quoted, shown } from '../job/known-options'
+import { checkBoolean, checkCount, checkIsObject, checkKnown, namesOf, quoted, shown } from '../job/known-options'
 
 /** What to do with a job whose row is gone. */
 export type OnMissing = 'discard' | 'fail' | 'retry'
@@ -111,7 +111,8 @@ export function checkManager(manager: unknown, subject: string): void {
 }
 
 function checkNames(options: object, known: readonly string[], subject: string): void {
-  const later = LATER_OPTIONS.find((name) => Object.hasOwn(Object(options) as object, name))
+  checkIsObject(options, subject)
+  const later = LATER_OPTIONS.find((name) => Object.hasOwn(options, name))
   if (later !== undefined) {
     throw new UnsupportedOptionError(
       `${subject}: the option "${later}" will come with a later version: leave it out for now.`,

@@ -19,7 +19,7 @@ export interface WorkerOptions {
   readonly queues?: readonly string[]
   /** Jobs at a time; default 1 on SQLite, 10 elsewhere. */
   readonly concurrency?: number
-  /** How often to poll a store that does not notify workers of jobs; default 1 s. */
+  /** How often to poll a store that does not notify workers of jobs; default 1 s, at least 1 ms. */
   readonly pollInterval?: Duration
   /** How long `stop()` waits for running methods; default 30 s. Their `signal` aborts 5 s, or half of it, before. */
   readonly shutdownTimeout?: Duration
@@ -309,7 +309,9 @@ function checkWorkerOptions(options: WorkerOptions): void {
       `queues is ${quoted(queues)}: it must be a list of queue names; leave it out to work on all.`,
     )
   }
-  if (pollInterval !== undefined) milliseconds(pollInterval, 'pollInterval')
+  if (pollInterval !== undefined && milliseconds(pollInterval, 'pollInterval') === 0) {
+    throw new InvalidOptionError(`pollInterval is 0: give 1 or more milliseconds, or a text like '1s'.`)
+  }
   if (shutdownTimeout !== undefined) milliseconds(shutdownTimeout, 'shutdownTimeout')
   silenceOf(options)
 }

@@ -207,7 +207,14 @@ describe('the options of a method', () => {
   it('that configure forgets to return are refused', async () => {
     const error = await refusal({ configure: (() => undefined) as never })
     expect(error).to.have.property('code', 'INVALID_OPTION')
-    expect(error.message).to.match(/configure returned undefined: return the options/)
+    expect(error.message).to.match(/configure returned undefined: return at once the options/)
+  })
+
+  it('that configure does not return at once, or returns as no plain object, are refused', async () => {
+    const promise = await refusal({ configure: (async () => ({ queue: 'x' })) as never })
+    expect(promise.message).to.match(/configure returned a promise: return at once/)
+    const map = await refusal({ configure: (() => new Map([['queue', 'x']])) as never })
+    expect(map.message).to.match(/configure returned an object of the class Map/)
   })
 
   it('apply to one data source only', async () => {

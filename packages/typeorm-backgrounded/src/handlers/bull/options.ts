@@ -2,6 +2,8 @@ import type { AdvancedSettings } from 'bull'
 import type { RedisOptions } from 'ioredis'
 import { InvalidOptionError } from '../../errors'
 import { milliseconds, type Duration } from '../../job/duration'
+import { described, isPlainObject, quoted } from '../../job/known-options'
+import { attempt } from '../../reporting/text-of'
 import { kindOf, redisOf, type CreateClient, type RedisOption } from './redis-option'
 
 export interface BullHandlerOptions {
@@ -47,9 +49,9 @@ export function resolveOptions(options: BullHandlerOptions): ResolvedBullOptions
   const { prefix = 'backgrounded', settings = {}, timeout = 900, keepFailed = {} } = options
   checkNames(settings, SETTINGS, 'BullHandler: settings')
   checkNames(keepFailed, ['age', 'count'], 'BullHandler: keepFailed')
-  if (!/^[^\s:]{1,100}$/.test(prefix)) {
+  if (typeof prefix !== 'string' || !/^[^\s:]{1,100}$/.test(prefix)) {
     throw new InvalidOptionError(
-      `BullHandler: prefix is ${JSON.stringify(prefix)}: give 1 to 100 characters without spaces or ":".`,
+      `BullHandler: prefix is ${quoted(prefix)}: give 1 to 100 characters without spaces or ":".`,
     )
   }
   const lease = positive(settings.lockDuration ?? 20_000, 'settings.lockDuration')
@@ -92,8 +94,12 @@ const SETTINGS = [
 
 /** Shows only names, because the value may be a URL with a password in it. */
 function checkNames(options: object, known: readonly string[], subject: string): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw new InvalidOptionError(`${subject} was given ${kindOf(options)}: give an object.`)
+  if (!isPlainObject(options)) {
+    const kind = attempt(() => kindOf(options), 'an object')
+    throw new InvalidOptionError(
+      `${subject} was given ${kind === 'an object' ? described(options) : kind}: give a plain object.`,
+    )
+  }
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new InvalidOptionError(`${subject} has no option "${unknown}"; the options are ${known.join(', ')}.`)

@@ -1,5 +1,6 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { InvalidOptionError } from '../../errors'
+import { isPlainObject } from '../../job/known-options'
 
 /** What a connection is for; only raw queues that process jobs themselves need a `bclient`. */
 export type ConnectionType = 'client' | 'subscriber' | 'bclient'
@@ -86,8 +87,7 @@ function ofInstance(instance: Redis | Cluster): RedisOptions | CreateClient {
 
 function checked(options: RedisOptions): RedisOptions {
   const names = Object.keys(options)
-  const prototype: unknown = Object.getPrototypeOf(options)
-  if (names.length === 0 && prototype !== Object.prototype && prototype !== null)
+  if (names.length === 0 && !isPlainObject(options))
     throw new InvalidOptionError(`BullHandler: redis is an object without options of ioredis: ${FIX}.`)
   if (names.some((name) => ['socket', 'url'].includes(name)))
     throw new InvalidOptionError(`BullHandler: redis has options of another package, not of ioredis: ${FIX}.`)
@@ -98,21 +98,48 @@ function checked(options: RedisOptions): RedisOptions {
     )
   }
   if (options.keyPrefix !== undefined) throw keyPrefixRefused()
-  const { host, port, path, sentinels } = options
+  const { host, port, path, sentinels, db, family } = options
   const places = { host, path, sentinels } as Record<string, unknown>
-  const unset = Object.keys(places).find(
-    (name) => name in options && (places[name] === undefined || places[name] === ''),
-  )
+  const unset = Object.keys(places).find((name) => name in options && (isUnset(places[name]) || places[name] === ''))
   if (unset !== undefined && !host && !path && !sentinels) {
     throw new InvalidOptionError(
       `BullHandler: redis.${unset} is not set: is the environment variable set? Leave it out for 127.0.0.1.`,
     )
   }
-  if (port !== undefined && port !== null && !isPort(port))
+  for (const [name, value] of Object.entries({ host, path })) {
+    if (!isUnset(value) && typeof value !== 'string') throw wrong(name, value, 'a text')
+  }
+  if (!isUnset(sentinels) && !(Array.isArray(sentinels) && sentinels.length > 0))
+    throw wrong('sentinels', sentinels, "a list of one or more, as [{ host: 'a', port: 26379 }]")
+  if (!isUnset(db) && !isDatabase(db)) throw wrong('db', db, 'the number of a database, 0 or more')
+  if (!isUnset(family) && !FAMILIES.has(family)) throw wrong('family', family, '4 or 6')
+  if (!isUnset(port) && !isPort(port))
     throw new InvalidOptionError(
       `BullHandler: redis.port is ${typeof port === 'number' ? port : kindOf(port)}: give a port, like 6379.`,
     )
   return options
+}
+
+/** What ioredis takes for a default. */
+function isUnset(value: unknown): boolean {
+  return value === undefined || value === null
+}
+
+/** Of `net.connect`; 0 is either. */
+const FAMILIES = new Set<unknown>([0, 4, 6, 'IPv4', 'IPv6'])
+
+function isDatabase(db: unknown): boolean {
+  return (typeof db === 'number' && Number.isInteger(db) && db >= 0) || (typeof db === 'string' && /^\d{1,9}$/.test(db))
+}
+
+function wrong(name: string, value: unknown, fix: string): InvalidOptionError {
+  const given =
+    Array.isArray(value) && value.length === 0
+      ? 'an empty list'
+      : typeof value === 'number'
+        ? String(value)
+        : kindOf(value)
+  return new InvalidOptionError(`BullHandler: redis.${name} is ${given}: give ${fix}.`)
 }
 
 function isPort(port: unknown): boolean {

@@ -2,6 +2,7 @@ import { types } from 'node:util'
 import { InvalidOptionError } from '../../errors'
 import { milliseconds } from '../../job/duration'
 import { isJsonObject } from '../../job/json'
+import { isPlainObject } from '../../job/known-options'
 import { capped, valueText } from '../../reporting/safe-error'
 import type { JobQuery, JobState } from './inspectable'
 
@@ -55,7 +56,7 @@ export function checkedPrune(query: { before: Date; state?: JobState }): { befor
 }
 
 function checkMembers(query: object, known: readonly string[], of: string): void {
-  if (!isJsonObject(query)) throw refused(`${of}: the query`, query, `give an object with some of ${known.join(', ')}`)
+  if (!isPlainObject(query)) throw refused(`${of}: the query`, query, `give an object with some of ${known.join(', ')}`)
   const unknown = Object.keys(query).find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new InvalidOptionError(
