@@ -201,4 +201,18 @@ describe('the loop of consumeStore', () => {
     await until(() => applied.length === 1)
     await consumption.stop(Date.now() + 1_000)
   })
+
+  it('gives timers their turn while there is always a job that ends at once', async () => {
+    const MOST = 200_000
+    let claims = 0
+    const store = {
+      claim: () => (claims++ < MOST ? [job('again')] : []),
+      apply() {},
+      wait: () => new Promise<void>(() => {}),
+    }
+    const consumption = consume(store, { once: false })
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    await consumption.stop(Date.now() + 1_000)
+    expect(claims).to.be.below(MOST)
+  })
 })
