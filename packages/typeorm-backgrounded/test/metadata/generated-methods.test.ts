@@ -271,6 +271,10 @@ describe('a generated method', () => {
       expect(Reflect.getMetadata('design:type', Documented.prototype, 'read')).to.equal(Function)
     })
 
+    const { stackTraceLimit } = Error
+    before(() => (Error.stackTraceLimit = 10)) // V8's own, which mocha raises
+    after(() => (Error.stackTraceLimit = stackTraceLimit))
+
     it("and shows the caller's line when a call fails, for an instance, a class and the proxy", async () => {
       const failures = [
         async function onTheInstance() {

@@ -41,6 +41,9 @@ export class Connections {
       typeof this.redis === 'function' ? made(this.redis(type)) : new Redis(optionsFor(type, this.redis))
     connection.setMaxListeners(0) // every raw queue listens on the shared one
     this.reportOutages(connection, type)
+    connection.on('connect', () => {
+      if (this.isClosed) connection.disconnect() // Bull's own consumer connects again what was closed under it
+    })
     destroyWhereNobodyAnswers(connection)
     this.opened.add(connection)
     return connection
