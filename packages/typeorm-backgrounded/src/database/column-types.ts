@@ -1,3 +1,4 @@
+import { NOW as SQLITE_NOW } from './sqlite/now'
 import type { EntitySchemaColumnOptions } from 'typeorm'
 import { dialectOf, type Dialect } from './dialect'
 
@@ -41,7 +42,7 @@ export const COLUMN_TYPES: Readonly<Record<Dialect, ColumnTypes>> = {
     integer: { type: 'integer' },
     time: { type: 'integer' },
     randomId: '(lower(hex(randomblob(16))))',
-    now: "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))",
+    now: `(${SQLITE_NOW})`,
   },
   postgres: {
     id: { type: 'uuid' },

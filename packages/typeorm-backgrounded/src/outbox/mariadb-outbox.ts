@@ -1,6 +1,8 @@
 import type { DataSource, QueryRunner } from 'typeorm'
 import { lacksBackslashEscapes, SQL_MODE, withoutEscapes } from '../database/mariadb/backslash-escapes'
 import { isAscii } from '../job/ascii-json'
+import { BY_KEY } from '../database/mariadb/by-key'
+import { NOW } from '../database/mariadb/now'
 import { tableNames } from '../database/table-names'
 import { OwnConnection } from './own-connection'
 import type { NewRow, OutboxStore, OutboxStoreHost, TakenRow } from './outbox-store'
@@ -118,13 +120,6 @@ interface FoundRow extends NewRow {
 
 /** For the next transaction only. At REPEATABLE READ, gap locks would block the callers' inserts. */
 const READ_COMMITTED = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED'
-/**
- * Without this, MariaDB scans a small table, and waits for the rows of every open transaction that has made a call. A
- * DELETE needs a condition on a second column too, because MariaDB still scans when it has a condition on the key alone.
- */
-const BY_KEY = 'FORCE INDEX (PRIMARY)'
-/** Not UNIX_TIMESTAMP(NOW(3)), which is off by an hour when daylight saving time ends. */
-const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)"
 
 /** Every statement, by name. */
 export function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {

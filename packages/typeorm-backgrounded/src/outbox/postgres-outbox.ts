@@ -1,4 +1,5 @@
 import type { DataSource, QueryRunner } from 'typeorm'
+import { MOMENT } from '../database/postgres/now'
 import { tableNames } from '../database/table-names'
 import { literalsOf } from '../upstream/pg'
 import { OwnConnection } from './own-connection'
@@ -75,20 +76,18 @@ export class PostgresOutbox implements OutboxStore {
   }
 }
 
-const NOW = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
-
 /** Every statement, by name. */
 export function statements({ table, columns: c }: ReturnType<typeof tableNames<BackgroundedOutboxRow>>) {
-  const returning = `RETURNING t.${c.id} AS id, t.${c.payload} AS payload, ${NOW} - t.${c.writtenAt} AS age`
+  const returning = `RETURNING t.${c.id} AS id, t.${c.payload} AS payload, ${MOMENT} - t.${c.writtenAt} AS age`
   const into = `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.destination}, ${c.payload}, ${c.writtenAt}, ${c.availableAt})`
   const values = (source: string, destination: string, payload: string, lease: string) =>
-    `${source}, ${destination}, ${payload}, ${NOW}, ${NOW} + ${lease}::bigint`
+    `${source}, ${destination}, ${payload}, ${MOMENT}, ${MOMENT} + ${lease}::bigint`
   const due = (destination: string) =>
-    `(SELECT ${c.id} AS id FROM ${table} WHERE ${c.source} = $1 AND ${c.destination} = ${destination} AND ${c.availableAt} <= ${NOW} ` +
+    `(SELECT ${c.id} AS id FROM ${table} WHERE ${c.source} = $1 AND ${c.destination} = ${destination} AND ${c.availableAt} <= ${MOMENT} ` +
     `ORDER BY ${c.availableAt}, ${c.id} LIMIT $2 FOR UPDATE SKIP LOCKED)`
   const overdue = (condition: string) =>
     `(SELECT ${c.destination} AS destination FROM ${table} WHERE ${c.source} = $1 AND ${condition} ` +
-    `AND ${c.availableAt} <= ${NOW} - $3::bigint LIMIT 1)`
+    `AND ${c.availableAt} <= ${MOMENT} - $3::bigint LIMIT 1)`
   return {
     /** Inserts a JSON array of rows. */
     insert: (source: string, destination: string, lease: string, rows: string) =>
@@ -100,12 +99,12 @@ export function statements({ table, columns: c }: ReturnType<typeof tableNames<B
     take:
       `WITH own AS MATERIALIZED ${due('$4')}, unaddressed AS MATERIALIZED ${due("''")}, ` +
       `due AS MATERIALIZED (SELECT id FROM own UNION ALL SELECT id FROM unaddressed LIMIT $2) ` +
-      `UPDATE ${table} t SET ${c.availableAt} = ${NOW} + $3::bigint FROM due WHERE t.${c.id} = due.id ${returning}`,
+      `UPDATE ${table} t SET ${c.availableAt} = ${MOMENT} + $3::bigint FROM due WHERE t.${c.id} = due.id ${returning}`,
     // The primary key.
     takeThese:
-      `UPDATE ${table} t SET ${c.availableAt} = ${NOW} + $2::bigint ` +
-      `WHERE t.${c.id} = ANY($1::uuid[]) AND t.${c.availableAt} <= ${NOW} ${returning}`,
-    release: `UPDATE ${table} SET ${c.availableAt} = ${NOW} + $2::bigint WHERE ${c.id} = ANY($1::uuid[])`,
+      `UPDATE ${table} t SET ${c.availableAt} = ${MOMENT} + $2::bigint ` +
+      `WHERE t.${c.id} = ANY($1::uuid[]) AND t.${c.availableAt} <= ${MOMENT} ${returning}`,
+    release: `UPDATE ${table} SET ${c.availableAt} = ${MOMENT} + $2::bigint WHERE ${c.id} = ANY($1::uuid[])`,
     remove: `DELETE FROM ${table} WHERE ${c.id} = ANY($1::uuid[])`,
     // The index (source, destination, available_at).
     stranded: `${overdue(`${c.destination} > $2`)} UNION ALL ${overdue(`${c.destination} > '' AND ${c.destination} < $2`)}`,

@@ -2,14 +2,16 @@ import { DataSource, type DataSourceOptions } from 'typeorm'
 import { tableNames } from '../../src/database/table-names'
 import type { Dialect } from '../../src/database/dialect'
 import { inspectionStatements, type RowFilter, type Statement } from '../../src/handlers/database/inspection-statements'
-import { mariaDbStatements, NOW as MARIADB_NOW } from '../../src/handlers/database/mariadb/statements'
+import { NOW as MARIADB_NOW } from '../../src/database/mariadb/now'
+import { NOW as POSTGRES_NOW } from '../../src/database/postgres/now'
+import { NOW as SQLITE_NOW } from '../../src/database/sqlite/now'
+import { mariaDbStatements } from '../../src/handlers/database/mariadb/statements'
 import {
   type ClaimStatement,
-  NOW as POSTGRES_NOW,
   postgresStatements,
   RESTORE_TIMEOUT,
 } from '../../src/handlers/database/postgres/statements'
-import { NOW as SQLITE_NOW, sqliteStatements } from '../../src/handlers/database/sqlite/statements'
+import { sqliteStatements } from '../../src/handlers/database/sqlite/statements'
 import { entitiesOf, jobTables, type JobTables } from '../../src/handlers/database/tables'
 import { statements as mariaDbOutbox } from '../../src/outbox/mariadb-outbox'
 import { BackgroundedOutboxRow, OUTBOX_TABLES } from '../../src/outbox/outbox-table'

@@ -65,14 +65,14 @@ export const outbox = [
   },
   {
     file: 'outbox/postgres-outbox.ts',
-    before: '= ANY($1::uuid[]) AND t.${c.availableAt} <= ${NOW} ',
+    before: '= ANY($1::uuid[]) AND t.${c.availableAt} <= ${MOMENT} ',
     after: '= ANY($1::uuid[]) ',
     breaks: 'On Postgres, a process leases only rows that nobody else has leased.',
     tests: ['outbox/outbox'],
   },
   {
     file: 'outbox/postgres-outbox.ts',
-    before: '${c.destination} = ${destination} AND ${c.availableAt} <= ${NOW} ` +',
+    before: '${c.destination} = ${destination} AND ${c.availableAt} <= ${MOMENT} ` +',
     after: '${c.destination} = ${destination} ` +',
     breaks: 'On Postgres, a relay takes no row that somebody has leased.',
     tests: ['outbox/outbox'],

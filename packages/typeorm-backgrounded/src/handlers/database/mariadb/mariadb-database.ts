@@ -15,16 +15,18 @@ import type { InFlightRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
 import { fit, isRow, newRow, resultsOf, sizeOf, withElapsedDelay, type NewRow } from '../job-row'
 import { driverPath } from '../../../upstream/driver-path'
+import { insertedValues } from '../server/inserted-columns'
 import { LeasedStore } from '../server/leased-store'
 import { StaleNotice } from '../../../database/stale-notice'
 import { workerName } from '../server/worker-name'
 import { withTableAdvice, jobTables, type JobTables } from '../tables'
+import { NOW } from '../../../database/mariadb/now'
 import { connectionOptions } from '../../../database/mariadb/connection-options'
 import { mysqlOf } from '../../../upstream/mysql2'
 import { LocalArrivals } from './local-arrivals'
 import { MariaDbJobs, type MariaDbJobsOptions } from './mariadb-jobs'
 import { OwnSession, RunnerSession, type Changed, type Row, type Session } from './session'
-import { mariaDbStatements, NOW, type MariaDbStatements } from './statements'
+import { mariaDbStatements, type MariaDbStatements } from './statements'
 import type { PulseData } from './worker-pulse'
 
 const TIMEOUT = 10_000
@@ -200,13 +202,8 @@ interface Limits {
 }
 
 function valuesOf(row: NewRow): unknown[] {
-  const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
-    row
-  const [entityName, methodName, queueName] = [entity, method, queue].map(nameValue)
-  return [
-    ...[id, source, entityName, key, methodName, args, types, queueName],
-    ...[priority, runAt, delay, enqueuedAt, meta, attempts],
-  ]
+  const { entity, method, queue } = row
+  return insertedValues({ ...row, entity: nameValue(entity), method: nameValue(method), queue: nameValue(queue) })
 }
 
 /** As bytes, because the charset of the application's connection does not change them. */

@@ -1,22 +1,15 @@
+import { BY_KEY } from '../../../database/mariadb/by-key'
+import { NOW } from '../../../database/mariadb/now'
 import type { TableNames } from '../../../database/table-names'
 import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
+import { INSERTED } from '../server/inserted-columns'
 import type { JobTables } from '../tables'
 import { columnCheck } from '../tables/shape'
 import type { BackgroundedWorker } from '../tables/worker-table'
 
 /** How many jobs one worker takes over in one step. */
 const TAKEN_OVER_AT_ONCE = 500
-
-/** Not UNIX_TIMESTAMP(NOW(3)), which is off by an hour when daylight saving time ends. */
-export const NOW = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000)"
-
-/**
- * Makes MariaDB search by the primary key. It would scan a small table instead, and a statement that locks rows waits for
- * every row that it scans, also for rows that an open transaction of the application has inserted.
- * A DELETE needs a condition on a second column too, because MariaDB still scans when it has a condition on the key alone.
- */
-const BY_KEY = 'FORCE INDEX (PRIMARY)'
 
 /** Every statement of the MariaDB and MySQL job store, by name. The index that serves each is named beside it. */
 export function mariaDbStatements(tables: JobTables) {
@@ -35,8 +28,7 @@ function callStatements({ jobs: { table, columns: c } }: JobTables) {
   return {
     /** Not ON DUPLICATE KEY UPDATE, which locks more, nor IGNORE, which truncates. */
     insert: (rows: number) =>
-      `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
-      `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts}) VALUES ${list(rows, row)}`,
+      `INSERT INTO ${table} (${INSERTED.map((name) => c[name]).join(', ')}) VALUES ${list(rows, row)}`,
     limits: 'SELECT @@max_allowed_packet AS size, @@SESSION.sql_mode AS mode',
   }
 }

@@ -12,6 +12,7 @@ import type { InFlightRow } from '../claimed-row'
 import type { JobDatabase } from '../job-database'
 import { isRow, newRow, resultsOf, sizeOf, withElapsedDelay, type NewRow } from '../job-row'
 import { driverPath } from '../../../upstream/driver-path'
+import { insertedValues } from '../server/inserted-columns'
 import { LeasedStore } from '../server/leased-store'
 import { retried } from '../../../database/retry'
 import { StaleNotice } from '../../../database/stale-notice'
@@ -20,12 +21,13 @@ import { withTableAdvice, jobTables, type JobTables } from '../tables'
 import { clientOf, literalsOf } from '../../../upstream/pg'
 import { WorkerNotifier } from './worker-notifier'
 import { clientOptions } from '../../../database/postgres/client-options'
+import { NOW } from '../../../database/postgres/now'
 import { PostgresConnection, type PostgresSession } from '../../../database/postgres/connection'
 import { Notifications } from './notifications'
 import { PostgresJobs, type PostgresWorkerOptions, type Query } from './postgres-jobs'
 import { Prefetch } from './prefetch'
 import { seesSameRowsAsPool } from './session-visibility'
-import { NOW, postgresStatements, type PostgresStatements } from './statements'
+import { postgresStatements, type PostgresStatements } from './statements'
 import type { PulseData } from './worker-pulse'
 
 export interface PostgresDatabaseOptions {
@@ -275,14 +277,7 @@ function insertion(
 
 /** As texts, because that is what the protocol sends. */
 function valuesOf(row: NewRow): (string | null)[] {
-  const { id, source, entity, key, method, args, types, queue, priority, runAt, delay, enqueuedAt, meta, attempts } =
-    row
-  const call = [id, source, entity, key, method, args, types, queue, String(priority)]
-  return [...call, asText(runAt), String(delay), String(enqueuedAt), meta, asText(attempts)]
-}
-
-function asText(value: number | null): string | null {
-  return value === null ? null : String(value)
+  return insertedValues(row).map((value) => (value === null ? null : String(value)))
 }
 
 /** `$1`, `$2`, … in place of each `?`. */

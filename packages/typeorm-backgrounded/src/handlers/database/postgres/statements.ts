@@ -1,14 +1,11 @@
+import { MOMENT, NOW } from '../../../database/postgres/now'
 import type { TableNames } from '../../../database/table-names'
 import { CLAIMED, MOST_ATTEMPTS } from '../claimed-row'
 import { PRUNED_AT_ONCE } from '../pruned-at-once'
+import { INSERTED } from '../server/inserted-columns'
 import type { JobTables } from '../tables'
 import { columnCheck } from '../tables/shape'
 import type { BackgroundedWorker } from '../tables/worker-table'
-
-/** When the statement began. Not `clock_timestamp()`, which is volatile, so that no index can be searched for it. */
-export const NOW = '(extract(epoch from statement_timestamp()) * 1000)::bigint'
-/** The time when it is evaluated, as ms since the epoch. */
-const MOMENT = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
 /** How long prefetching may take, in ms, because it holds up the next claim. */
 const PREFETCH_WITHIN = 500
@@ -38,9 +35,7 @@ export interface ClaimStatement {
 export type PostgresStatements = ReturnType<typeof postgresStatements>
 
 function callStatements({ jobs: { table, columns: c } }: JobTables) {
-  const into =
-    `INSERT INTO ${table} (${c.id}, ${c.source}, ${c.entity}, ${c.key}, ${c.method}, ${c.args}, ${c.types}, ${c.queue}, ` +
-    `${c.priority}, ${c.runAt}, ${c.enqueuedAt}, ${c.meta}, ${c.attempts})`
+  const into = `INSERT INTO ${table} (${INSERTED.map((name) => c[name]).join(', ')})`
   /**
    * Inserts one row, given as 14 values. It takes a third of the time of `manyRows` when the statement is not prepared.
    */

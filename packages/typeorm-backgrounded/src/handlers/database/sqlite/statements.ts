@@ -3,8 +3,6 @@ import { PRUNED_AT_ONCE } from '../pruned-at-once'
 import type { JobTables } from '../tables'
 import { columnCheck } from '../tables/shape'
 
-export const NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-
 /** The columns that `due` reads, before the number of the next attempt and the rowid. */
 export const DUE = [...OWN, 'releasedSince'] as const
 
