@@ -2,14 +2,14 @@ export { backgroundedEvents, createWorker, drain, settled, withBackgrounded } fr
 export type { DrainOptions } from './plugin/attach'
 export type { BackgroundedOptions } from './plugin/options'
 export { resolve } from './plugin/runtime'
-export { backgrounded } from './dispatch/proxy'
+export { backgrounded } from './dispatch/backgrounded'
 export type {
   BackgroundedMethods,
   BackgroundedMethodsOfMany,
   BackgroundedStaticMethods,
   InBackground,
   OrReference,
-} from './dispatch/proxy'
+} from './dispatch/backgrounded'
 export type { JobReceipt } from './dispatch/job-receipt'
 export {
   AmbiguousDataSourceError,
@@ -79,5 +79,5 @@ export type { AfterCommitEvent, AfterCommitOptions, RowEvent } from './metadata/
 export type { CallOptions, MethodOptions, OnMissing } from './metadata/options'
 export { currentJob, currentJobOrUndefined } from './worker/job-context'
 export type { CurrentJob } from './worker/job-context'
-export { DiscardJob, SnoozeJob } from './worker/outcomes'
+export { DiscardJob, SnoozeJob } from './worker/discard-and-snooze'
 export type { StopReport, WorkCounts, Worker, WorkerOptions, RunOptions } from './worker/worker'

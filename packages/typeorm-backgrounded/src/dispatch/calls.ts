@@ -4,7 +4,7 @@ import { setCallListener } from '../metadata/registry'
 import type { CallOptions } from '../metadata/options'
 import type { JobReceipt } from './job-receipt'
 import type { Receiver } from './envelope-maker'
-import { routeOf, type Route } from './route'
+import { routeOf, type Route } from './transaction-of-call'
 
 /**
  * One background call.

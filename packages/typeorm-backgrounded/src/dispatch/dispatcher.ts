@@ -17,13 +17,14 @@ import { Deliveries } from './deliveries'
 import { enqueueErrorFor, EnqueueReports } from './enqueue-reports'
 import { EnvelopeMaker } from './envelope-maker'
 import { HandlerCalls } from './handler-calls'
-import { writeInHandmade } from './handmade-calls'
+import { writeInHandmade } from './write-in-handmade'
 import type { HeldJob } from './held-job'
 import type { JobReceipt } from './job-receipt'
 import { RunnerTurns } from './runner-turns'
-import { isLost, type OpenTransaction } from './open-transaction'
+import { isLost } from './ended-transaction'
+import type { OpenTransaction } from './open-transaction'
 import { touchedEntities, type Touch } from './touched-entities'
-import { TransactionBuffer } from './transaction-buffer'
+import { OpenTransactions } from './open-transactions'
 
 export interface DispatcherHost {
   readonly dataSource: DataSource
@@ -52,7 +53,7 @@ interface Whereabouts {
 
 /** Sends the calls of one data source to its handler, at once or after the caller's commit. */
 export class Dispatcher {
-  readonly transactions: TransactionBuffer
+  readonly transactions: OpenTransactions
   readonly envelopes: EnvelopeMaker
   /** Whether all code of the process uses one connection. */
   readonly sharesRunner: boolean
@@ -68,7 +69,7 @@ export class Dispatcher {
     this.envelopes = new EnvelopeMaker(source, methods, handler, now)
     this.calls = new HandlerCalls(handler, outbox)
     this.reports = new EnqueueReports(events, logger)
-    this.transactions = new TransactionBuffer({
+    this.transactions = new OpenTransactions({
       dialect: dialectOf(dataSource.options.type),
       isInTransaction: () => isInTransaction(dataSource),
       sharesRunner: this.sharesRunner,

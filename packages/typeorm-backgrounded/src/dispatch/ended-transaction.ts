@@ -1,6 +1,13 @@
 import type { QueryRunner } from 'typeorm'
 import { EnqueueError } from '../errors'
-import { isLost } from './open-transaction'
+
+/**
+ * Whether the runner was in a transaction when its connection was lost. The transaction is rolled back, without an
+ * event.
+ */
+export function isLost(runner: QueryRunner): boolean {
+  return runner.isReleased && runner.isTransactionActive
+}
 
 /**
  * Sent at once, the job would run although everything around it was rolled back.

@@ -305,11 +305,3 @@ export class OpenTransaction {
 function isDeadlock(error: unknown): boolean {
   return (error as { code?: unknown } | undefined)?.code === 'ER_LOCK_DEADLOCK'
 }
-
-/**
- * Whether the runner was in a transaction when its connection was lost. The transaction is rolled back, without an
- * event.
- */
-export function isLost(runner: QueryRunner): boolean {
-  return runner.isReleased && runner.isTransactionActive
-}

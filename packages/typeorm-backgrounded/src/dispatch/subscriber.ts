@@ -3,7 +3,7 @@ import { lineage, type Class } from '../metadata/registry'
 import type { MarkedEntity, MethodTable } from '../metadata/method-table'
 import type { RowEvent } from '../metadata/after-commit-options'
 import { edgeOf } from './transaction-edges'
-import type { TransactionBuffer } from './transaction-buffer'
+import type { OpenTransactions } from './open-transactions'
 
 /** What the row subscriber passes on of TypeORM's insert, update, soft-remove and recover events. */
 export interface RowChange {
@@ -25,22 +25,22 @@ type Touched = (change: RowChange) => Promise<void> | void
  */
 export function subscribers(
   dataSource: DataSource,
-  buffer: TransactionBuffer,
+  transactions: OpenTransactions,
   methods: MethodTable,
   touched: Touched,
 ): EntitySubscriberInterface[] {
-  const memories = rootsOf(methods.marked).map((root) => memorySubscriber(root, buffer))
+  const memories = rootsOf(methods.marked).map((root) => memorySubscriber(root, transactions))
   const watched = methods.marked.filter(({ methods }) => [...methods.values()].some(({ afterCommit }) => afterCommit))
   const changes = rootsOf(watched).map((root) => changeSubscriber(root, touched))
-  return [edgeSubscriber(dataSource, buffer), ...memories, ...changes]
+  return [edgeSubscriber(dataSource, transactions), ...memories, ...changes]
 }
 
-function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): EntitySubscriberInterface {
+function edgeSubscriber(dataSource: DataSource, transactions: OpenTransactions): EntitySubscriberInterface {
   const edges: EntitySubscriberInterface = {
-    beforeTransactionStart: ({ queryRunner }) => buffer.beforeStart(queryRunner),
-    beforeTransactionCommit: ({ queryRunner }) => buffer.beforeCommit(queryRunner),
-    afterTransactionCommit: ({ queryRunner }) => buffer.committed(queryRunner),
-    afterTransactionRollback: ({ queryRunner }) => buffer.rolledBack(queryRunner),
+    beforeTransactionStart: ({ queryRunner }) => transactions.beforeStart(queryRunner),
+    beforeTransactionCommit: ({ queryRunner }) => transactions.beforeCommit(queryRunner),
+    afterTransactionCommit: ({ queryRunner }) => transactions.committed(queryRunner),
+    afterTransactionRollback: ({ queryRunner }) => transactions.rolledBack(queryRunner),
   }
   if (!/postgres|cockroach/.test(dataSource.options.type)) return edges
   return {
@@ -49,22 +49,22 @@ function edgeSubscriber(dataSource: DataSource, buffer: TransactionBuffer): Enti
     afterQuery: ({ query, rawResults, queryRunner }) => {
       const command = (rawResults as { command?: string } | undefined)?.command
       if (command !== 'COMMIT' && command !== 'ROLLBACK') return
-      if (edgeOf(query, 'postgres')?.kind === 'commit') buffer.commitAnswered(queryRunner, command)
+      if (edgeOf(query, 'postgres')?.kind === 'commit') transactions.commitAnswered(queryRunner, command)
     },
   }
 }
 
 /** Remembers in which transaction an entity was loaded or saved. */
-function memorySubscriber(root: Class, buffer: TransactionBuffer): EntitySubscriberInterface<object> {
+function memorySubscriber(root: Class, transactions: OpenTransactions): EntitySubscriberInterface<object> {
   const remember = (entity: object | undefined, queryRunner: QueryRunner) => {
-    if (entity && queryRunner.isTransactionActive) buffer.remember(entity, queryRunner)
+    if (entity && queryRunner.isTransactionActive) transactions.remember(entity, queryRunner)
   }
   const loaded = (entity: object, event?: { queryRunner: QueryRunner }) => event && remember(entity, event.queryRunner)
   return {
     listenTo: () => root,
     // TypeORM makes an event for every row that is loaded, unless there is no hook.
     get afterLoad() {
-      return buffer.mayBeOpen ? loaded : undefined
+      return transactions.mayBeOpen ? loaded : undefined
     },
     // Before the write, so that a call in the entity's @AfterInsert or in the user's subscriber is found.
     beforeInsert: ({ entity, queryRunner }) => remember(entity, queryRunner),

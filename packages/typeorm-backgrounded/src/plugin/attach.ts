@@ -1,7 +1,7 @@
 import { InstanceChecker, type DataSource, type QueryRunner } from 'typeorm'
 import { trackManagers } from '../dispatch/manager-tracking'
 import { giveUpPoolRunners } from '../database/pool-runner'
-import { isTestTransactionOpen } from '../dispatch/transaction-buffer'
+import { isTestTransactionOpen } from '../dispatch/test-transactions'
 import { HandlerInUseError, InvalidOptionError, NotAttachedError } from '../errors'
 import { newEvents, type BackgroundedEvents } from '../events'
 import { addEntities, entitiesOf, removeEntities } from './tables'

@@ -1,6 +1,6 @@
 import type { QueryRunner } from 'typeorm'
 import { useTestRunner } from '../plugin/attach'
-import { declareTestTransaction } from '../dispatch/transaction-buffer'
+import { declareTestTransaction } from '../dispatch/test-transactions'
 import { InvalidOptionError } from '../errors'
 
 /**

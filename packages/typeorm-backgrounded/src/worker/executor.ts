@@ -1,33 +1,29 @@
 import type { EntityManager, ObjectLiteral } from 'typeorm'
-import { isBusyError, isConnectionError, isReadOnlyError } from '../database/errors'
 import { isBackgroundedError } from '../errors'
-import { MalformedJobError, RowMissingError, UnknownMethodError, WorkerDiedError } from '../errors'
+import { MalformedJobError, UnknownMethodError, WorkerDiedError } from '../errors'
 import type { BackgroundedEvents, RunningJobSummary } from '../events'
 import type { PrefetchQuery } from '../handlers/contract/built-in'
 import type { ClaimedJob } from '../handlers/contract/consumable'
 import type { Outcome } from '../handlers/contract/outcome'
 import { decodeArguments, storedReferences } from '../job/arguments/decode'
-import { backoffDelay, defaultBackoff } from '../job/backoff'
 import { readEnvelope, type ReceivedJob } from '../job/envelope'
 import { chainOf, linkOf, type EventChain } from '../job/event-chain'
 import type { JsonObject, JsonValue } from '../job/json'
 import type { Logger } from '../logger'
-import type { MarkedMethod, MethodTable } from '../metadata/method-table'
-import { errorMessage } from '../reporting/safe-error'
+import type { MethodTable } from '../metadata/method-table'
 import { attempt, textOf } from '../reporting/text-of'
 import { argumentRows } from './reload/argument-rows'
 import { methodOfRow, rowOfAnyClass } from './reload/changed-class'
 import { entityOf, type EntityLoader, type Found } from './reload/entity-loader'
 import { runInJob } from './job-context'
-import { snoozeDelay, thrownOutcome } from './outcomes'
+import { outcomeOfLoading, outcomeOfMethod, outcomeOfReading, retryOrFail } from './outcomes'
+import { rowOfArgument, rowOfJob } from './reload/gone-row'
+import type { Run } from './run'
 import type { LoadOptions } from './reload/rows-by-key'
 import { RunningJob } from './running-job'
 
 /** How rows among the arguments are loaded. */
 const ARGUMENTS: LoadOptions = { withDeleted: false }
-const SECOND = 1000
-const LONGEST_RELEASE = 5 * 60 * SECOND
-const UNKNOWN_FAILS_AFTER = 7 * 24 * 60 * 60 * SECOND
 
 export interface ExecutorHost {
   /** What `currentJob().manager` shows. */
@@ -47,18 +43,8 @@ export interface RunListener {
   ended(): void
 }
 
-/** Errors after which no later attempt would load the row either. */
-const FINAL_LOAD_ERRORS = ['MALFORMED_JOB', 'INVALID_KEY', 'ROW_CHANGED_CLASS'] as const
 const COMPLETED: Outcome = { state: 'completed' }
 const NOBODY: RunListener = { begun() {}, ended() {} }
-
-/** A job between two steps of its run. */
-interface Run {
-  readonly job: ClaimedJob
-  readonly received: ReceivedJob
-  readonly method: MarkedMethod
-  readonly summary: RunningJobSummary
-}
 
 /**
  * Runs claimed jobs in the same way for every handler, and returns what became of each. Never rejects, whatever a store
@@ -75,7 +61,7 @@ export class Executor {
     } catch (error) {
       listener.begun(unreadable(job))
       listener.ended()
-      return this.outcomeOfReading(job, error)
+      return outcomeOfReading(job, error, this.host.now())
     }
     listener.begun(run.summary)
     try {
@@ -87,13 +73,13 @@ export class Executor {
         if (key) {
           let row = entityOf(await this.load(run, key))
           if (!row) ({ run, row } = await this.ofAnotherClass(run, key))
-          receiver = present(run, row)
+          receiver = rowOfJob(row, run.received.entity, key)
         } else {
           receiver = run.method.entity.target
         }
         args = run.received.types ? await this.arguments(run.received.args, run.received.types) : run.received.args
       } catch (error) {
-        return this.outcomeOfLoading(run, error)
+        return outcomeOfLoading(run, error, this.host.now())
       }
 
       this.host.events.emit('started', { job: run.summary })
@@ -163,8 +149,7 @@ export class Executor {
       if (!entity) throw new UnknownMethodError(`This worker knows no entity ${name}, which is among the arguments.`)
       const found = entityOf(await this.host.loader.load(entity, key, ARGUMENTS))
       const row = found ?? (await rowOfAnyClass(this.host, entity, key, false))
-      if (!row) throw new RowMissingError(`${name} ${JSON.stringify(key)}, the argument at ${pointer}, is gone.`)
-      return row
+      return rowOfArgument(row, name, key, pointer)
     })
     return decode(args, types, rows)
   }
@@ -189,38 +174,6 @@ export class Executor {
     const chain = chainOf(meta)
     return method.afterCommit ? [...chain, linkOf(this.host.source, entity, key, method.name)] : chain
   }
-
-  private outcomeOfReading(job: ClaimedJob, error: unknown): Outcome {
-    return isBackgroundedError(error, 'UNKNOWN_METHOD') ? this.releaseUnknown(job, error) : { state: 'failed', error }
-  }
-
-  private outcomeOfLoading(run: Run, error: unknown): Outcome {
-    if (isBackgroundedError(error, 'ROW_MISSING')) return outcomeOfMissing(run, error)
-    if (isBackgroundedError(error, 'UNKNOWN_METHOD')) return this.releaseUnknown(run.job, error)
-    if (isBackgroundedError(error, ...FINAL_LOAD_ERRORS)) return { state: 'failed', error }
-    if (isConnectionError(error) || isBusyError(error) || isReadOnlyError(error)) return this.release(run.job, error)
-    return retryOrFail(run, error)
-  }
-
-  /** Releases a job for a newer worker, for up to a week, because a deploy may be slow. */
-  private releaseUnknown(job: ClaimedJob, error: unknown): Outcome {
-    const waited = this.host.now() - this.releasedSince(job)
-    return waited >= UNKNOWN_FAILS_AFTER ? { state: 'failed', error } : this.release(job, error)
-  }
-
-  /** Releases a job for as long as it has waited already, so that the delay doubles without a counter. */
-  private release(job: ClaimedJob, error: unknown): Outcome {
-    const since = this.releasedSince(job)
-    const delay = Math.min(Math.max(this.host.now() - since, SECOND), LONGEST_RELEASE)
-    return { state: 'released', delay, reason: errorMessage(error), since, error }
-  }
-
-  /** Checks a time, because anyone may have written any time into the store. */
-  private releasedSince({ releasedSince }: ClaimedJob): number {
-    const now = this.host.now()
-    const isTime = typeof releasedSince === 'number' && releasedSince >= 0 && releasedSince <= now
-    return isTime ? Math.round(releasedSince) : now
-  }
 }
 
 function unreadable({ id, envelope, queue, attempt: number }: ClaimedJob): RunningJobSummary {
@@ -228,50 +181,6 @@ function unreadable({ id, envelope, queue, attempt: number }: ClaimedJob): Runni
   const entity = textOf(attempt(() => named?.entity, undefined))
   const method = textOf(attempt(() => named?.method, undefined))
   return { id, entity, method, queue, attempt: number, attempts: number }
-}
-
-function outcomeOfMethod(run: Run, error: unknown): Outcome {
-  const outcome = thrownOutcome(error)
-  if (outcome === 'discard') return { state: 'discarded', reason: errorMessage(error) }
-  if (outcome === 'snooze') return { state: 'released', delay: snoozeDelay(error), reason: errorMessage(error) }
-  if (isStopping(run.job)) {
-    return { state: 'released', delay: 0, reason: 'The worker stopped in the middle of the job.' }
-  }
-  return retryOrFail(run, error)
-}
-
-function isStopping({ signal }: ClaimedJob): boolean {
-  return signal?.aborted === true && isBackgroundedError(signal.reason, 'WORKER_STOPPING')
-}
-
-function outcomeOfMissing(run: Run, error: Error): Outcome {
-  switch (run.method.options.onMissing) {
-    case 'discard':
-      return { state: 'discarded', reason: error.message }
-    case 'fail':
-      return { state: 'failed', error }
-    case 'retry':
-      return retryOrFail(run, error)
-  }
-}
-
-function retryOrFail({ job, method, summary }: Run, error: unknown): Outcome {
-  // In this form, an attempt that is not a number ends the job too.
-  if (!(job.attempt < summary.attempts)) return { state: 'failed', error }
-  const { backoff } = method.options
-  const attemptsLeft = summary.attempts - job.attempt
-  try {
-    const delay = backoff === undefined ? defaultBackoff(job.attempt) : backoffDelay(backoff, job.attempt, error)
-    return { state: 'retried', delay, error, attemptsLeft }
-  } catch (cause) {
-    const problem = new Error(`The backoff function failed: ${textOf(cause)}`, { cause: error })
-    return { state: 'retried', delay: defaultBackoff(job.attempt), error: problem, attemptsLeft }
-  }
-}
-
-function present({ received: { entity, key } }: Run, row: object | undefined): object {
-  if (!row) throw new RowMissingError(`${entity} ${JSON.stringify(key)} is gone.`)
-  return row
 }
 
 function isThenable(result: unknown): boolean {

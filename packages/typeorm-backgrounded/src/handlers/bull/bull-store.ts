@@ -173,14 +173,9 @@ export class BullStore implements JobStore<InFlightRecord> {
     return { leaseLost, refused }
   }
 
-  /** Compares the jobs in flight with those that Redis has as claimed by this worker. */
-  private async reconcile(): Promise<void> {
-    const { commands } = this.parts
-    const { breaks } = commands
+  private reconcile(): Promise<void> {
     const request = JSON.stringify({ queues: this.queues, worker: this.worker })
-    const stored = await commands.run(listHeld, [request], TIMEOUT)
-    this.unknown.resolve(breaks)
-    this.inFlight.reconcileWith(stored)
+    return this.unknown.resolve(() => this.parts.commands.run(listHeld, [request], TIMEOUT), this.inFlight)
   }
 
   private async comeAlive(): Promise<void> {

@@ -1,4 +1,6 @@
 import type { Commands } from './commands'
+import type { InFlightRecords } from './in-flight-records'
+import type { ClaimedRecord } from './scripts/claimed'
 
 /**
  * Whether the jobs in flight here may differ from those that Redis has as claimed by this worker, because an answer has
@@ -21,9 +23,12 @@ export class UnknownAnswers {
     this.hasGap = true
   }
 
-  /** @param breaks as they were before the jobs were listed */
-  resolve(breaks: number): void {
+  /** Compares the jobs in flight with those that Redis lists as claimed by this worker. */
+  async resolve(list: () => Promise<readonly ClaimedRecord[]>, inFlight: InFlightRecords): Promise<void> {
+    const { breaks } = this.commands // as they were before the jobs were listed
+    const stored = await list()
     this.seenBreaks = breaks
     this.hasGap = false
+    inFlight.reconcileWith(stored)
   }
 }

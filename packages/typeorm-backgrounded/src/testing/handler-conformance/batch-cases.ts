@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { drain, settled } from '../../plugin/attach'
-import { backgrounded } from '../../dispatch/proxy'
+import { backgrounded } from '../../dispatch/backgrounded'
 import type { ConformanceCase } from './conformance-case'
 import { runs } from './model'
 import { codeOf, envelope, firstArguments, needsWorker, runsNothing } from './support'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { drain } from '../../plugin/attach'
-import { backgrounded } from '../../dispatch/proxy'
+import { backgrounded } from '../../dispatch/backgrounded'
 import { UnsupportedOptionError } from '../../errors'
 import { reference } from '../../job/entity-reference'
 import type { ConformanceCase } from './conformance-case'

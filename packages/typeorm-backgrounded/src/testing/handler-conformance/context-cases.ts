@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { drain } from '../../plugin/attach'
-import { backgrounded } from '../../dispatch/proxy'
+import { backgrounded } from '../../dispatch/backgrounded'
 import { currentJobOrUndefined } from '../../worker/job-context'
 import type { ConformanceCase } from './conformance-case'
 import { ConformanceRecord, runs, script } from './model'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { drain } from '../../plugin/attach'
-import { backgrounded } from '../../dispatch/proxy'
+import { backgrounded } from '../../dispatch/backgrounded'
 import { InvalidOptionError } from '../../errors'
 import type { JobQuery } from '../../handlers/contract/inspectable'
 import type { ConformanceCase, ConformanceContext } from './conformance-case'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { backgrounded } from '../../dispatch/proxy'
+import { backgrounded } from '../../dispatch/backgrounded'
 import type { ConformanceCase, ConformanceContext } from './conformance-case'
 import { Gate } from './gate'
 import { runs, script } from './model'

@@ -1,7 +1,7 @@
 import { EntitySchema } from 'typeorm'
 import { Backgrounded } from '../../metadata/decorators'
 import { currentJob, type CurrentJob } from '../../worker/job-context'
-import { DiscardJob, SnoozeJob } from '../../worker/outcomes'
+import { DiscardJob, SnoozeJob } from '../../worker/discard-and-snooze'
 
 /** What a method of the suite's entity saw when it ran. */
 export interface Run {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { backgrounded } from '../../dispatch/proxy'
+import { backgrounded } from '../../dispatch/backgrounded'
 import type { ConformanceCase } from './conformance-case'
 import { runs } from './model'
 import { firstArguments, RollBack, rolledBack, runsNothing, deliverAndDrain } from './support'

@@ -6,7 +6,7 @@ describe('a statement without an answer', () => {
     const begin = performance.now()
     const unknown = new UnknownAnswers(60_000, () => {})
     unknown.add()
-    unknown.resolve()
+    unknown.compared()
     expect(unknown.hasAny).to.equal(false)
     unknown.compareAgainAfter(begin + 120_000)
     expect(unknown.hasAny, 'after the lease').to.equal(false)

@@ -1,34 +1,34 @@
 export const dispatch = [
   {
-    file: 'dispatch/route.ts',
+    file: 'dispatch/transaction-of-call.ts',
     before: 'return routeByEntity(receiver) ?? routeByAmbient(receiver) ??',
     after: 'return routeByAmbient(receiver) ?? routeByEntity(receiver) ??',
     breaks: 'A call on an entity follows the transaction that it was loaded in, before the one around the code.',
     tests: ['dispatch/transactions'],
   },
   {
-    file: 'dispatch/route.ts',
+    file: 'dispatch/transaction-of-call.ts',
     before: 'if (transaction.isOpen) return {',
     after: 'return {',
     breaks: 'Code that goes on after its transaction has ended sends its calls at once.',
     tests: ['dispatch/transactions'],
   },
   {
-    file: 'dispatch/route.ts',
+    file: 'dispatch/transaction-of-call.ts',
     before: 'checkConnected(transaction.runner)',
     after: '',
     breaks: 'A call in the callback of a transaction whose connection was lost is refused.',
     tests: ['dispatch/transactions'],
   },
   {
-    file: 'dispatch/route.ts',
+    file: 'dispatch/transaction-of-call.ts',
     before: 'const transaction = dispatcher.transactions.following(runner)',
     after: 'const transaction = dispatcher.transactions.current(runner)',
     breaks: 'A call with the manager of a transaction whose connection was lost is refused.',
     tests: ['dispatch/lost-transactions'],
   },
   {
-    file: 'dispatch/route.ts',
+    file: 'dispatch/transaction-of-call.ts',
     before: ' && dispatcher.host.runsCurrentJob()',
     after: '',
     breaks: "Among several data sources with the class, a call in a job goes to the job's own.",
@@ -126,21 +126,21 @@ export const dispatch = [
     tests: ['handlers/database/postgres/transaction-rows'],
   },
   {
-    file: 'dispatch/transaction-buffer.ts',
+    file: 'dispatch/open-transactions.ts',
     before: 'this.host.abandoned(this.lose(each))',
     after: 'this.host.abandoned(this.forget(each.runner))',
     breaks: 'Entities of a transaction whose connection was lost are remembered, so that calls on them are refused.',
     tests: ['dispatch/lost-transactions'],
   },
   {
-    file: 'dispatch/transaction-buffer.ts',
+    file: 'dispatch/open-transactions.ts',
     before: 'if (begun.runner !== runner) begun.seen.remove(entity)',
     after: '',
     breaks: 'An entity that was saved in another transaction belongs to that one from then on.',
     tests: ['dispatch/entities-of-a-transaction'],
   },
   {
-    file: 'dispatch/transaction-buffer.ts',
+    file: 'dispatch/open-transactions.ts',
     before: 'return begun?.hasEnded ? undefined : begun',
     after: 'return begun',
     breaks:
@@ -180,7 +180,7 @@ export const dispatch = [
     ],
   },
   {
-    file: 'dispatch/handmade-calls.ts',
+    file: 'dispatch/write-in-handmade.ts',
     before: "for (const result of results) if (result.state === 'failed') throw result.error",
     after: '',
     breaks: 'A call in a transaction that was begun with a statement rejects when its job is refused.',

@@ -130,11 +130,8 @@ export class LeasedStore implements JobStore<InFlightRow> {
     this.inFlight.remove(unstarted)
   }
 
-  /** Compares the jobs in flight here with those that the table shows as claimed by this worker. */
-  private async reconcile({ jobs }: Acknowledgement): Promise<void> {
-    const rows = await this.parts.jobs.claimedByThisWorker()
-    this.unknown.resolve()
-    this.inFlight.reconcileWith(rows, jobs)
+  private reconcile({ jobs }: Acknowledgement): Promise<void> {
+    return this.unknown.resolve(this.parts.jobs, this.inFlight, jobs)
   }
 
   private answerIsUnknown(): void {

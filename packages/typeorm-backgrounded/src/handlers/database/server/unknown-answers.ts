@@ -1,3 +1,7 @@
+import type { InFlightRow } from '../claimed-row'
+import type { InFlightJobs } from './in-flight-jobs'
+import type { LeasedJobs } from './leased-jobs'
+
 /**
  * Whether a statement of this worker has had no answer, so that its jobs in flight may differ from those that the table
  * shows as claimed by it. They have to be compared before the next claim.
@@ -34,8 +38,15 @@ export class UnknownAnswers {
     if (time < this.until) this.compareAgain()
   }
 
-  /** The jobs are about to be compared with the rows that have just been read. */
-  resolve(): void {
+  /** Compares the jobs in flight here with those that the table shows as claimed by this worker. */
+  async resolve(jobs: LeasedJobs, inFlight: InFlightJobs, ended: ReadonlySet<InFlightRow>): Promise<void> {
+    const rows = await jobs.claimedByThisWorker()
+    this.compared()
+    inFlight.reconcileWith(rows, ended)
+  }
+
+  /** The jobs have been read, to be compared. */
+  compared(): void {
     this.isUnknown = false
   }
 }

@@ -1,17 +1,14 @@
 import type { QueryRunner } from 'typeorm'
-import { shared } from '../metadata/registry'
 import { withResolver } from '../concurrency/sleep'
 import { removeFrom } from '../concurrency/remove-from'
 import type { HeldJob } from './held-job'
-import { checkConnected } from './ended-transaction'
+import { checkConnected, isLost } from './ended-transaction'
 import { depthOf } from '../upstream/typeorm'
-import { isLost, OpenTransaction, type TransactionHost } from './open-transaction'
+import { OpenTransaction, type TransactionHost } from './open-transaction'
 import { SeenEntities } from './seen-entities'
+import { forgetTestTransaction, isInside } from './test-transactions'
 
-/** How deep a test's own transaction is, around everything that the code under test does. */
-const tests = shared('test-transactions', () => ({ depths: new WeakMap<QueryRunner, number>(), hasAny: false }))
-
-export interface BufferHost extends TransactionHost {
+export interface OpenTransactionsHost extends TransactionHost {
   /** All code of the process is in one transaction, if in any: on SQLite. */
   readonly sharesRunner: boolean
   /** The transaction was lost with its connection, or nobody has ended it before its runner was released. */
@@ -34,7 +31,7 @@ class Begun {
 }
 
 /** The open transactions of one data source that have, or may get, jobs. The subscriber reports every edge. */
-export class TransactionBuffer {
+export class OpenTransactions {
   /**
    * As many as the pool has connections. An array: every transaction comes and goes here, and V8's maps and
    * sets rehash for an element that does.
@@ -48,7 +45,7 @@ export class TransactionBuffer {
   private readonly rolledBackRunners = new WeakMap<QueryRunner, number>()
   private readonly ends = new Map<QueryRunner, { promise: Promise<void>; resolve: () => void }>()
 
-  constructor(private readonly host: BufferHost) {}
+  constructor(private readonly host: OpenTransactionsHost) {}
 
   /** The transaction that this runner is in, if it is in one. */
   current(runner: QueryRunner): OpenTransaction | undefined {
@@ -132,7 +129,7 @@ export class TransactionBuffer {
       if (isLost(each.runner)) this.host.abandoned(this.lose(each))
       else if (each.runner === runner || !each.runner.isTransactionActive) this.host.abandoned(this.forget(each.runner))
     }
-    if (tests.hasAny) tests.depths.delete(runner)
+    forgetTestTransaction(runner)
     this.begin(runner)
     return undefined
   }
@@ -206,27 +203,4 @@ export class TransactionBuffer {
     }
     return begun?.transaction?.end() ?? []
   }
-}
-
-/**
- * Declares the transaction that `runner` is in now to be the test's own, to be rolled back at its end: code
- * under test counts as outside any transaction, and its savepoints count as transactions.
- */
-export function declareTestTransaction(runner: QueryRunner): void {
-  tests.hasAny = true // in a process without such tests, only this is checked
-  tests.depths.set(runner, depthOf(runner))
-}
-
-/** The test's own transaction is still open on this runner. */
-export function isTestTransactionOpen(runner: QueryRunner): boolean {
-  return tests.depths.has(runner) && runner.isTransactionActive && !runner.isReleased
-}
-
-function baseDepth(runner: QueryRunner): number {
-  return tests.hasAny ? (tests.depths.get(runner) ?? 0) : 0
-}
-
-/** After an edge: there is still a transaction around. */
-function isInside(runner: QueryRunner): boolean {
-  return runner.isTransactionActive && depthOf(runner) > baseDepth(runner)
 }

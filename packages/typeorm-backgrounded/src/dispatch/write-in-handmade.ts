@@ -5,7 +5,7 @@ import type { EnqueueResult, Handler } from '../handlers/contract/handler'
 import type { JobEnvelope } from '../job/envelope'
 import type { Outbox } from '../outbox/outbox'
 import { enqueueErrorFor } from './enqueue-reports'
-import { isInHandmadeTransaction } from './handmade-transaction'
+import { isInHandmadeTransaction } from './detect-handmade'
 
 /**
  * Writes jobs within a transaction that was begun with a statement. There is no event at its end, so the jobs must be in
